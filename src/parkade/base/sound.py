@@ -1,0 +1,48 @@
+"""What one leg hears. Shared by call control (which decides it) and the media plane (which plays it)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nothing is sent to the leg."""
+
+
+@dataclass(frozen=True, slots=True)
+class Music:
+    """Hold music, endless. ``name`` is a file stem of the media process's music folder."""
+
+    name: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """An endless call-progress tone: ``ringback`` or ``busy``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What ``leg`` says. Until the first packet of that leg arrives the listener keeps what it heard before."""
+
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Phrases one after the other, once; then silence and a ``PromptEnded`` that carries ``prompt``.
+
+    ``prompt`` is unique, ``language`` is ``en`` or ``vi``, ``phrases`` are file stems of the prompt folder
+    (``parked-at``, ``star``, ``8``, ``0``, ``1``).
+    """
+
+    prompt: str
+    language: str
+    phrases: tuple[str, ...]
+
+
+Sound: TypeAlias = Silence | Music | Tone | Peer | Spoken

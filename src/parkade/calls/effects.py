@@ -1,0 +1,162 @@
+"""What call control decides. The switch performs effects in the order given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from parkade.base.clock import Instant
+from parkade.base.sound import Sound
+from parkade.calls.identity import Identity
+from parkade.calls.refusals import Refusal
+
+
+class Alert(Enum):
+    """How a phone should ring."""
+
+    NORMAL = "normal"
+    PARK_RETURN = "park-return"
+
+
+@dataclass(frozen=True, slots=True)
+class RingDevice:
+    """Call ``device`` on the new outgoing leg ``leg``. The answer is ``LegRang``, ``LegAnswered`` or ``LegFailed``.
+
+    ``beside`` is the leg whose codec should be preferred, so that the two need no conversion.
+    """
+
+    leg: str
+    device: str
+    caller: Identity
+    alert: Alert = Alert.NORMAL
+    beside: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowRinging:
+    """Tell an incoming leg that ``shown`` is being alerted."""
+
+    leg: str
+    shown: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEarlyMedia:
+    """Let an unanswered incoming leg hear what ``Hear`` gives it."""
+
+    leg: str
+    shown: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLeg:
+    """Answer an incoming leg; its display shows ``shown``. ``park_code`` is set when the answer parks a call."""
+
+    leg: str
+    shown: Identity
+    park_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseLeg:
+    """Refuse an incoming, unanswered leg; the phrases of the refusal are heard first where that is possible.
+
+    Call control forgets the leg at once.
+    """
+
+    leg: str
+    refusal: Refusal
+    phrases: tuple[str, ...] = ()
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class EndLeg:
+    """Hang up, or stop ringing. Call control forgets the leg at once.
+
+    ``answered_elsewhere`` keeps a phone that stops ringing from listing a missed call. ``after_s``: leave the leg up for so
+    long first (silent), so that a phone that hangs up by itself may do so.
+    """
+
+    leg: str
+    answered_elsewhere: bool = False
+    after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """``leg`` hears ``sound`` from now on."""
+
+    leg: str
+    sound: Sound
+
+
+@dataclass(frozen=True, slots=True)
+class ShowParty:
+    """The other party of a leg that is up has changed: its display should show ``shown`` (no new media)."""
+
+    leg: str
+    shown: Identity
+
+
+class Progress(Enum):
+    """How far a transfer has come. ``REFUSED`` before anything was accepted, ``FAILED`` after."""
+
+    ACCEPTED = "accepted"
+    RINGING = "ringing"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class TransferProgress:
+    """Answer to ``TransferAsked``: first ``ACCEPTED`` or ``REFUSED``, then any ``RINGING``, then ``DONE`` or ``FAILED``.
+
+    ``park_code`` is the code of a transfer that parked.
+    """
+
+    transfer: str
+    progress: Progress
+    refusal: Refusal | None = None
+    park_code: str | None = None
+
+
+class EventType(Enum):
+    """Names of the events others may follow."""
+
+    PARKED = "call.parked"
+    RETRIEVED = "call.retrieved"
+    REPARKED = "call.reparked"
+    TIMED_OUT = "call.timed_out"
+    RETURNED = "call.returned"
+    ABANDONED = "call.abandoned"
+    PARK_FAILED = "call.park_failed"
+    STARTED = "call.started"
+    ANSWERED = "call.answered"
+    ENDED = "call.ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, for history, boards and webhooks. ``data`` holds plain JSON values."""
+
+    type: EventType
+    at: Instant
+    account: str
+    data: dict[str, str | int | float | None]
+
+
+Effect: TypeAlias = (
+    RingDevice
+    | ShowRinging
+    | OpenEarlyMedia
+    | AnswerLeg
+    | RefuseLeg
+    | EndLeg
+    | Hear
+    | ShowParty
+    | TransferProgress
+    | Event
+)

@@ -1,0 +1,73 @@
+"""Every refusal a person can meet: a stable id, a text in both languages, and what to do.
+
+The ids reach phones in ``Warning`` and ``Reason`` headers and never change. ``{name}`` and ``{code}`` in a text are filled in
+by ``Refusal.with_``. What status a phone sees is the switch's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something was not done, in words."""
+
+    id: str
+    en: str
+    vi: str
+    what_to_do: str
+
+    def with_(self, **values: str) -> Refusal:
+        """The same refusal with the blanks of its texts filled in."""
+        return replace(self, en=self.en.format(**values), vi=self.vi.format(**values))
+
+
+NO_SUCH_NUMBER = Refusal(
+    "no_such_number", "There is no such number here.", "Không có số này.", "Check the number and dial again."
+)
+NO_CALL_PARKED = Refusal(
+    "no_call_parked",
+    "No call is parked at {code}.",
+    "Không có cuộc gọi nào được đỗ tại {code}.",
+    "Check the code; the caller may have hung up, or the code may have expired.",
+)
+ALREADY_PICKED_UP = Refusal(
+    "already_picked_up", "Already picked up by {name}.", "{name} đã nhận cuộc gọi này.", "Nothing: the caller is being served."
+)
+LOT_FULL = Refusal(
+    "lot_full", "Every parking code is in use.", "Tất cả mã đỗ đang được dùng.", "Wait for a code to become free, or transfer."
+)
+SLOT_TAKEN = Refusal(
+    "slot_taken", "Another call is parked at {code}.", "Đã có cuộc gọi khác tại {code}.", "Choose another code, or park to any."
+)
+SLOT_RESERVED = Refusal(
+    "slot_reserved",
+    "{code} is reserved for a call that was just picked up.",
+    "{code} đang được giữ cho cuộc gọi vừa được nhận.",
+    "Choose another code, or park to any.",
+)
+NOTHING_TO_PARK = Refusal(
+    "nothing_to_park", "You have no call to park.", "Bạn không có cuộc gọi nào để đỗ.", "Hold or answer a call first."
+)
+NO_SUCH_SLOT = Refusal(
+    "no_such_slot", "{code} is not a parking code here.", "{code} không phải là mã đỗ.", "Use a code of your own lot."
+)
+PARKING_DISABLED = Refusal(
+    "parking_disabled", "Call park is switched off.", "Tính năng đỗ cuộc gọi đã tắt.", "Ask your administrator."
+)
+NOT_LICENSED = Refusal(
+    "not_licensed", "This extension has no phone licence.", "Máy nhánh này chưa có giấy phép.", "Ask your administrator."
+)
+BUSY = Refusal("busy", "The line is busy.", "Máy bận.", "Call again later.")
+DECLINED = Refusal("declined", "The call was declined.", "Cuộc gọi bị từ chối.", "Call again later.")
+NO_ANSWER = Refusal("no_answer", "Nobody answered.", "Không có người trả lời.", "Call again later.")
+UNREACHABLE = Refusal(
+    "unreachable", "No phone is registered there.", "Không có máy nào đang kết nối.", "Check that the phone is switched on."
+)
+INCOMPATIBLE = Refusal(
+    "incompatible", "The phones share no audio codec.", "Hai máy không có chung bộ mã hóa âm thanh.", "Enable G.711 on the phone."
+)
+TRANSFER_IMPOSSIBLE = Refusal(
+    "transfer_impossible", "There is nobody to transfer.", "Không có ai để chuyển.", "Answer a call first."
+)

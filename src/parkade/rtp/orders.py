@@ -1,0 +1,99 @@
+"""The language between signalling and a media process: orders down, reports up, one JSON object a line.
+
+A media process keeps a reserve of bound, even-numbered RTP ports (RTCP on the next odd one) and announces them with
+``PortsReady``; signalling takes one from the reserve for each leg, so an SDP body is written without waiting.
+Legs are known by ids that signalling chose. Orders are performed in the order sent and are never answered, except
+through reports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from parkade.base.sound import Sound
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLeg:
+    """Give ``leg`` the reserved RTP port ``port``. Nothing is sent or accepted before ``Describe``."""
+
+    leg: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """What offer/answer agreed for ``leg``; sent again after each re-negotiation.
+
+    ``address``/``port`` is where the far side wants RTP, ``rtcp_port`` its RTCP (equal to ``port`` under rtcp-mux).
+    ``payload_type`` 0 is PCMU, 8 is PCMA. ``dtmf_payload_type`` is the telephone-event number or None; then tones in
+    the audio are listened for if ``listen_for_tones``. ``sends``/``receives`` are seen from us: may we send to it,
+    will it send to us.
+    """
+
+    leg: str
+    address: str
+    port: int
+    rtcp_port: int
+    payload_type: int
+    dtmf_payload_type: int | None
+    ptime_ms: int
+    sends: bool
+    receives: bool
+    listen_for_tones: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """``leg`` hears ``sound`` from now on, without a gap; a ``Spoken`` still playing is cut off unreported."""
+
+    leg: str
+    sound: Sound
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLeg:
+    """Send RTCP BYE, report ``LegClosed``, forget ``leg``; legs that heard it hear silence."""
+
+    leg: str
+
+
+Order: TypeAlias = OpenLeg | Describe | Hear | CloseLeg
+
+
+@dataclass(frozen=True, slots=True)
+class PortsReady:
+    """Further reserved RTP ports, each announced once and valid until a leg opened on it is closed."""
+
+    ports: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHeard:
+    """A keypad key (``0-9*#A-D``) of ``leg``, once a press, from RFC 4733 events or tones in the audio."""
+
+    leg: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromptEnded:
+    """A ``Spoken`` was played to its end."""
+
+    leg: str
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegClosed:
+    """Figures of a closed leg: packets each way, lost by our count, strangers' packets refused."""
+
+    leg: str
+    sent: int
+    received: int
+    lost: int
+    refused: int
+
+
+Report: TypeAlias = PortsReady | KeyHeard | PromptEnded | LegClosed
