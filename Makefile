@@ -1,0 +1,54 @@
+# make demo    set everything up, then park and retrieve a call with simulated phones   (make demo ARGS=--once)
+# make test    set up what the tests need, lint, run every test                         (make test ARGS="-k park")
+# make setup   .venv/bin/parkade and nothing more
+# make lint    ruff, mypy, import-linter, codespell
+# make bench   calls per second and parked streams on this machine
+# make lock    pin the dependencies of pyproject.toml anew
+
+BIN := .venv/bin
+CODE := $(wildcard src tests bench tools examples)
+LOCKS := requirements/run.txt requirements/dev.txt
+
+.PHONY: demo test setup dev debian lint mypy bench lock
+.DEFAULT_GOAL := setup
+
+setup: .venv/ready-run
+
+demo: setup
+	@$(BIN)/parkade demo $(ARGS)
+
+test: debian lint
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: dev
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/python -m mypy $(CODE)
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs $(CODE)
+
+mypy: dev
+	@$(BIN)/python -m mypy $(CODE)
+
+bench: dev debian
+	@$(BIN)/python -m bench $(ARGS)
+
+dev: .venv/ready-dev
+
+debian:
+	@tools/setup.sh debian
+
+.venv/ready-run: requirements/run.txt pyproject.toml tools/setup.sh
+	@tools/setup.sh run
+
+.venv/ready-dev: requirements/dev.txt .venv/ready-run
+	@tools/setup.sh dev
+
+# A lock names versions and hashes, no place to fetch them from. Run it with the oldest Python we support.
+lock: dev
+	@for extra in run dev; do \
+		$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+			--no-emit-find-links --no-emit-trusted-host --no-annotate --no-header \
+			$$([ $$extra = dev ] && echo --extra=dev) --build-deps-for=editable \
+			--output-file=requirements/$$extra.txt pyproject.toml; \
+	done
