@@ -1,0 +1,231 @@
+"""The transaction layer: bytes in, requests and responses out to their transactions, each told to the user once.
+
+Between the parser and the transaction user (TU). It answers by itself only what must never reach a user: malformed requests
+(400 and the like), retransmissions, CANCEL, the second copy of a request that took two paths (482). It judges neither
+Max-Forwards nor methods nor credentials.
+
+Limits, by design: ``maddr`` in a Via is ignored, because obeying it lets any sender aim our responses at a third party and no
+phone asks for it. Without ``rport`` a response over UDP goes to the port of sent-by, as :rfc:`3261` section 18.2.2 wants,
+even if that port looks like one behind a NAT. CANCEL of anything but INVITE finds nothing to cancel (481).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from parkade.base.clock import Instant
+from parkade.base.ids import Ids
+from parkade.sip.errors import SipError
+from parkade.sip.flow import Flow, Send, SipEffect
+from parkade.sip.headers import Via
+from parkade.sip.message import Request, Response, is_keepalive, make_response, parse_message
+from parkade.sip.tables import Happening, State
+from parkade.sip.transaction import (
+    ClientHandler,
+    ClientTransaction,
+    Desk,
+    MergeKey,
+    ServerKey,
+    ServerTransaction,
+    TransactionUser,
+)
+
+__all__ = ["ClientHandler", "ClientTransaction", "ServerTransaction", "TransactionLayer", "TransactionUser"]
+
+COOKIE = "z9hG4bK"
+"""How every branch begins that is unique to its request (8.1.1.7)."""
+
+
+class TransactionLayer:
+    """All transactions of one SIP element.
+
+    Effects are appended to ``out``, which the owner drains with ``clear`` after each call and keeps the same list. ``sent_by``
+    gives the host and port to write into our Via for a flow. ``len(layer)`` counts live transactions.
+    """
+
+    __slots__ = ("_desk", "_ids", "_sent_by")
+
+    def __init__(
+        self, user: TransactionUser, out: list[SipEffect], ids: Ids, sent_by: Callable[[Flow], tuple[str, int]]
+    ) -> None:
+        self._desk = Desk(user, out, ids)
+        self._ids = ids
+        self._sent_by = sent_by
+
+    def __len__(self) -> int:
+        return len(self._desk.clients) + len(self._desk.servers)
+
+    def deadline(self) -> Instant | None:
+        """When ``wake`` is wanted next; None while no transaction lives."""
+        return self._desk.timers.deadline()
+
+    def wake(self, now: Instant) -> None:
+        """Fire every timer that is due."""
+        for transaction, timer in self._desk.timers.pop_due(now):
+            transaction.take(timer, now)
+
+    def receive(self, flow: Flow, data: bytes, now: Instant) -> None:
+        """Take one whole message (a datagram, or what the framer cut from a stream). Never raises.
+
+        What cannot be parsed is answered once and without state if it is recognisably a request other than ACK, else dropped.
+        """
+        if is_keepalive(data):
+            return
+        try:
+            message = parse_message(data)
+        except SipError as error:
+            self._answer_malformed(error, flow)
+            return
+        if isinstance(message, Response):
+            self._receive_response(message, flow, now)
+            return
+        try:
+            via = _stamp(message, flow)
+            keys = _server_key(message, via), _merge_key(message)
+        except SipError as error:
+            self._answer_malformed(error, flow, message)
+            return
+        self._receive_request(message, flow, via, *keys, now)
+
+    def request(self, request: Request, flow: Flow, handler: ClientHandler, now: Instant) -> ClientTransaction:
+        """Send ``request`` in a transaction of its own. A Via is put on top of it, so each attempt wants a new Request."""
+        branch = self._add_via(request, flow)
+        return ClientTransaction(self._desk, request, flow, handler, branch, now)
+
+    def send(self, message: Request | Response, flow: Flow) -> None:
+        """Send once, without a transaction: the ACK for a 2xx. A request without a Via gets one and keeps it for the next time."""
+        if isinstance(message, Request) and "Via" not in message.headers:
+            self._add_via(message, flow)
+        self._desk.out.append(Send(flow, message.encode()))
+
+    def flow_lost(self, flow: Flow, now: Instant) -> None:
+        """The connection is gone (or could not be opened): every transaction on it ends."""
+        for transaction in [*self._desk.clients.values(), *self._desk.servers.values()]:
+            if transaction.flow == flow:
+                transaction.take(Happening.TRANSPORT_LOST, now)
+
+    def _add_via(self, request: Request, flow: Flow) -> str:
+        host, port = self._sent_by(flow)
+        branch = COOKIE + self._ids.token()
+        rport = "" if flow.reliable else ";rport"
+        sent_by = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        request.headers.prepend("Via", f"SIP/2.0/{flow.transport} {sent_by};branch={branch}{rport}")
+        return branch
+
+    def _receive_response(self, response: Response, flow: Flow, now: Instant) -> None:
+        try:
+            via, cseq = response.top_via, response.cseq
+            if response.to is None or len(response.headers.all("Via")) != 1:
+                return
+        except SipError:
+            return
+        transaction = self._desk.clients.get((via.branch or "", cseq.method))
+        if transaction is not None:
+            if response.status < 200:
+                happening = Happening.PROVISIONAL
+            elif response.status < 300:
+                happening = Happening.SUCCESS
+            else:
+                happening = Happening.FAILURE
+            transaction.take(happening, now, response)
+        elif cseq.method == "INVITE" and 200 <= response.status < 300 and self._is_ours(via, flow):
+            self._desk.user.on_stray_2xx(response, flow, now)
+
+    def _is_ours(self, via: Via, flow: Flow) -> bool:
+        return (via.branch or "").startswith(COOKIE) and (via.host, via.port or _default_port(flow)) == self._sent_by(flow)
+
+    def _receive_request(
+        self, request: Request, flow: Flow, via: Via, key: ServerKey, merge_key: MergeKey | None, now: Instant
+    ) -> None:
+        desk = self._desk
+        known = desk.servers.get(key)
+        if request.method == "ACK":
+            if known is None:
+                desk.user.on_ack(request, flow, now)
+            else:
+                known.take(Happening.ACK, now, request)
+            return
+        if known is not None:
+            known.take(Happening.REQUEST, now)
+            return
+        merged = desk.merged.get(merge_key) if merge_key else None
+        transaction = ServerTransaction(
+            desk, request, flow, _response_flow(flow, via), key, None if merged else merge_key, now
+        )
+        if request.method == "CANCEL":
+            self._receive_cancel(transaction, now)
+        elif merged is not None:
+            transaction.respond(make_response(request, 482, to_tag=transaction.to_tag), now)
+        else:
+            desk.user.on_request(transaction, now)
+
+    def _receive_cancel(self, cancel: ServerTransaction, now: Instant) -> None:
+        invite = self._desk.servers.get((*cancel.key[:-1], "INVITE"))
+        if invite is None:
+            cancel.respond(make_response(cancel.request, 481, to_tag=cancel.to_tag), now)
+            return
+        cancel.respond(make_response(cancel.request, 200, to_tag=invite.to_tag), now)
+        if invite.state is State.PROCEEDING:
+            self._desk.user.on_cancel(invite, cancel.request, now)
+
+    def _answer_malformed(self, error: SipError, flow: Flow, request: Request | None = None) -> None:
+        request = request or error.request
+        if request is None or request.method == "ACK":
+            return
+        try:
+            via = request.top_via
+            response = make_response(request, error.status, error.reason, to_tag=_stateless_tag(request))
+        except SipError:
+            return
+        self._desk.out.append(Send(_response_flow(flow, via), response.encode()))
+
+
+def _stamp(request: Request, flow: Flow) -> Via:
+    """Write into the top Via where the request really came from (18.2.1, :rfc:`3581` section 4), and return it."""
+    via = request.top_via
+    params = [(name, value) for name, value in via.params if name not in ("received", "rport")]
+    wants_port = any(name == "rport" for name, _ in via.params)
+    if wants_port or via.host != flow.host:
+        params.append(("received", flow.host))
+        if wants_port:
+            params.append(("rport", str(flow.port)))
+        via = replace(via, params=tuple(params))
+        request.headers.set_first("Via", str(via))
+    return via
+
+
+def _response_flow(flow: Flow, via: Via) -> Flow:
+    if flow.reliable or via.param("rport") is not None:
+        return flow
+    return flow._replace(port=via.port or _default_port(flow))
+
+
+def _default_port(flow: Flow) -> int:
+    return 5061 if flow.transport == "TLS" else 5060
+
+
+def _server_key(request: Request, via: Via) -> ServerKey:
+    method = "INVITE" if request.method == "ACK" else request.method
+    branch = via.branch or ""
+    if branch.startswith(COOKIE) and len(branch) > len(COOKIE):
+        return (branch, via.host, str(via.port), method)
+    # RFC 2543: the To tag is left out, because that of an ACK or CANCEL differs from that of the INVITE; the top Via, which
+    # holds the sender's address now, and Call-ID with CSeq are enough to tell requests apart.
+    return (str(via), request.uri, request.from_.tag or "", request.call_id, str(request.cseq.number), method)
+
+
+def _merge_key(request: Request) -> MergeKey | None:
+    cseq, from_tag = request.cseq, request.from_.tag
+    if cseq.method != request.method:
+        raise SipError(400, "CSeq names another method")
+    if request.to.tag is not None or from_tag is None or request.method in ("ACK", "CANCEL"):
+        return None
+    return (from_tag, request.call_id, cseq.number, cseq.method)
+
+
+def _stateless_tag(request: Request) -> str:
+    """The same To tag for each copy of a request that is answered without state (8.2.7)."""
+    seed = "\n".join(request.headers.get(name) or "" for name in ("Via", "From", "Call-ID", "CSeq"))
+    return f"{zlib.crc32(seed.encode('utf-8', 'surrogateescape')):08x}"
