@@ -1,0 +1,107 @@
+"""Orders and reports survive the unix socket, and nothing else is taken for one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parkade.base.sound import Music, Peer, Silence, Spoken, Tone
+from parkade.media.wire import (
+    WireError,
+    order_from_line,
+    order_to_line,
+    report_from_line,
+    report_to_line,
+)
+from parkade.rtp.orders import (
+    CloseLeg,
+    Describe,
+    Hear,
+    KeyHeard,
+    LegClosed,
+    OpenLeg,
+    Order,
+    PortsReady,
+    PromptEnded,
+    Report,
+)
+
+sounds = st.one_of(
+    st.builds(Silence),
+    st.builds(Music, st.text()),
+    st.builds(Tone, st.text()),
+    st.builds(Peer, st.text()),
+    st.builds(Spoken, st.text(), st.sampled_from(["en", "vi"]), st.lists(st.text()).map(tuple)),
+)
+ports = st.integers(0, 65535)
+orders = st.one_of(
+    st.builds(OpenLeg, st.text(), ports),
+    st.builds(Hear, st.text(), sounds),
+    st.builds(CloseLeg, st.text()),
+    st.builds(
+        Describe,
+        leg=st.text(),
+        address=st.text(),
+        port=ports,
+        rtcp_port=ports,
+        payload_type=st.sampled_from([0, 8]),
+        dtmf_payload_type=st.none() | st.integers(96, 127),
+        ptime_ms=st.sampled_from([10, 20, 30, 40, 60]),
+        sends=st.booleans(),
+        receives=st.booleans(),
+        listen_for_tones=st.booleans(),
+    ),
+)
+counts = st.integers(0, 2**40)
+reports = st.one_of(
+    st.builds(PortsReady, st.lists(ports).map(tuple)),
+    st.builds(KeyHeard, st.text(), st.sampled_from("0123456789*#ABCD")),
+    st.builds(PromptEnded, st.text(), st.text()),
+    st.builds(LegClosed, st.text(), counts, counts, counts, counts),
+)
+
+
+@given(orders)
+def test_an_order_is_read_as_it_was_written_and_is_one_line(order: Order) -> None:
+    line = order_to_line(order)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert order_from_line(line) == order
+
+
+@given(reports)
+def test_a_report_is_read_as_it_was_written_and_is_one_line(report: Report) -> None:
+    line = report_to_line(report)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert report_from_line(line) == report
+
+
+@given(st.binary())
+def test_arbitrary_bytes_are_an_order_or_a_wire_error_and_nothing_else(line: bytes) -> None:
+    for read in (order_from_line, report_from_line):
+        with pytest.raises(WireError):
+            read(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"[]",
+        b"[" * 100_000,
+        b'{"do": "open", "leg": "a", "port": true}',
+        b'{"do": "open", "leg": "a", "port": "20000"}',
+        b'{"do": "open", "port": 20000}',
+        b'{"do": "dance", "leg": "a"}',
+        b'{"do": "hear", "leg": "a", "sound": {"is": "opera"}}',
+        b'{"do": "hear", "leg": "a", "sound": {"is": "spoken", "prompt": "p", "language": "en", "phrases": [1]}}',
+        b'{"do": "describe", "leg": "a", "address": "192.0.2.1"}',
+    ],
+)
+def test_a_line_that_is_no_order_is_refused(line: bytes) -> None:
+    with pytest.raises(WireError):
+        order_from_line(line)
+
+
+def test_members_from_a_later_version_are_ignored() -> None:
+    assert order_from_line(b'{"do": "close", "leg": "a", "because": "of you"}') == CloseLeg("a")
