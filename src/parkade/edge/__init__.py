@@ -1,0 +1,1 @@
+"""Sockets, the clock and the loop: the only room where SIP meets asyncio."""

@@ -1,0 +1,63 @@
+"""What a person dialled, out of the URIs that phones make of it.
+
+* ``sip:*801@any.host`` and its escaped form ``sip:%2A801@…``: the host is not looked at, since the account follows from the
+  credentials.
+* Orbit style (Linksys/Cisco): ``sip:pickup@host`` or ``sip:callpark@host`` with ``orbit=805`` in the Request-URI or the To.
+* Snom style: ``sip:park+805@host``.
+* ``tel:+84-28-1234`` with its visual separators (:rfc:`3966` section 5.1.1), ``user=phone`` numbers alike.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from parkade.sip.errors import SipError
+from parkade.sip.headers import NameAddr
+from parkade.sip.message import Request
+from parkade.sip.uri import parse_uri
+
+_ORBIT_USERS = frozenset({"callpark", "pickup", "park"})
+_SEPARATORS = str.maketrans("", "", "-.() ")
+
+
+def dialled_of(request: Request) -> str:
+    """What the caller of an INVITE dialled; empty if nothing can be made of it."""
+    return _dialled(request.uri, request.to)
+
+
+def target_of(refer_to: NameAddr) -> str:
+    """What a Refer-To names, as if it had been dialled; empty if nothing can be made of it."""
+    return _dialled(refer_to.uri, refer_to)
+
+
+def _dialled(uri_text: str, name_addr: NameAddr) -> str:
+    scheme, _, rest = uri_text.partition(":")
+    if scheme.lower() == "tel":
+        return unquote(rest.partition(";")[0]).translate(_SEPARATORS)
+    try:
+        uri = parse_uri(uri_text)
+    except SipError:
+        return ""
+    user = uri.user_text.partition(";")[0] if uri.user else ""
+    if user.lower() in _ORBIT_USERS:
+        return _code(uri.param("orbit") or _orbit_of(name_addr)) or user
+    if user.lower().startswith("park+"):
+        return _code(user[len("park+") :])
+    if user.startswith("+"):
+        return user.translate(_SEPARATORS)
+    return user
+
+
+def _orbit_of(name_addr: NameAddr) -> str | None:
+    inside = None
+    try:
+        inside = name_addr.address.param("orbit")
+    except SipError:
+        pass
+    return inside or name_addr.param("orbit")
+
+
+def _code(orbit: str | None) -> str:
+    if not orbit:
+        return ""
+    return orbit if orbit.startswith("*") else f"*{orbit}"

@@ -1,0 +1,41 @@
+"""What a phone's display is told about the other party.
+
+Polycom phones keep the first identity they see and ignore later ones, so it goes into the first response; both the standard
+header (:rfc:`3325`) and the older Remote-Party-ID are sent, because each is the only one some phones read.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote as percent
+
+from parkade.calls.effects import Alert
+from parkade.calls.identity import Identity
+from parkade.sip.headers import NameAddr
+
+_USER_SAFE = "-_.!~*'()&=+$,;?/"
+"""Characters of a SIP user part that need no escape (:rfc:`3261` section 25.1)."""
+
+_ALERT_INFO = {Alert.PARK_RETURN: "<http://127.0.0.1/Bellcore-dr3>;info=park-return"}
+
+ANSWERED_ELSEWHERE = ("Reason", 'SIP;cause=200;text="Call completed elsewhere"')
+
+
+def address_of(identity: Identity, host: str) -> NameAddr:
+    """``"Name" <sip:number@host>``; a nameless number shows itself, a numberless name is anonymous."""
+    user = percent(identity.number, safe=_USER_SAFE) or "anonymous"
+    return NameAddr(identity.name or identity.number, f"sip:{user}@{host}", ())
+
+
+def identity_headers(identity: Identity, host: str, party: str) -> list[tuple[str, str]]:
+    """Both identity headers; ``party`` is ``calling`` in requests and ``called`` in responses."""
+    address = str(address_of(identity, host))
+    return [
+        ("P-Asserted-Identity", address),
+        ("Remote-Party-ID", f"{address};party={party};privacy=off;screen=yes"),
+    ]
+
+
+def alert_headers(alert: Alert) -> list[tuple[str, str]]:
+    """How the phone should ring, for phones that know Alert-Info."""
+    info = _ALERT_INFO.get(alert)
+    return [("Alert-Info", info)] if info else []

@@ -1,0 +1,71 @@
+"""Who is calling: the device behind a request, by digest credentials or by source address.
+
+Nothing else in a request says who someone is. Unknown names and wrong passwords get the same answer, computed with the same effort:
+a fresh challenge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from parkade.base.clock import Instant
+from parkade.base.ids import Ids
+from parkade.calls.directory import Device, Directory
+from parkade.sip.digest import Nonces, NonceState, challenges, verify
+from parkade.sip.errors import SipError
+from parkade.sip.flow import Flow
+from parkade.sip.headers import Credentials, parse_credentials
+from parkade.sip.message import Request
+from parkade.switch.secrets import REALM, DeviceSecret
+
+NONCE_LIFETIME_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Not (yet) identified: answer ``status`` with ``headers``."""
+
+    status: int
+    headers: list[tuple[str, str]]
+
+
+class Gate:
+    """Identifies devices."""
+
+    def __init__(self, directory: Directory, secrets: Mapping[str, DeviceSecret], ids: Ids) -> None:
+        self._nonces = Nonces(bytes.fromhex(ids.token(32)), NONCE_LIFETIME_S)
+        # What a name nobody has is checked against, so that it takes as long as one that somebody has.
+        self._decoy = DeviceSecret(ids.token(16), ids.token(32))
+        self.load(directory, secrets)
+
+    def load(self, directory: Directory, secrets: Mapping[str, DeviceSecret]) -> None:
+        """From now on these devices exist."""
+        self._devices = directory.devices
+        self._secrets = secrets
+        self._by_address = {d.address: d for d in directory.devices.values() if d.address is not None}
+
+    def identify(self, request: Request, flow: Flow, now: Instant) -> Device | Unknown:
+        """The device that sent ``request``, or what to answer instead."""
+        try:
+            credentials = [parse_credentials(value) for value in request.headers.all("Authorization")]
+        except SipError:
+            return Unknown(400, [])
+        ours = [c for c in credentials if c.param("realm") == REALM]
+        if not ours:
+            return self._by_address.get(flow.host) or self._challenge(now)
+        return self._check(ours[0], request, now)
+
+    def _check(self, credentials: Credentials, request: Request, now: Instant) -> Device | Unknown:
+        device = self._devices.get(credentials.username)
+        secret = self._secrets.get(device.id, self._decoy) if device else self._decoy
+        by_algorithm = {"MD5": secret.ha1_md5, "SHA-256": secret.ha1_sha256}
+        genuine = verify(credentials, request.method, request.uri, request.body, by_algorithm)
+        if device is None or not genuine or secret is self._decoy:
+            return self._challenge(now)
+        if self._nonces.check(credentials, now) is not NonceState.FRESH:
+            return self._challenge(now, stale=True)
+        return device
+
+    def _challenge(self, now: Instant, *, stale: bool = False) -> Unknown:
+        return Unknown(401, challenges(REALM, self._nonces.issue(now), stale=stale))

@@ -1,0 +1,52 @@
+"""What the switch is told, and what it decides: the whole surface between the pure product and its edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from parkade.calls.directory import Directory
+from parkade.calls.effects import Event
+from parkade.rtp.orders import Order, Report
+from parkade.sip.flow import CloseFlow, Flow, Send
+from parkade.switch.secrets import DeviceSecret
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One whole SIP message (or keepalive) as it came from the network."""
+
+    flow: Flow
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FlowLost:
+    """A stream was closed, or could not be opened, or refused what was sent on it."""
+
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class MediaReport:
+    """The media process says something."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryLoaded:
+    """The directory has changed; from now on this one holds."""
+
+    directory: Directory
+    secrets: Mapping[str, DeviceSecret]
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Take no new calls from now on; those in progress go on."""
+
+
+SwitchInput: TypeAlias = Received | FlowLost | MediaReport | DirectoryLoaded | Drain
+SwitchEffect: TypeAlias = Send | CloseFlow | Order | Event

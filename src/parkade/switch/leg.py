@@ -1,0 +1,350 @@
+"""One leg: a SIP session on one side, a leg of the media process on the other.
+
+A leg answers what SIP asks at once (offers, hold) and tells call control what it means for people. An outgoing leg may be
+ringing in several places, one ``Attempt`` each; the first that answers becomes the leg's session.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from parkade.base.clock import Instant
+from parkade.base.ids import Ids
+from parkade.base.sound import Peer, Sound
+from parkade.calls.inputs import (
+    Failure,
+    Input,
+    KeyPressed,
+    LegAnswered,
+    LegEnded,
+    LegFailed,
+    LegHeld,
+    LegRang,
+    LegResumed,
+)
+from parkade.rtp.dtmf import key_of_info
+from parkade.rtp.offer_answer import AudioNegotiator, Codec, NotAcceptable
+from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
+from parkade.rtp.sdp import SdpError
+from parkade.sip.flow import Flow
+from parkade.sip.message import Request, Response
+from parkade.sip.refer import Refer
+from parkade.sip.session import Session
+from parkade.switch.displays import ANSWERED_ELSEWHERE
+from parkade.switch.inputs import SwitchEffect
+from parkade.switch.nobody import NOBODY
+from parkade.switch.ports import PortReserve
+from parkade.switch.refusals import failure_of
+
+Headers = Sequence[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Wiring:
+    """What every leg needs of the switch around it."""
+
+    out: list[SwitchEffect]
+    inputs: deque[Input]
+    ids: Ids
+    ports: PortReserve
+    advertise: Callable[[Flow], tuple[str, int]]
+    referred: Callable[[Leg, Refer, Instant], None]
+    find: Callable[[str], Leg | None]
+    gone: Callable[[Leg], None]
+
+
+@dataclass(slots=True, eq=False)
+class Leg:
+    """A leg in any state. ``session`` is None while an outgoing leg still rings."""
+
+    id: str
+    device: str
+    account: str
+    wiring: Wiring
+    dialled: str = ""
+    session: Session | None = None
+    negotiator: AudioNegotiator | None = None
+    port: int | None = None
+    hears: Sound | None = None
+    held: bool = False
+    rang: bool = False
+    cut_off: bool = False
+    attempts: list[Attempt] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    refusal_prompt: str | None = None
+    on_let_go: Callable[[Instant], None] | None = None
+    _answer: bytes | None = None
+
+    # Media
+
+    @property
+    def codec(self) -> Codec | None:
+        """The agreed codec, or None before there is one."""
+        return self.negotiator.agreed.codec if self.negotiator and self.negotiator.agreed else None
+
+    def open_media(self) -> bool:
+        """Make sure that the media process knows the leg; False if no port is left."""
+        if self.port is None:
+            self.port = self.wiring.ports.take()
+            if self.port is None:
+                return False
+            self.wiring.out.append(OpenLeg(self.id, self.port))
+        return True
+
+    def hear(self, sound: Sound) -> None:
+        """The leg hears ``sound`` from now on."""
+        if isinstance(sound, Peer):
+            peer = self.wiring.find(sound.leg)
+            if peer is None or not peer.open_media():
+                return
+        if self.open_media():
+            self.hears = sound
+            self.wiring.out.append(Hear(self.id, sound))
+
+    def negotiate_on(self, flow: Flow) -> AudioNegotiator:
+        """A fresh offer/answer state for a peer at the far end of ``flow``. The leg's media must be open."""
+        assert self.port is not None
+        host, _ = self.wiring.advertise(flow)
+        return AudioNegotiator(host, self.port, int(self.wiring.ids.token(4), 16), 1)
+
+    def describe(self) -> None:
+        """Tell the media process what was agreed, and call control whether the phone is holding."""
+        agreed = self.negotiator.agreed if self.negotiator else None
+        if agreed is None:
+            return
+        self.wiring.out.append(
+            Describe(
+                leg=self.id,
+                address=agreed.address,
+                port=agreed.port,
+                rtcp_port=agreed.rtcp_port,
+                payload_type=agreed.payload_type,
+                codec=agreed.codec.value,
+                dtmf_payload_type=agreed.dtmf_payload_type,
+                ptime_ms=agreed.ptime_ms,
+                sends=agreed.sends,
+                receives=agreed.receives,
+                listen_for_tones=agreed.dtmf_payload_type is None,
+            )
+        )
+        if agreed.remote_on_hold != self.held:
+            self.held = agreed.remote_on_hold
+            self.tell(LegHeld(self.id) if self.held else LegResumed(self.id))
+
+    def release(self) -> None:
+        """Give the media leg back."""
+        if self.port is not None:
+            self.wiring.out.append(CloseLeg(self.id))
+            self.port = None
+
+    # Towards the phone
+
+    def local_description(self) -> bytes:
+        """Our side for a provisional or final answer: the answer to the INVITE's offer, or our offer if it had none.
+
+        Raises ``SdpError`` if the offer cannot be accepted.
+        """
+        assert self.session is not None
+        if self._answer is None:
+            self.negotiator = self.negotiate_on(self.session.flow)
+            prefer = self._peer_codec()
+            offer = self.session.request.body
+            self._answer = self.negotiator.answer(offer, prefer) if offer else self.negotiator.offer(prefer=prefer)
+            self.describe()
+        return self._answer
+
+    def _peer_codec(self) -> Codec | None:
+        peer = self.wiring.find(self.hears.leg) if isinstance(self.hears, Peer) else None
+        return peer.codec if peer else None
+
+    def reconnect(self, flow: Flow) -> None:
+        """The phone has registered again on ``flow`` after the stream of this leg was lost."""
+        if self.cut_off and self.session is not None:
+            self.session.dialog.flow = flow
+            self.cut_off = False
+
+    def tell(self, given: Input) -> None:
+        """Queue something for call control."""
+        self.wiring.inputs.append(given)
+
+    # SessionHandler: a session that is the leg's own
+
+    def on_progress(self, session: Session, response: Response, now: Instant) -> None:
+        """Only attempts ring."""
+
+    def on_answered(self, session: Session, response: Response, now: Instant) -> None:
+        """Only attempts are answered."""
+
+    def on_established(self, session: Session, now: Instant) -> None:
+        """The ACK has come: nothing waits for it."""
+
+    def on_refused(self, session: Session, status: int, response: Response | None, now: Instant) -> None:
+        """An incoming session ends by ``on_ended``."""
+        self._ended()
+
+    def on_ended(self, session: Session, why: str, now: Instant) -> None:
+        """Hung up, cancelled, or dead."""
+        self._ended()
+
+    def _ended(self) -> None:
+        self.tell(LegEnded(self.id))
+        self.wiring.gone(self)
+
+    def on_offer(self, session: Session, sdp: bytes, now: Instant) -> None:
+        """A re-INVITE or UPDATE with an offer: hold, resume, a new address."""
+        try:
+            if self.negotiator is None:
+                if not self.open_media():
+                    session.refuse_offer(now)
+                    return
+                self.negotiator = self.negotiate_on(session.flow)
+            answer = self.negotiator.answer(sdp)
+        except SdpError:
+            session.refuse_offer(now)
+            return
+        session.answer(answer, now)
+        self.describe()
+
+    def on_offer_wanted(self, session: Session, now: Instant) -> None:
+        """A re-INVITE without an offer: everything we can do."""
+        if self.negotiator is None:
+            session.refuse_offer(now)
+        else:
+            session.answer(self.negotiator.offer(), now)
+
+    def on_answer(self, session: Session, sdp: bytes, now: Instant) -> None:
+        """The answer to an offer of ours, in an ACK or a response."""
+        if self.negotiator is None:
+            return
+        try:
+            self.negotiator.receive_answer(sdp)
+        except SdpError:
+            session.end(now)
+            self._ended()
+            return
+        self.describe()
+
+    def on_offer_refused(self, session: Session, status: int, now: Instant) -> None:
+        """What was agreed before goes on."""
+
+    def on_refer(self, session: Session, refer: Refer, now: Instant) -> None:
+        """The phone transfers or parks."""
+        self.wiring.referred(self, refer, now)
+
+    def on_refer_progress(self, session: Session, status: int, reason: str, final: bool, headers: Headers, now: Instant) -> None:
+        """We send no REFER."""
+
+    def on_info(self, session: Session, request: Request, now: Instant) -> None:
+        """A keypad key in an INFO body."""
+        key = key_of_info(request.headers.get("Content-Type") or "", request.body)
+        if key is not None:
+            self.tell(KeyPressed(self.id, key))
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One place where an outgoing leg rings."""
+
+    leg: Leg
+    negotiator: AudioNegotiator
+    session: Session | None = None
+
+    def on_progress(self, session: Session, response: Response, now: Instant) -> None:
+        """Ringing, perhaps with sound."""
+        leg = self.leg
+        if response.status < 180:
+            return
+        early = False
+        if response.body and response.status in {180, 183}:
+            early = self._agree(response.body) and leg.negotiator in (None, self.negotiator)
+        if early:
+            leg.negotiator = self.negotiator
+            leg.describe()
+        leg.rang = True
+        leg.tell(LegRang(leg.id, early_media=early))
+
+    def on_answered(self, session: Session, response: Response, now: Instant) -> None:
+        """Somebody picked up: this session is the leg's now, the other places stop ringing."""
+        leg = self.leg
+        if response.body and not self._agree(response.body) or self.negotiator.agreed is None:
+            session.end(now)
+            self._failed(Failure.INCOMPATIBLE)
+            return
+        leg.session, leg.negotiator, session.handler = session, self.negotiator, leg
+        others, leg.attempts = [a for a in leg.attempts if a is not self], []
+        end_attempts(others, now, elsewhere=True)
+        leg.tell(LegAnswered(leg.id))
+        leg.describe()
+
+    def on_refused(self, session: Session, status: int, response: Response | None, now: Instant) -> None:
+        """This place says no."""
+        self._failed(failure_of(status, rang=self.leg.rang))
+
+    def on_ended(self, session: Session, why: str, now: Instant) -> None:
+        """This place is gone."""
+        self._failed(Failure.UNREACHABLE)
+
+    def on_established(self, session: Session, now: Instant) -> None:
+        """Comes after ``on_answered`` has handed the session to the leg."""
+
+    def on_offer(self, session: Session, sdp: bytes, now: Instant) -> None:
+        """An UPDATE in the early dialog."""
+        try:
+            session.answer(self.negotiator.answer(sdp), now)
+        except SdpError:
+            session.refuse_offer(now)
+
+    def on_offer_wanted(self, session: Session, now: Instant) -> None:
+        """Not possible before the answer."""
+        session.refuse_offer(now)
+
+    def on_answer(self, session: Session, sdp: bytes, now: Instant) -> None:
+        """The answer in a reliable provisional response, which ``on_progress`` has seen."""
+
+    def on_offer_refused(self, session: Session, status: int, now: Instant) -> None:
+        """We offer once."""
+
+    def on_refer(self, session: Session, refer: Refer, now: Instant) -> None:
+        """A phone that rings has nobody to transfer."""
+        refer.refuse(480, (), now)
+
+    def on_refer_progress(self, session: Session, status: int, reason: str, final: bool, headers: Headers, now: Instant) -> None:
+        """We send no REFER."""
+
+    def on_info(self, session: Session, request: Request, now: Instant) -> None:
+        """Keys before the answer mean nothing."""
+
+    def _agree(self, sdp: bytes) -> bool:
+        try:
+            self.negotiator.receive_answer(sdp)
+        except (SdpError, NotAcceptable):
+            return False
+        return True
+
+    def _failed(self, why: Failure) -> None:
+        leg = self.leg
+        if self not in leg.attempts:
+            return
+        leg.attempts.remove(self)
+        leg.failures.append(why)
+        if not leg.attempts:
+            leg.tell(LegFailed(leg.id, worst(leg.failures)))
+            leg.wiring.gone(leg)
+
+
+_TELLING = (Failure.DECLINED, Failure.BUSY, Failure.NO_ANSWER, Failure.INCOMPATIBLE, Failure.UNREACHABLE)
+
+
+def worst(failures: Sequence[Failure]) -> Failure:
+    """Of several places that failed, the failure that says most about the person."""
+    return min(failures, key=_TELLING.index, default=Failure.UNREACHABLE)
+
+
+def end_attempts(attempts: Sequence[Attempt], now: Instant, *, elsewhere: bool) -> None:
+    """Stop ringing in these places; ``elsewhere`` keeps the phone from listing a missed call."""
+    for attempt in attempts:
+        if attempt.session is not None:
+            attempt.session.handler = NOBODY
+            attempt.session.end(now, [ANSWERED_ELSEWHERE] if elsewhere else [])

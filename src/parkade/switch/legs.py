@@ -1,0 +1,271 @@
+"""Performs what call control decides: each effect of ``calls`` as SIP and as media orders.
+
+Owns the table of legs. It decides nothing about calls; what it decides is SIP: which contacts to ring, whether a refusal can be
+spoken first, which headers carry an identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from parkade.base.clock import Instant
+from parkade.base.sound import Silence, Spoken
+from parkade.base.timers import Timers
+from parkade.calls import effects
+from parkade.calls.effects import Effect, Event
+from parkade.calls.identity import Identity
+from parkade.calls.inputs import Failure, LegFailed, PromptEnded
+from parkade.rtp.sdp import SdpError
+from parkade.sip.flow import Flow
+from parkade.sip.message import Response
+from parkade.sip.session import Session
+from parkade.sip.ua import UserAgent
+from parkade.switch.displays import ANSWERED_ELSEWHERE, address_of, alert_headers, identity_headers
+from parkade.switch.leg import Attempt, Leg, Wiring, end_attempts
+from parkade.switch.nobody import NOBODY, Nobody
+from parkade.switch.refusals import refusal_headers, status_of
+from parkade.switch.registrar import Binding, Registrar
+from parkade.switch.transfers import PARK_CODE_HEADER, Transfers
+
+MAX_SPOKEN_REFUSAL_S = 12.0
+
+
+class Legs:
+    """All legs there are, by id, and the hands of call control."""
+
+    def __init__(
+        self,
+        ua: UserAgent,
+        registrar: Registrar,
+        wiring: Wiring,
+        transfers: Transfers,
+        device_of: Callable[[str], tuple[str, str] | None],
+    ) -> None:
+        """``device_of`` gives the account and the extension of a device id."""
+        self._ua = ua
+        self._registrar = registrar
+        self._wiring = wiring
+        self._transfers = transfers
+        self._device_of = device_of
+        self._legs: dict[str, Leg] = {}
+        self._lingering: dict[str, Leg] = {}
+        self._timers: Timers[str] = Timers()
+        self._perform: dict[type[Effect], Callable[..., None]] = {
+            effects.RingDevice: self._ring_device,
+            effects.ShowRinging: self._show_ringing,
+            effects.OpenEarlyMedia: self._open_early_media,
+            effects.AnswerLeg: self._answer_leg,
+            effects.RefuseLeg: self._refuse_leg,
+            effects.EndLeg: self._end_leg,
+            effects.Hear: self._hear,
+            effects.ShowParty: self._show_party,
+            effects.TransferProgress: self._transfer_progress,
+            effects.Event: self._event,
+        }
+
+    def __len__(self) -> int:
+        return len(self._legs) + len(self._lingering)
+
+    def perform(self, effect: Effect, now: Instant) -> None:
+        """Do one thing that call control decided."""
+        self._perform[type(effect)](effect, now)
+
+    def get(self, leg: str) -> Leg | None:
+        """A leg that call control knows."""
+        return self._legs.get(leg)
+
+    def of_device(self, device: str) -> list[Leg]:
+        """Every leg of one device."""
+        return [leg for leg in self._legs.values() if leg.device == device]
+
+    def flow_lost(self, flow: Flow) -> None:
+        """A stream is gone; the sessions on it go on if their phone registers again."""
+        for leg in self._legs.values():
+            if leg.session is not None and leg.session.flow == flow:
+                leg.cut_off = True
+
+    def add(self, leg: Leg) -> None:
+        """An incoming leg."""
+        self._legs[leg.id] = leg
+
+    def gone(self, leg: Leg) -> None:
+        """The far side is gone: give everything back."""
+        self._legs.pop(leg.id, None)
+        self._lingering.pop(leg.id, None)
+        self._timers.cancel(leg.id)
+        leg.release()
+
+    def prompt_ended(self, leg_id: str, prompt: str, now: Instant) -> None:
+        """A prompt was heard: a spoken refusal becomes a final one, anything else is call control's."""
+        leg = self._lingering.get(leg_id)
+        if leg is not None and leg.refusal_prompt == prompt:
+            self._let_go(leg, now)
+        elif leg_id in self._legs:
+            self._wiring.inputs.append(PromptEnded(leg_id, prompt))
+
+    def deadline(self) -> Instant | None:
+        """When the next lingering leg is to be let go."""
+        return self._timers.deadline()
+
+    def wake(self, now: Instant) -> None:
+        """Let go of legs that have lingered long enough."""
+        for leg_id in self._timers.pop_due(now):
+            leg = self._lingering.get(leg_id)
+            if leg is not None:
+                self._let_go(leg, now)
+
+    # One method an effect
+
+    def _ring_device(self, effect: effects.RingDevice, now: Instant) -> None:
+        found = self._device_of(effect.device)
+        bindings = self._registrar.bindings(effect.device, now) if found else []
+        leg = Leg(effect.leg, effect.device, found[0] if found else "", self._wiring)
+        if found is None or not bindings or not leg.open_media():
+            self._wiring.inputs.append(LegFailed(leg.id, Failure.UNREACHABLE))
+            return
+        self._legs[leg.id] = leg
+        beside = self._legs.get(effect.beside) if effect.beside else None
+        # All attempts exist before the first INVITE leaves, because an INVITE may fail while the others are being made.
+        leg.attempts = [Attempt(leg, leg.negotiate_on(b.flow)) for b in bindings]
+        for attempt, binding in zip(list(leg.attempts), bindings, strict=True):
+            sdp = attempt.negotiator.offer(prefer=beside.codec if beside else None)
+            attempt.session = self._invite(attempt, binding, effect, found[1], sdp, now)
+
+    def _invite(
+        self, attempt: Attempt, binding: Binding, effect: effects.RingDevice, extension: str, sdp: bytes, now: Instant
+    ) -> Session:
+        host, _ = self._wiring.advertise(binding.flow)
+        headers = [*identity_headers(effect.caller, host, "calling"), *alert_headers(effect.alert)]
+        return self._ua.invite(
+            flow=binding.flow,
+            target=binding.contact,
+            from_=address_of(effect.caller, host),
+            to=address_of(Identity("", extension), host),
+            sdp=sdp,
+            headers=headers,
+            handler=attempt,
+            now=now,
+        )
+
+    def _show_ringing(self, effect: effects.ShowRinging, now: Instant) -> None:
+        leg, session = self._incoming(effect.leg)
+        if session is not None:
+            session.progress(180, headers=self._shown(leg, effect.shown), now=now)
+
+    def _open_early_media(self, effect: effects.OpenEarlyMedia, now: Instant) -> None:
+        leg, session = self._incoming(effect.leg)
+        if session is None or leg is None:
+            return
+        sdp = self._early_description(leg)
+        session.progress(183 if sdp else 180, sdp=sdp, headers=self._shown(leg, effect.shown), now=now)
+
+    def _answer_leg(self, effect: effects.AnswerLeg, now: Instant) -> None:
+        leg, session = self._incoming(effect.leg)
+        if session is None or leg is None:
+            return
+        headers = self._shown(leg, effect.shown)
+        if effect.park_code:
+            headers.append((PARK_CODE_HEADER, effect.park_code))
+        leg.open_media()
+        session.accept(leg.local_description(), headers=headers, now=now)
+
+    def _refuse_leg(self, effect: effects.RefuseLeg, now: Instant) -> None:
+        leg, session = self._incoming(effect.leg)
+        if session is None or leg is None:
+            return
+        del self._legs[leg.id]
+        status, headers = status_of(effect.refusal), refusal_headers(effect.refusal, effect.language)
+        leg.on_let_go = lambda at: session.reject(status, headers=headers, now=at)
+        sdp = self._early_description(leg) if effect.phrases else None
+        if sdp is None:
+            self._let_go(leg, now)
+            return
+        session.handler = _Lingering(self, leg)
+        leg.refusal_prompt = self._wiring.ids.token()
+        leg.hear(Spoken(leg.refusal_prompt, effect.language, effect.phrases))
+        session.progress(183, sdp=sdp, headers=headers, now=now)
+        self._linger(leg, now + MAX_SPOKEN_REFUSAL_S)
+
+    def _end_leg(self, effect: effects.EndLeg, now: Instant) -> None:
+        leg = self._legs.pop(effect.leg, None)
+        if leg is None:
+            return
+        session = leg.session
+        if session is None:
+            end_attempts(leg.attempts, now, elsewhere=effect.answered_elsewhere)
+            leg.release()
+            return
+        leg.on_let_go = lambda at: session.end(at, [ANSWERED_ELSEWHERE] if effect.answered_elsewhere else [])
+        if effect.after_s <= 0:
+            self._let_go(leg, now)
+            return
+        leg.hear(Silence())
+        session.handler = _Lingering(self, leg)
+        self._linger(leg, now + effect.after_s)
+
+    def _hear(self, effect: effects.Hear, now: Instant) -> None:
+        leg = self._legs.get(effect.leg)
+        if leg is not None:
+            leg.hear(effect.sound)
+
+    def _show_party(self, effect: effects.ShowParty, now: Instant) -> None:
+        leg = self._legs.get(effect.leg)
+        if leg is not None and leg.session is not None:
+            leg.session.tell_identity(self._shown(leg, effect.shown), now)
+
+    def _transfer_progress(self, effect: effects.TransferProgress, now: Instant) -> None:
+        self._transfers.progress(effect, now)
+
+    def _event(self, effect: Event, now: Instant) -> None:
+        self._wiring.out.append(effect)
+
+    # Lingering: legs that call control has forgotten and that still have something to hear or to wait for
+
+    def _linger(self, leg: Leg, until: Instant) -> None:
+        self._lingering[leg.id] = leg
+        self._timers.set(leg.id, until)
+
+    def _let_go(self, leg: Leg, now: Instant) -> None:
+        if leg.session is not None:
+            leg.session.handler = NOBODY
+        if leg.on_let_go is not None:
+            leg.on_let_go(now)
+        self.gone(leg)
+
+    # Small things
+
+    def _incoming(self, leg_id: str) -> tuple[Leg | None, Session | None]:
+        leg = self._legs.get(leg_id)
+        return leg, (leg.session if leg else None)
+
+    def _shown(self, leg: Leg | None, shown: Identity) -> list[tuple[str, str]]:
+        if leg is None or leg.session is None or not (shown.name or shown.number):
+            return []
+        host, _ = self._wiring.advertise(leg.session.flow)
+        return identity_headers(shown, host, "called")
+
+    def _early_description(self, leg: Leg) -> bytes | None:
+        """SDP for a 183, or None where the INVITE brought no offer to answer."""
+        assert leg.session is not None
+        if not leg.session.request.body or not leg.open_media():
+            return None
+        try:
+            return leg.local_description()
+        except SdpError:
+            return None
+
+
+class _Lingering(Nobody):
+    """The far side of a lingering leg may go by itself."""
+
+    def __init__(self, legs: Legs, leg: Leg) -> None:
+        self._legs = legs
+        self._leg = leg
+
+    def on_refused(self, session: Session, status: int, response: Response | None, now: Instant) -> None:
+        """Cancelled while it heard a refusal."""
+        self._legs.gone(self._leg)
+
+    def on_ended(self, session: Session, why: str, now: Instant) -> None:
+        """Hung up before we did."""
+        self._legs.gone(self._leg)

@@ -1,0 +1,74 @@
+"""Which SIP status a refusal deserves, and the headers that carry its id and its words.
+
+One table. ``480`` where the person may try again later, ``486`` where somebody else is in the way, ``404`` where there is nothing:
+a free code and another account's code must look the same.
+"""
+
+from __future__ import annotations
+
+from parkade.calls import refusals
+from parkade.calls.inputs import Failure
+from parkade.calls.refusals import Refusal
+from parkade.sip.headers import quote
+
+NO_CAPACITY = Refusal(
+    "no_capacity", "The system has no free line.", "Hệ thống không còn đường dây trống.", "Try again; tell your administrator."
+)
+DRAINING = Refusal("draining", "The system is restarting.", "Hệ thống đang khởi động lại.", "Try again in a minute.")
+NO_SUCH_CALL = Refusal("no_such_call", "That call is over.", "Cuộc gọi đó đã kết thúc.", "Nothing: it has ended.")
+
+_STATUS = {
+    refusals.NO_SUCH_NUMBER.id: 404,
+    refusals.NO_CALL_PARKED.id: 404,
+    refusals.NO_SUCH_SLOT.id: 404,
+    refusals.ALREADY_PICKED_UP.id: 486,
+    refusals.LOT_FULL.id: 486,
+    refusals.SLOT_TAKEN.id: 486,
+    refusals.SLOT_RESERVED.id: 486,
+    refusals.NOTHING_TO_PARK.id: 480,
+    refusals.PARKING_DISABLED.id: 403,
+    refusals.NOT_LICENSED.id: 403,
+    refusals.BUSY.id: 486,
+    refusals.DECLINED.id: 603,
+    refusals.NO_ANSWER.id: 480,
+    refusals.UNREACHABLE.id: 480,
+    refusals.INCOMPATIBLE.id: 488,
+    refusals.TRANSFER_IMPOSSIBLE.id: 480,
+    NO_CAPACITY.id: 503,
+    DRAINING.id: 503,
+    NO_SUCH_CALL.id: 481,
+}
+
+_FAILURE = {
+    404: Failure.UNREACHABLE,
+    408: Failure.NO_ANSWER,
+    410: Failure.UNREACHABLE,
+    415: Failure.INCOMPATIBLE,
+    480: Failure.NO_ANSWER,
+    486: Failure.BUSY,
+    488: Failure.INCOMPATIBLE,
+    600: Failure.BUSY,
+    603: Failure.DECLINED,
+    606: Failure.INCOMPATIBLE,
+}
+
+
+def status_of(refusal: Refusal) -> int:
+    """The final status that tells a phone of ``refusal``; 480 for one without a row."""
+    return _STATUS.get(refusal.id, 480)
+
+
+def refusal_headers(refusal: Refusal, language: str = "en") -> list[tuple[str, str]]:
+    """``Reason`` (:rfc:`3326`) and ``Warning`` (:rfc:`3261` section 20.43, code 399) for a refusal."""
+    text = refusal.vi if language == "vi" else refusal.en
+    return [
+        ("Reason", f"SIP;cause={status_of(refusal)};text={quote(text)}"),
+        ("Warning", f"399 parkade {quote(f'{refusal.id} {text}')}"),
+    ]
+
+
+def failure_of(status: int, *, rang: bool) -> Failure:
+    """What a phone's final status says about the person: ``rang`` tells 408 from a dead phone and 408 from an absent one."""
+    if status == 408 and not rang:
+        return Failure.UNREACHABLE
+    return _FAILURE.get(status, Failure.UNREACHABLE)

@@ -1,0 +1,273 @@
+"""The whole product without its sockets: SIP in, SIP and media orders out.
+
+Told bytes, media reports and a new directory; answers with effects. Everything inside happens at once: one input, all that follows
+from it, then the next. Call control never sees a message and SIP never sees a lot; this room translates.
+
+Limits of this version: one process; no subscriptions yet, so SUBSCRIBE is answered 489.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from parkade.base.clock import Instant
+from parkade.base.ids import Ids
+from parkade.calls import refusals
+from parkade.calls.control import CallControl
+from parkade.calls.directory import Device, Directory
+from parkade.calls.effects import Effect
+from parkade.calls.identity import Identity
+from parkade.calls.inputs import DirectoryChanged, Input, KeyPressed, LegArrived
+from parkade.calls.refusals import Refusal
+from parkade.rtp.offer_answer import NotAcceptable, check_offer
+from parkade.rtp.orders import KeyHeard, LegClosed, PortsReady, PromptEnded, Report
+from parkade.rtp.sdp import SdpError
+from parkade.sip.errors import SipError
+from parkade.sip.flow import Flow
+from parkade.sip.headers import Replaces, parse_replaces
+from parkade.sip.layer import ServerTransaction
+from parkade.sip.message import make_response
+from parkade.sip.refer import Refer
+from parkade.sip.session import Session
+from parkade.sip.ua import ALLOW, UserAgent
+from parkade.switch.address import dialled_of
+from parkade.switch.gate import Gate, Unknown
+from parkade.switch.inputs import (
+    DirectoryLoaded,
+    Drain,
+    FlowLost,
+    MediaReport,
+    Received,
+    SwitchEffect,
+    SwitchInput,
+)
+from parkade.switch.leg import Leg, Wiring
+from parkade.switch.legs import Legs
+from parkade.switch.nobody import NOBODY
+from parkade.switch.ports import PortReserve
+from parkade.switch.refusals import DRAINING, NO_CAPACITY, NO_SUCH_CALL, refusal_headers, status_of
+from parkade.switch.registrar import Registrar
+from parkade.switch.secrets import DeviceSecret
+from parkade.switch.transfers import Transfers
+
+
+class Switch:
+    """A pure machine with three verbs: ``tell``, ``deadline``, ``wake``."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        secrets: Mapping[str, DeviceSecret],
+        ids: Ids,
+        advertise: Callable[[Flow], tuple[str, int]],
+    ) -> None:
+        """``advertise`` gives the host and SIP port under which the peer of a flow reaches us."""
+        self._out: list[SwitchEffect] = []
+        self._inputs: deque[Input] = deque()
+        self._ids = ids
+        self._directory = directory
+        self._draining = False
+        self._ports = PortReserve()
+        self._control = CallControl(directory, ids)
+        self._gate = Gate(directory, secrets, ids)
+        self._registrar = Registrar()
+        self._ua = UserAgent(self, ids, advertise)
+        self._transfers = Transfers(self._leg_by_dialog)
+        self._wiring = Wiring(
+            out=self._out,
+            inputs=self._inputs,
+            ids=ids,
+            ports=self._ports,
+            advertise=advertise,
+            referred=self._transfers.asked,
+            find=self._find_leg,
+            gone=self._leg_gone,
+        )
+        self._legs = Legs(self._ua, self._registrar, self._wiring, self._transfers, self._account_and_extension)
+
+    # The three verbs
+
+    def tell(self, given: SwitchInput, now: Instant) -> list[SwitchEffect]:
+        """One input and everything that follows from it. Raises nothing on any bytes."""
+        match given:
+            case Received(flow, data):
+                self._ua.receive(flow, data, now)
+            case MediaReport(report):
+                self._heard_from_media(report, now)
+            case FlowLost(flow):
+                self._flow_lost(flow, now)
+            case DirectoryLoaded():
+                self._load(given)
+            case Drain():
+                self._draining = True
+        return self._settle(now)
+
+    def deadline(self) -> Instant | None:
+        """When ``wake`` wants to be called next."""
+        due = [at for at in (self._ua.deadline(), self._control.deadline(), self._legs.deadline()) if at is not None]
+        return min(due, default=None)
+
+    def wake(self, now: Instant) -> list[SwitchEffect]:
+        """Perform everything that is due at ``now``."""
+        self._ua.wake(now)
+        self._legs.wake(now)
+        self._perform(self._control.wake(now), now)
+        return self._settle(now)
+
+    def counts(self) -> dict[str, int]:
+        """What is alive, by kind; all but ``bindings`` and ``ports`` are zero when nobody calls."""
+        return {
+            "legs": len(self._legs),
+            "sip": len(self._ua),
+            "calls": len(self._control),
+            "transfers": len(self._transfers),
+            "bindings": len(self._registrar),
+            "ports": len(self._ports),
+        }
+
+    def _settle(self, now: Instant) -> list[SwitchEffect]:
+        while self._inputs:
+            self._perform(self._control.tell(self._inputs.popleft(), now), now)
+        # Media first: a phone must find its leg ready when the answer reaches it.
+        effects = [*self._out, *self._ua.out]
+        self._out.clear()
+        self._ua.out.clear()
+        return effects
+
+    def _perform(self, effects: list[Effect], now: Instant) -> None:
+        for effect in effects:
+            self._legs.perform(effect, now)
+
+    # What the user agent hands up (AgentOwner)
+
+    def on_invite(self, session: Session, now: Instant) -> None:
+        """A new call."""
+        device = self._gate.identify(session.request, session.flow, now)
+        session.handler = NOBODY
+        if isinstance(device, Unknown):
+            session.reject(device.status, headers=device.headers, now=now)
+            return
+        refusal = self._unable()
+        if refusal is not None:
+            self._reject(session, refusal, now)
+            return
+        try:
+            if session.request.body:
+                check_offer(session.request.body)
+            replaces = session.request.headers.get("Replaces")
+            replaced = self._leg_by_dialog(parse_replaces(replaces)) if replaces else None
+        except NotAcceptable:
+            self._reject(session, refusals.INCOMPATIBLE, now)
+            return
+        except (SdpError, SipError):
+            session.reject(400, now=now)
+            return
+        if replaces and (replaced is None or replaced.account != device.account):
+            self._reject(session, NO_SUCH_CALL, now)
+            return
+        leg = Leg(self._ids.token(), device.id, device.account, self._wiring, dialled_of(session.request), session)
+        session.handler = leg
+        self._legs.add(leg)
+        self._inputs.append(
+            LegArrived(leg.id, device.id, leg.dialled, replaced.id if replaced else None, self._outside_caller(device, session))
+        )
+
+    def on_request(self, tx: ServerTransaction, now: Instant) -> None:
+        """A request outside of any dialog that is not an INVITE."""
+        request = tx.request
+        if request.method == "OPTIONS":
+            # Unauthenticated on purpose: phones use it as a keepalive, and it says nothing that a 401 would not.
+            tx.respond(make_response(request, 200, to_tag=self._ids.token(), headers=_CAPABILITIES), now)
+            return
+        device = self._gate.identify(request, tx.flow, now)
+        if isinstance(device, Unknown):
+            status, headers = device.status, device.headers
+        elif request.method == "REGISTER":
+            status, headers = self._register(device, tx, now)
+        elif request.method == "SUBSCRIBE":
+            status, headers = 489, [("Allow-Events", "refer")]
+        elif request.method == "REFER":
+            status, headers = 403, []
+        else:
+            status, headers = 405, [("Allow", ALLOW)]
+        tx.respond(make_response(request, status, to_tag=self._ids.token(), headers=headers), now)
+
+    def _register(self, device: Device, tx: ServerTransaction, now: Instant) -> tuple[int, list[tuple[str, str]]]:
+        owner = self._directory.owner_of(device)
+        if owner is not None and not owner.licensed:
+            return status_of(refusals.NOT_LICENSED), refusal_headers(refusals.NOT_LICENSED, owner.language)
+        answer = self._registrar.register(device.id, tx.request, tx.flow, now)
+        for leg in self._legs.of_device(device.id):
+            leg.reconnect(tx.flow)
+        return answer
+
+    def _unable(self) -> Refusal | None:
+        if self._draining:
+            return DRAINING
+        return None if len(self._ports) else NO_CAPACITY
+
+    def _reject(self, session: Session, refusal: Refusal, now: Instant) -> None:
+        session.reject(status_of(refusal), headers=refusal_headers(refusal), now=now)
+
+    def _outside_caller(self, device: Device, session: Session) -> Identity | None:
+        """What a gateway says of its caller; a person's identity comes from the directory, never from a header."""
+        if self._directory.owner_of(device) is not None:
+            return None
+        from_ = session.request.from_
+        try:
+            number = from_.address.user_text
+        except SipError:
+            number = ""
+        return Identity(from_.display, number)
+
+    # Media, flows, directory
+
+    def _heard_from_media(self, report: Report, now: Instant) -> None:
+        match report:
+            case PortsReady(ports):
+                self._ports.add(ports)
+            case KeyHeard(leg, key):
+                if self._legs.get(leg) is not None:
+                    self._inputs.append(KeyPressed(leg, key))
+            case PromptEnded(leg, prompt):
+                self._legs.prompt_ended(leg, prompt, now)
+            case LegClosed():
+                pass
+
+    def _flow_lost(self, flow: Flow, now: Instant) -> None:
+        self._registrar.flow_lost(flow)
+        self._legs.flow_lost(flow)
+        self._ua.flow_lost(flow, now)
+
+    def _load(self, given: DirectoryLoaded) -> None:
+        self._directory = given.directory
+        self._gate.load(given.directory, given.secrets)
+        for device in self._registrar.devices():
+            if device not in given.directory.devices:
+                self._registrar.forget(device)
+        self._inputs.append(DirectoryChanged(given.directory))
+
+    # Look-ups
+
+    def _find_leg(self, leg: str) -> Leg | None:
+        return self._legs.get(leg)
+
+    def _leg_gone(self, leg: Leg) -> None:
+        self._legs.gone(leg)
+
+    def _leg_by_dialog(self, replaces: Replaces) -> Leg | None:
+        session = self._ua.session_by_dialog(replaces.call_id, replaces.to_tag, replaces.from_tag)
+        handler = session.handler if session is not None else None
+        return handler if isinstance(handler, Leg) else None
+
+    def _account_and_extension(self, device_id: str) -> tuple[str, str] | None:
+        device = self._directory.devices.get(device_id)
+        return (device.account, device.extension) if device else None
+
+
+_CAPABILITIES = [
+    ("Allow", ALLOW),
+    ("Accept", "application/sdp"),
+    ("Supported", "100rel, replaces, timer"),
+]

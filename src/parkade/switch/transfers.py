@@ -1,0 +1,67 @@
+"""REFER as call control sees it: who is to be sent where, and how far it has come (:rfc:`3515`, :rfc:`3891`).
+
+A Refer-To with a Replaces names the consultation leg by the dialog ids of the phone that sent it; they are looked up among our own
+dialogs, so another account's dialog or a foreign one is simply not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from parkade.base.clock import Instant
+from parkade.calls.effects import Progress, TransferProgress
+from parkade.calls.inputs import TransferAsked
+from parkade.calls.refusals import TRANSFER_IMPOSSIBLE
+from parkade.sip.headers import Replaces
+from parkade.sip.message import REASONS
+from parkade.sip.refer import Refer
+from parkade.switch.address import target_of
+from parkade.switch.leg import Leg
+from parkade.switch.refusals import NO_SUCH_CALL, refusal_headers, status_of
+
+PARK_CODE_HEADER = "X-Parkade-Park-Code"
+
+
+class Transfers:
+    """REFERs under way, by the name call control knows them under."""
+
+    def __init__(self, leg_by_dialog: Callable[[Replaces], Leg | None]) -> None:
+        self._leg_by_dialog = leg_by_dialog
+        self._refers: dict[str, Refer] = {}
+
+    def __len__(self) -> int:
+        return len(self._refers)
+
+    def asked(self, leg: Leg, refer: Refer, now: Instant) -> None:
+        """A phone sent REFER inside the dialog of ``leg``."""
+        consult: Leg | None = None
+        if refer.replaces is not None:
+            consult = self._leg_by_dialog(refer.replaces)
+            if consult is None or consult.account != leg.account:
+                refer.refuse(status_of(NO_SUCH_CALL), refusal_headers(NO_SUCH_CALL), now)
+                return
+        target = consult.dialled if consult else target_of(refer.refer_to)
+        self._refers[refer.id] = refer
+        leg.tell(TransferAsked(leg.id, refer.id, target, consult.id if consult else None))
+
+    def progress(self, effect: TransferProgress, now: Instant) -> None:
+        """Tell the phone that asked."""
+        refer = self._refers.get(effect.transfer)
+        if refer is None:
+            return
+        headers = [(PARK_CODE_HEADER, effect.park_code)] if effect.park_code else []
+        refusal = effect.refusal or TRANSFER_IMPOSSIBLE
+        match effect.progress:
+            case Progress.ACCEPTED:
+                refer.accept(headers, now)
+            case Progress.RINGING:
+                refer.notify(180, REASONS[180], (), now, final=False)
+            case Progress.DONE:
+                refer.notify(200, REASONS[200], headers, now, final=True)
+            case Progress.FAILED:
+                status = status_of(refusal)
+                refer.notify(status, REASONS[status], refusal_headers(refusal), now, final=True)
+            case Progress.REFUSED:
+                refer.refuse(status_of(refusal), refusal_headers(refusal), now)
+        if effect.progress in {Progress.DONE, Progress.FAILED, Progress.REFUSED}:
+            del self._refers[effect.transfer]
