@@ -27,15 +27,16 @@ class Describe:
     """What offer/answer agreed for ``leg``; sent again after each re-negotiation.
 
     ``address``/``port`` is where the far side wants RTP, ``rtcp_port`` its RTCP (equal to ``port`` under rtcp-mux).
-    ``payload_type`` 0 is PCMU, 8 is PCMA. ``dtmf_payload_type`` is the telephone-event number or None; then tones in
-    the audio are listened for if ``listen_for_tones``. ``sends``/``receives`` are seen from us: may we send to it,
-    will it send to us.
+    ``codec`` is ``PCMU`` or ``PCMA`` and ``payload_type`` the number to send it under (0 and 8 unless it was agreed
+    otherwise). ``dtmf_payload_type`` is the telephone-event number or None; then tones in the audio are listened for if
+    ``listen_for_tones``. ``sends``/``receives`` are seen from us: may we send to it, will it send to us.
     """
 
     leg: str
     address: str
     port: int
     rtcp_port: int
+    codec: str
     payload_type: int
     dtmf_payload_type: int | None
     ptime_ms: int

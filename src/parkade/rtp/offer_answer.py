@@ -1,0 +1,292 @@
+"""Offer and answer (:rfc:`3264`) for one leg that speaks one G.711 audio stream.
+
+An ``AudioNegotiator`` writes our offers and answers, reads the other side's and keeps what was agreed. A description that
+cannot be accepted raises and changes nothing. It is not a session: when an offer may be made, who waits for an answer
+and what happens after glare belongs to SIP.
+
+Spoken here: PCMU and PCMA at 8000 Hz under any payload type, and telephone-event/8000 (:rfc:`4733`). We answer with one codec,
+so that the sound of a call does not change its coding unasked. RTP/AVPF is answered in kind but no feedback is sent.
+Secure profiles, streams other than the first usable audio and hosts given by name are declined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from ipaddress import ip_address
+
+from parkade.rtp.sdp import (
+    STATIC_RTPMAP,
+    Attribute,
+    Direction,
+    Media,
+    Origin,
+    SdpError,
+    SessionDescription,
+    parse_sdp,
+)
+
+PTIME_MS = 20
+"""The packet time we ask for, and use where the other side does not ask for another."""
+
+_PTIMES_MS = frozenset({10, 20, 30, 40, 50, 60})
+_PROTOCOLS = frozenset({"RTP/AVP", "RTP/AVPF"})
+_DTMF = ("TELEPHONE-EVENT", 8000)
+_DTMF_PAYLOAD_TYPE = 101
+_KEY_EVENTS = "0-15"
+
+
+class NotAcceptable(SdpError):  # noqa: N818 the name of its status
+    """A description with which no conversation is possible: no codec, address or stream in common (SIP 488)."""
+
+
+class Codec(Enum):
+    """What the audio is coded in, by its name in ``a=rtpmap``."""
+
+    PCMU = "PCMU"
+    PCMA = "PCMA"
+
+    @property
+    def static_payload_type(self) -> int:
+        """The number it has where nothing else was said (:rfc:`3551`)."""
+        return _STATIC_NUMBER[self]
+
+
+_STATIC_NUMBER = {Codec(name): number for number, (name, _) in STATIC_RTPMAP.items()}
+_BY_ENCODING = {(codec.value, 8000): codec for codec in Codec}
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What both sides have agreed on, as the media plane needs it.
+
+    ``address``, ``port`` and ``rtcp_port`` are the far side's (``rtcp_port`` equals ``port`` under rtcp-mux).
+    ``payload_type`` and ``dtmf_payload_type`` are the numbers to send; the far side may send any codec that we offered under
+    the number that we offered. ``sends`` and ``receives`` are seen from us. ``remote_on_hold``: the far side does
+    not want to hear us, whichever way it said so.
+    """
+
+    address: str
+    port: int
+    rtcp_port: int
+    codec: Codec
+    payload_type: int
+    dtmf_payload_type: int | None
+    ptime_ms: int
+    sends: bool
+    receives: bool
+    remote_on_hold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """One usable audio stream of the far side's description."""
+
+    index: int
+    media: Media
+    address: str
+    direction: Direction
+    codecs: dict[Codec, int]
+    dtmf_payload_type: int | None
+
+
+class AudioNegotiator:
+    """The offer/answer state of one leg."""
+
+    __slots__ = ("_agreed", "_host", "_lines", "_offered", "_port", "_said", "_session_id", "_version")
+
+    def __init__(self, host: str, port: int, session_id: int, version: int) -> None:
+        """``host`` (IPv4 or IPv6, no brackets) and ``port`` are where we want RTP; RTCP is expected on the next port.
+
+        ``session_id`` and ``version`` number our descriptions (``o=``), below 2**63.
+        """
+        self._host = host
+        self._port = port
+        self._session_id = session_id
+        self._version = version
+        self._said: SessionDescription | None = None
+        self._offered: Direction | None = None
+        self._lines: tuple[Media, ...] = ()
+        """The ``m=`` lines of the session: a later offer has the same number of them in the same order."""
+        self._agreed: Agreed | None = None
+
+    @property
+    def agreed(self) -> Agreed | None:
+        """The outcome of the last complete exchange; None before the first."""
+        return self._agreed
+
+    def offer(self, direction: Direction = Direction.SENDRECV, prefer: Codec | None = None) -> bytes:
+        """Everything we can do, ``prefer`` first, else the codec in use. Unchanged words keep their version (section 8)."""
+        codecs = self._numbers()
+        first = prefer or (self._agreed.codec if self._agreed else Codec.PCMU)
+        ordered = {first: codecs[first]} | codecs
+        dtmf = self._agreed.dtmf_payload_type if self._agreed else None
+        if dtmf is None:
+            dtmf = _DTMF_PAYLOAD_TYPE if _DTMF_PAYLOAD_TYPE not in codecs.values() else _DTMF_PAYLOAD_TYPE + 1
+        index = self._audio_line()
+        audio = self._audio(self._lines[index].protocol if self._lines else "RTP/AVP", ordered, dtmf, direction)
+        self._offered = direction
+        return self._say(tuple(audio if i == index else _declined(m) for i, m in enumerate(self._lines or (audio,))), "0 0")
+
+    def answer(self, remote: bytes, prefer: Codec | None = None, direction: Direction = Direction.SENDRECV) -> bytes:
+        """Our answer to the offer ``remote``, no wider than ``direction``.
+
+        The codec is ``prefer`` if offered, else the one in use, else the far side's first. Raises ``SdpError``
+        if the offer cannot be read and ``NotAcceptable`` if there is nothing in common; what was agreed then still holds.
+        """
+        offered = parse_sdp(remote)
+        heard = self._usable(offered)
+        if heard is None:
+            return self._answer_with_none(offered)
+        in_use = self._agreed.codec if self._agreed else None
+        codec = next((c for c in (prefer, in_use) if c in heard.codecs), None) or next(iter(heard.codecs))
+        mux = heard.media.value("rtcp-mux") is not None
+        agreed = self._agreement(heard, codec, direction, mux=mux)
+        ours = self._audio(
+            heard.media.protocol,
+            {codec: agreed.payload_type},
+            agreed.dtmf_payload_type,
+            Direction.of(sends=agreed.sends, receives=agreed.receives),
+            mux=mux,
+        )
+        self._agreed, self._offered = agreed, None
+        return self._say(tuple(ours if i == heard.index else _declined(m) for i, m in enumerate(offered.media)), offered.timing)
+
+    def receive_answer(self, remote: bytes) -> None:
+        """Take the far side's answer to our last offer. The same answer, or a later one, may come again.
+
+        Raises ``SdpError`` if it cannot be read, ``NotAcceptable`` if it declines all that we offered.
+        """
+        answered = parse_sdp(remote)
+        if self._offered is None:
+            raise SdpError("an answer without an offer")
+        heard = self._usable(answered)
+        if heard is None:
+            raise NotAcceptable("the audio stream was declined")
+        self._agreed = self._agreement(heard, next(iter(heard.codecs)), self._offered, mux=False)
+
+    def _usable(self, remote: SessionDescription) -> _Heard | None:
+        """The first audio stream that can be used; None if the far side has switched off the only one (port 0).
+
+        Raises ``NotAcceptable`` if there are streams and none can be used.
+        """
+        why = "no audio stream over plain RTP"
+        off = False
+        for index, media in enumerate(remote.media):
+            if media.kind != "audio" or media.protocol.upper() not in _PROTOCOLS:
+                continue
+            if media.port == 0:
+                off = True
+                continue
+            encodings = media.rtpmap()
+            codecs: dict[Codec, int] = {}
+            for number, encoding in encodings.items():
+                if encoding in _BY_ENCODING:
+                    codecs.setdefault(_BY_ENCODING[encoding], number)
+            if not codecs:
+                why = "no common codec: PCMU and PCMA are spoken here"
+                continue
+            dtmf = next((number for number, encoding in encodings.items() if encoding == _DTMF), None)
+            address = remote.address_of(media) or ""
+            if not self._reachable(address):
+                why = f"no address that can be sent to: {address[:60] or 'none given'}"
+                continue
+            return _Heard(index, media, address, remote.direction_of(media), codecs, dtmf)
+        if off:
+            return None
+        raise NotAcceptable(why)
+
+    def _reachable(self, address: str) -> bool:
+        try:
+            far, near = ip_address(address), ip_address(self._host)
+        except ValueError:
+            return False
+        return far.is_unspecified or (far.version == near.version and not far.is_multicast)
+
+    def _agreement(self, heard: _Heard, codec: Codec, ours: Direction, *, mux: bool) -> Agreed:
+        media, address = heard.media, heard.address
+        # An address of zeros is how hold was said before RFC 3264 (its section 8.4).
+        wants = heard.direction.receives and not ip_address(address).is_unspecified
+        return Agreed(
+            address=address,
+            port=media.port,
+            rtcp_port=media.port if mux else _rtcp_port(media),
+            codec=codec,
+            payload_type=heard.codecs[codec],
+            dtmf_payload_type=heard.dtmf_payload_type,
+            ptime_ms=_ptime_ms(media),
+            sends=ours.sends and wants,
+            receives=ours.receives and heard.direction.sends,
+            remote_on_hold=not wants,
+        )
+
+    def _answer_with_none(self, offered: SessionDescription) -> bytes:
+        """The far side keeps the call but switches its audio off; a stream offered with port 0 is answered with port 0."""
+        if self._agreed is None:
+            raise NotAcceptable("every audio stream is switched off")
+        self._agreed = replace(self._agreed, sends=False, receives=False, remote_on_hold=True)
+        self._offered = None
+        return self._say(tuple(map(_declined, offered.media)), offered.timing)
+
+    def _audio_line(self) -> int:
+        """Which of the session's lines is ours: the one in use, else the first that could be."""
+        used = (i for i, media in enumerate(self._lines) if media.port)
+        usable = (i for i, media in enumerate(self._lines) if media.kind == "audio" and media.protocol.upper() in _PROTOCOLS)
+        return next(used, next(usable, 0))
+
+    def _numbers(self) -> dict[Codec, int]:
+        """Payload types for our offers: a number that has a meaning keeps it for the whole session (section 8.3.2)."""
+        numbers = dict(_STATIC_NUMBER)
+        if self._agreed:
+            numbers[self._agreed.codec] = self._agreed.payload_type
+        return numbers
+
+    def _audio(
+        self, protocol: str, codecs: dict[Codec, int], dtmf: int | None, direction: Direction, *, mux: bool = False
+    ) -> Media:
+        attributes = [Attribute("rtpmap", f"{number} {codec.value}/8000") for codec, number in codecs.items()]
+        formats = [str(number) for number in codecs.values()]
+        if dtmf is not None:
+            formats.append(str(dtmf))
+            attributes += (
+                Attribute("rtpmap", f"{dtmf} telephone-event/8000"),
+                Attribute("fmtp", f"{dtmf} {_KEY_EVENTS}"),
+            )
+        attributes.append(Attribute("ptime", str(PTIME_MS)))
+        if mux:
+            attributes.append(Attribute("rtcp-mux"))
+        attributes.append(Attribute(direction.value))
+        return Media("audio", self._port, protocol, tuple(formats), None, tuple(attributes))
+
+    def _say(self, lines: tuple[Media, ...], timing: str) -> bytes:
+        said = self._said
+        if said is None or said.media != lines or said.timing != timing:
+            if said is not None:
+                self._version += 1
+            origin = Origin("-", self._session_id, self._version, self._host)
+            self._said = said = SessionDescription(origin, self._host, lines, timing=timing)
+        self._lines = lines
+        return said.encode()
+
+
+def _declined(media: Media) -> Media:
+    return Media(media.kind, 0, media.protocol, media.formats or ("0",))
+
+
+def _rtcp_port(media: Media) -> int:
+    """Where the far side wants RTCP: ``a=rtcp`` (:rfc:`3605`) or the next port."""
+    said = (media.value("rtcp") or "").partition(" ")[0]
+    port = int(said) if said.isascii() and said.isdigit() and len(said) <= 5 else 0
+    return port if 0 < port < 65536 else min(media.port + 1, 65535)
+
+
+def _ptime_ms(media: Media) -> int:
+    said, most = (_milliseconds(media.value(name)) for name in ("ptime", "maxptime"))
+    wanted = min(said or PTIME_MS, most or 60)
+    return wanted if wanted in _PTIMES_MS else PTIME_MS
+
+
+def _milliseconds(text: str | None) -> int | None:
+    """``20`` or, as some write, ``20.0``."""
+    whole = (text or "").partition(".")[0]
+    return int(whole) if whole.isascii() and whole.isdigit() and 0 < len(whole) <= 4 else None

@@ -1,0 +1,235 @@
+"""Session descriptions (:rfc:`8866`) as values: read what phones send, write what they can read.
+
+Reading is lenient. Bare LF, missing ``o=``, ``s=`` and ``t=``, unknown lines, blanks around values and malformed lines
+of no consequence are passed over; only a missing ``v=0`` and an ``m=`` line that names no port are errors. Writing is strict
+and printing what was read is a fixed point. What a description means for a call is the business of ``offer_answer``.
+
+Limits: 64 KiB a description. Lines that nobody here asks for (``b=``, ``k=``, ``i=`` …) are dropped; text that is not UTF-8
+is replaced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from parkade.base.errors import ParkadeError
+
+MAX_BYTES = 65536
+_MAX_NUMBER_DIGITS = 40
+
+STATIC_RTPMAP = {0: ("PCMU", 8000), 8: ("PCMA", 8000)}
+"""The static payload types spoken here, which need no ``a=rtpmap`` (:rfc:`3551` section 6)."""
+
+
+class SdpError(ParkadeError):
+    """Not a session description, or one that nothing can be done with."""
+
+
+class Direction(Enum):
+    """Which way media flows, seen from whoever wrote the description."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+    @property
+    def sends(self) -> bool:
+        """The writer wants to send."""
+        return self in _SENDING
+
+    @property
+    def receives(self) -> bool:
+        """The writer wants to receive."""
+        return self in _RECEIVING
+
+    @classmethod
+    def of(cls, *, sends: bool, receives: bool) -> Direction:
+        """The direction with these two halves."""
+        return _BY_HALVES[sends, receives]
+
+
+_SENDING = frozenset({Direction.SENDRECV, Direction.SENDONLY})
+_RECEIVING = frozenset({Direction.SENDRECV, Direction.RECVONLY})
+_BY_HALVES = {(d.sends, d.receives): d for d in Direction}
+_DIRECTIONS = {d.value: d for d in Direction}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """``o=``: who wrote the description, and the number of its version."""
+
+    user: str = "-"
+    session_id: int = 0
+    version: int = 0
+    address: str = "0.0.0.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """``a=name:value``; a flag has an empty value. Names are lower case."""
+
+    name: str
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An ``m=`` line with the lines under it. ``connection`` is the address of its own ``c=``, if it has one."""
+
+    kind: str
+    port: int
+    protocol: str
+    formats: tuple[str, ...]
+    connection: str | None = None
+    attributes: tuple[Attribute, ...] = ()
+
+    def value(self, name: str) -> str | None:
+        """The value of the first attribute ``name`` (empty for a flag), or None."""
+        return _value(self.attributes, name)
+
+    def rtpmap(self) -> dict[int, tuple[str, int]]:
+        """Encoding name in upper case and clock rate in Hz by payload type, in the order of the ``m=`` line."""
+        mapped = {str(number): entry for number, entry in STATIC_RTPMAP.items()}
+        for attribute in self.attributes:
+            if attribute.name == "rtpmap":
+                number, _, encoding = attribute.value.partition(" ")
+                name, _, rest = encoding.strip().partition("/")
+                clock_hz = _number(rest.partition("/")[0])
+                if clock_hz is not None:
+                    mapped[number] = (name.strip().upper(), clock_hz)
+        numbers = ((_number(f), f) for f in self.formats)
+        return {number: mapped[f] for number, f in numbers if number is not None and number < 128 and f in mapped}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDescription:
+    """A whole description. ``connection`` is the address that holds where a ``Media`` has none of its own."""
+
+    origin: Origin
+    connection: str | None
+    media: tuple[Media, ...]
+    name: str = "-"
+    timing: str = "0 0"
+    attributes: tuple[Attribute, ...] = ()
+
+    def address_of(self, media: Media) -> str | None:
+        """Where ``media`` is to be sent, or None if nobody said."""
+        return media.connection or self.connection
+
+    def direction_of(self, media: Media) -> Direction:
+        """The direction of ``media``: its own, else that of the session, else both ways."""
+        for attribute in (*media.attributes, *self.attributes):
+            if attribute.name in _DIRECTIONS:
+                return _DIRECTIONS[attribute.name]
+        return Direction.SENDRECV
+
+    def encode(self) -> bytes:
+        """The description as it goes into a message body."""
+        o = self.origin
+        lines = ["v=0", f"o={o.user} {o.session_id} {o.version} IN {_family(o.address)} {o.address}", f"s={self.name}"]
+        if self.connection:
+            lines.append(_connection_line(self.connection))
+        lines.append(f"t={self.timing}")
+        lines.extend(map(_attribute_line, self.attributes))
+        for media in self.media:
+            lines.append(f"m={media.kind} {media.port} {' '.join((media.protocol, *media.formats))}")
+            if media.connection:
+                lines.append(_connection_line(media.connection))
+            lines.extend(map(_attribute_line, media.attributes))
+        return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def parse_sdp(body: bytes) -> SessionDescription:
+    """Read a description. Raises ``SdpError`` and nothing else."""
+    if len(body) > MAX_BYTES:
+        raise SdpError(f"session description of {len(body)} bytes; at most {MAX_BYTES} are read")
+    lines = [line for raw in body.decode("utf-8", "replace").replace("\r", "\n").split("\n") if (line := raw.strip())]
+    if not lines or lines[0].replace(" ", "") != "v=0":
+        raise SdpError("not a session description: it does not begin with v=0")
+    origin, name, timing = Origin(), "-", "0 0"
+    connection: str | None = None
+    attributes: list[Attribute] = []
+    media: list[Media] = []
+    for line in lines[1:]:
+        kind, value = line[:2], line[2:].strip()
+        match kind:
+            case "m=":
+                if media:
+                    media[-1] = _under(media[-1], connection, attributes)
+                else:
+                    session_connection, session_attributes = connection, attributes
+                media.append(_media(value))
+                connection, attributes = None, []
+            case "a=":
+                if attribute := _attribute(value):
+                    attributes.append(attribute)
+            case "c=":
+                connection = connection or _connection(value)
+            case "o=":
+                origin = _origin(value) or origin
+            case "s=":
+                name = value or name
+            case "t=":
+                timing = value or timing
+            case _:
+                pass  # nobody here asks for it
+    if not media:
+        return SessionDescription(origin, connection, (), name, timing, tuple(attributes))
+    media[-1] = _under(media[-1], connection, attributes)
+    return SessionDescription(origin, session_connection, tuple(media), name, timing, tuple(session_attributes))
+
+
+def _media(value: str) -> Media:
+    fields = value.split()
+    port = _number(fields[1].partition("/")[0]) if len(fields) >= 3 else None
+    if port is None or port > 65535:
+        raise SdpError(f"media line without kind, port and protocol: m={value[:80]}")
+    return Media(fields[0], port, fields[2], tuple(fields[3:]))
+
+
+def _under(media: Media, connection: str | None, attributes: list[Attribute]) -> Media:
+    return Media(media.kind, media.port, media.protocol, media.formats, connection, tuple(attributes))
+
+
+def _attribute(value: str) -> Attribute | None:
+    name, _, rest = value.partition(":")
+    return Attribute(name.strip().lower(), rest.strip()) if name.strip() else None
+
+
+def _connection(value: str) -> str | None:
+    """``IN IP4 192.0.2.1/127`` without its TTL; None if it is not of this form."""
+    match value.split():
+        case [_, _, address]:
+            return address.partition("/")[0] or None
+        case _:
+            return None
+
+
+def _origin(value: str) -> Origin | None:
+    match value.split():
+        case [user, session_id, version, _, _, address]:
+            return Origin(user, _number(session_id) or 0, _number(version) or 0, address)
+        case _:
+            return None
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_NUMBER_DIGITS else None
+
+
+def _value(attributes: tuple[Attribute, ...], name: str) -> str | None:
+    return next((a.value for a in attributes if a.name == name), None)
+
+
+def _attribute_line(attribute: Attribute) -> str:
+    return f"a={attribute.name}:{attribute.value}" if attribute.value else f"a={attribute.name}"
+
+
+def _connection_line(address: str) -> str:
+    return f"c=IN {_family(address)} {address}"
+
+
+def _family(address: str) -> str:
+    return "IP6" if ":" in address else "IP4"
