@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
@@ -81,13 +80,7 @@ class TransactionLayer:
         if isinstance(message, Response):
             self._receive_response(message, flow, now)
             return
-        try:
-            via = _stamp(message, flow)
-            keys = _server_key(message, via), _merge_key(message)
-        except SipError as error:
-            self._answer_malformed(error, flow, message)
-            return
-        self._receive_request(message, flow, via, *keys, now)
+        self._receive_request(message, flow, now)
 
     def request(self, request: Request, flow: Flow, handler: ClientHandler, now: Instant) -> ClientTransaction:
         """Send ``request`` in a transaction of its own. A Via is put on top of it, so each attempt wants a new Request."""
@@ -95,7 +88,7 @@ class TransactionLayer:
         return ClientTransaction(self._desk, request, flow, handler, branch, now)
 
     def send(self, message: Request | Response, flow: Flow) -> None:
-        """Send once, without a transaction: the ACK for a 2xx. A request without a Via gets one and keeps it for the next time."""
+        """Send once, without a transaction: the ACK for a 2xx. A request without a Via gets one and keeps it for next time."""
         if isinstance(message, Request) and "Via" not in message.headers:
             self._add_via(message, flow)
         self._desk.out.append(Send(flow, message.encode()))
@@ -115,11 +108,8 @@ class TransactionLayer:
         return branch
 
     def _receive_response(self, response: Response, flow: Flow, now: Instant) -> None:
-        try:
-            via, cseq = response.top_via, response.cseq
-            if response.to is None or len(response.headers.all("Via")) != 1:
-                return
-        except SipError:
+        via, cseq = response.top_via, response.cseq
+        if len(response.headers.all("Via")) != 1:
             return
         transaction = self._desk.clients.get((via.branch or "", cseq.method))
         if transaction is not None:
@@ -136,10 +126,10 @@ class TransactionLayer:
     def _is_ours(self, via: Via, flow: Flow) -> bool:
         return (via.branch or "").startswith(COOKIE) and (via.host, via.port or _default_port(flow)) == self._sent_by(flow)
 
-    def _receive_request(
-        self, request: Request, flow: Flow, via: Via, key: ServerKey, merge_key: MergeKey | None, now: Instant
-    ) -> None:
+    def _receive_request(self, request: Request, flow: Flow, now: Instant) -> None:
         desk = self._desk
+        via = _stamp(request, flow)
+        key = _server_key(request, via)
         known = desk.servers.get(key)
         if request.method == "ACK":
             if known is None:
@@ -150,13 +140,12 @@ class TransactionLayer:
         if known is not None:
             known.take(Happening.REQUEST, now)
             return
-        merged = desk.merged.get(merge_key) if merge_key else None
-        transaction = ServerTransaction(
-            desk, request, flow, _response_flow(flow, via), key, None if merged else merge_key, now
-        )
+        merge_key = _merge_key(request)
+        merged = merge_key in desk.merged
+        transaction = ServerTransaction(desk, request, flow, _response_flow(flow, via), key, None if merged else merge_key, now)
         if request.method == "CANCEL":
             self._receive_cancel(transaction, now)
-        elif merged is not None:
+        elif merged:
             transaction.respond(make_response(request, 482, to_tag=transaction.to_tag), now)
         else:
             desk.user.on_request(transaction, now)
@@ -170,34 +159,32 @@ class TransactionLayer:
         if invite.state is State.PROCEEDING:
             self._desk.user.on_cancel(invite, cancel.request, now)
 
-    def _answer_malformed(self, error: SipError, flow: Flow, request: Request | None = None) -> None:
-        request = request or error.request
+    def _answer_malformed(self, error: SipError, flow: Flow) -> None:
+        request = error.request
         if request is None or request.method == "ACK":
             return
         try:
-            via = request.top_via
-            response = make_response(request, error.status, error.reason, to_tag=_stateless_tag(request))
+            via = _stamp(request, flow)
         except SipError:
             return
+        response = make_response(request, error.status, error.reason, to_tag=_stateless_tag(request))
         self._desk.out.append(Send(_response_flow(flow, via), response.encode()))
 
 
 def _stamp(request: Request, flow: Flow) -> Via:
     """Write into the top Via where the request really came from (18.2.1, :rfc:`3581` section 4), and return it."""
     via = request.top_via
-    params = [(name, value) for name, value in via.params if name not in ("received", "rport")]
-    wants_port = any(name == "rport" for name, _ in via.params)
-    if wants_port or via.host != flow.host:
-        params.append(("received", flow.host))
-        if wants_port:
-            params.append(("rport", str(flow.port)))
-        via = replace(via, params=tuple(params))
-        request.headers.set_first("Via", str(via))
+    if via.wants_rport:
+        via = via.with_param("rport", str(flow.port))
+    elif via.host == flow.host:
+        return via
+    via = via.with_param("received", flow.host)
+    request.headers.replace_top("Via", str(via))
     return via
 
 
 def _response_flow(flow: Flow, via: Via) -> Flow:
-    if flow.reliable or via.param("rport") is not None:
+    if flow.reliable or via.wants_rport:
         return flow
     return flow._replace(port=via.port or _default_port(flow))
 
@@ -217,12 +204,10 @@ def _server_key(request: Request, via: Via) -> ServerKey:
 
 
 def _merge_key(request: Request) -> MergeKey | None:
-    cseq, from_tag = request.cseq, request.from_.tag
-    if cseq.method != request.method:
-        raise SipError(400, "CSeq names another method")
+    from_tag = request.from_.tag
     if request.to.tag is not None or from_tag is None or request.method in ("ACK", "CANCEL"):
         return None
-    return (from_tag, request.call_id, cseq.number, cseq.method)
+    return (from_tag, request.call_id, request.cseq.number, request.method)
 
 
 def _stateless_tag(request: Request) -> str:

@@ -204,7 +204,9 @@ class ServerTransaction(Transaction):
         self, desk: Desk, request: Request, source: Flow, flow: Flow, key: ServerKey, merge_key: MergeKey | None, now: Instant
     ) -> None:
         invite = request.method == "INVITE"
-        super().__init__(desk, request, flow, _server_table(invite, flow.reliable), State.PROCEEDING if invite else State.TRYING)
+        super().__init__(
+            desk, request, flow, _server_table(invite, flow.reliable), State.PROCEEDING if invite else State.TRYING
+        )
         self.source = source
         self.key = key
         self.to_tag = request.to.tag or desk.ids.token()
@@ -236,7 +238,7 @@ class ServerTransaction(Transaction):
                         self._last = message.encode()
                     if self._last:
                         self._send(self._last)
-                case Action.SEND_TRYING:
+                case Action.SEND_TRYING if not self._last:
                     self._last = make_response(self.request, 100).encode()
                     self._send(self._last)
                 case Action.TELL if isinstance(message, Request):
