@@ -93,7 +93,7 @@ class _Heard:
 class AudioNegotiator:
     """The offer/answer state of one leg."""
 
-    __slots__ = ("_agreed", "_host", "_lines", "_offered", "_port", "_said", "_session_id", "_version")
+    __slots__ = ("_agreed", "_considered", "_considered_body", "_host", "_lines", "_offered", "_port", "_said", "_session_id", "_version")
 
     def __init__(self, host: str, port: int, session_id: int, version: int) -> None:
         """``host`` (IPv4 or IPv6, no brackets) and ``port`` are where we want RTP; RTCP is expected on the next port.
@@ -109,6 +109,8 @@ class AudioNegotiator:
         self._lines: tuple[Media, ...] = ()
         """The ``m=`` lines of the session: a later offer has the same number of them in the same order."""
         self._agreed: Agreed | None = None
+        self._considered: tuple[SessionDescription, _Heard | None] | None = None
+        self._considered_body = b""
 
     @property
     def agreed(self) -> Agreed | None:
@@ -134,8 +136,8 @@ class AudioNegotiator:
         The codec is ``prefer`` if offered, else the one in use, else the far side's first. Raises ``SdpError``
         if the offer cannot be read and ``NotAcceptable`` if there is nothing in common; what was agreed then still holds.
         """
-        offered = parse_sdp(remote)
-        heard = self._usable(offered)
+        offered, heard = self._considered if self._considered and self._considered_body is remote else self._read(remote)
+        self._considered = None
         if heard is None:
             return self._answer_with_none(offered)
         in_use = self._agreed.codec if self._agreed else None
@@ -151,6 +153,14 @@ class AudioNegotiator:
         )
         self._agreed, self._offered = agreed, None
         return self._say(tuple(ours if i == heard.index else _declined(m) for i, m in enumerate(offered.media)), offered.timing)
+
+    def consider(self, remote: bytes) -> None:
+        """Raise now whatever ``answer`` would raise for this offer; its reading is kept for the answer."""
+        self._considered, self._considered_body = self._read(remote), remote
+
+    def _read(self, remote: bytes) -> tuple[SessionDescription, _Heard | None]:
+        offered = parse_sdp(remote)
+        return offered, self._usable(offered)
 
     def receive_answer(self, remote: bytes) -> None:
         """Take the far side's answer to our last offer. The same answer, or a later one, may come again.

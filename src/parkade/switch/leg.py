@@ -141,14 +141,22 @@ class Leg:
 
     # Towards the phone
 
+    def consider_offer(self) -> None:
+        """Open the media of an incoming leg; raises ``SdpError`` if the INVITE's offer is one that cannot be answered."""
+        assert self.session is not None
+        self.open_media()
+        self.negotiator = self.negotiate_on(self.session.flow)
+        if self.session.request.body:
+            self.negotiator.consider(self.session.request.body)
+
     def local_description(self) -> bytes:
         """Our side for a provisional or final answer: the answer to the INVITE's offer, or our offer if it had none.
 
         Raises ``SdpError`` if the offer cannot be accepted.
         """
         assert self.session is not None
+        assert self.negotiator is not None
         if self._answer is None:
-            self.negotiator = self.negotiate_on(self.session.flow)
             prefer = self._peer_codec()
             offer = self.session.request.body
             self._answer = self.negotiator.answer(offer, prefer) if offer else self.negotiator.offer(prefer=prefer)
@@ -195,11 +203,7 @@ class Leg:
     def on_offer(self, session: Session, sdp: bytes, now: Instant) -> None:
         """A re-INVITE or UPDATE with an offer: hold, resume, a new address."""
         try:
-            if self.negotiator is None:
-                if not self.open_media():
-                    session.refuse_offer(now)
-                    return
-                self.negotiator = self.negotiate_on(session.flow)
+            assert self.negotiator is not None
             answer = self.negotiator.answer(sdp)
         except SdpError:
             session.refuse_offer(now)

@@ -166,7 +166,6 @@ class Legs:
         headers = self._shown(leg, effect.shown)
         if effect.park_code:
             headers.append((PARK_CODE_HEADER, effect.park_code))
-        leg.open_media()
         session.accept(leg.local_description(), headers=headers, now=now)
 
     def _refuse_leg(self, effect: effects.RefuseLeg, now: Instant) -> None:
@@ -247,7 +246,7 @@ class Legs:
     def _early_description(self, leg: Leg) -> bytes | None:
         """SDP for a 183, or None where the INVITE brought no offer to answer."""
         assert leg.session is not None
-        if not leg.session.request.body or not leg.open_media():
+        if not leg.session.request.body:
             return None
         try:
             return leg.local_description()

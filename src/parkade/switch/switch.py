@@ -20,7 +20,7 @@ from parkade.calls.effects import Effect
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import DirectoryChanged, Input, KeyPressed, LegArrived
 from parkade.calls.refusals import Refusal
-from parkade.rtp.offer_answer import NotAcceptable, check_offer
+from parkade.rtp.offer_answer import NotAcceptable
 from parkade.rtp.orders import KeyHeard, LegClosed, PortsReady, PromptEnded, Report
 from parkade.rtp.sdp import SdpError
 from parkade.sip.errors import SipError
@@ -152,21 +152,22 @@ class Switch:
         if refusal is not None:
             self._reject(session, refusal, now)
             return
+        leg = Leg(self._ids.token(), device.id, device.account, self._wiring, dialled_of(session.request), session)
         try:
-            if session.request.body:
-                check_offer(session.request.body)
-            replaces = session.request.headers.get("Replaces")
-            replaced = self._leg_by_dialog(parse_replaces(replaces)) if replaces else None
+            replaces = session.request.headers.typed("Replaces", parse_replaces)
+            replaced = self._leg_by_dialog(replaces) if replaces else None
+            if replaces and (replaced is None or replaced.account != device.account):
+                self._reject(session, NO_SUCH_CALL, now)
+                return
+            leg.consider_offer()
         except NotAcceptable:
             self._reject(session, refusals.INCOMPATIBLE, now)
+            leg.release()
             return
         except (SdpError, SipError):
             session.reject(400, now=now)
+            leg.release()
             return
-        if replaces and (replaced is None or replaced.account != device.account):
-            self._reject(session, NO_SUCH_CALL, now)
-            return
-        leg = Leg(self._ids.token(), device.id, device.account, self._wiring, dialled_of(session.request), session)
         session.handler = leg
         self._legs.add(leg)
         self._inputs.append(

@@ -1,0 +1,145 @@
+"""The composition root: the only place where every room meets.
+
+``serve`` opens the store, starts a media process, binds the SIP ports and pumps the switch until it is told to stop. SIGTERM and SIGINT
+drain: no new calls, then up to ``drain_seconds`` for conversations to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+
+from parkade.base.errors import ParkadeError
+from parkade.base.ids import Ids
+from parkade.calls.effects import Event
+from parkade.config import Settings
+from parkade.edge.advertise import Advertise
+from parkade.edge.clock import Clock
+from parkade.edge.pump import Pump
+from parkade.edge.tcp import TcpTransport
+from parkade.edge.udp import UdpTransport
+from parkade.media.client import MediaClient
+from parkade.store.store import Store
+from parkade.switch.inputs import DirectoryLoaded, Drain, MediaReport
+from parkade.switch.switch import Switch
+
+log = logging.getLogger("parkade")
+events = logging.getLogger("parkade.events")
+
+DIRECTORY_POLL_S = 1.0
+DRAIN_POLL_S = 0.2
+BIND_TRIES = 20
+
+
+def serve(settings: Settings) -> int:
+    """Run the server until it is told to stop; gives the exit status. Raises ``ParkadeError`` if it cannot start."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    return asyncio.run(_Server(settings).run())
+
+
+class CannotListenError(ParkadeError):
+    """A port that is taken, or an address that is not ours."""
+
+
+class _Server:
+    """One run of the server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+        self._store: Store | None = None
+        self._revision = 0
+
+    async def run(self) -> int:
+        settings = self._settings
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        async with await Store.open(settings.data) as store:
+            await store.first_start()
+            directory, secrets = await store.directory()
+            self._revision = await store.revision()
+            ports: dict[str, int] = {}
+            advertise = Advertise(settings.advertise, settings.host, ports)
+            switch = Switch(directory, secrets, Ids(os.urandom), advertise)
+            media = MediaClient(settings.host, settings.rtp_ports, on_report=lambda r: pump.feed(MediaReport(r)))
+            pump = Pump(switch, Clock(), media.send, _publish)
+            udp, tcp, port = await _bind(settings.host, settings.sip_port, pump)
+            pump.transports.update(UDP=udp, TCP=tcp)
+            ports.update(UDP=port, TCP=port)
+            await media.start()
+            print(json.dumps({"ready": True, "sip": port, "rtp": str(settings.rtp_ports)}), flush=True)  # noqa: T201
+            watcher = asyncio.create_task(self._watch_directory(store, pump))
+            try:
+                await self._until_stopped(media)
+                await self._drain(switch, pump)
+            finally:
+                watcher.cancel()
+                udp.stop()
+                tcp.stop()
+                await media.stop()
+        return 0
+
+    async def _watch_directory(self, store: Store, pump: Pump) -> None:
+        """An import into a running server takes effect within a second."""
+        while True:
+            await asyncio.sleep(DIRECTORY_POLL_S)
+            try:
+                revision = await store.revision()
+                if revision != self._revision:
+                    pump.feed(DirectoryLoaded(*await store.directory()))
+                    self._revision = revision
+                    log.info("directory revision %s loaded", revision)
+            except ParkadeError as error:
+                log.error("the directory could not be read again: %s", error)
+
+    async def _until_stopped(self, media: MediaClient) -> None:
+        """Until a signal, or until the media process is gone: without it there is no call to serve."""
+        stopped = asyncio.create_task(self._stop.wait())
+        died = asyncio.create_task(media.wait_closed())
+        await asyncio.wait({stopped, died}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (stopped, died):
+            task.cancel()
+        if not self._stop.is_set():
+            raise MediaGoneError("the media process ended unexpectedly; its last words are above")
+
+    async def _drain(self, switch: Switch, pump: Pump) -> None:
+        pump.feed(Drain())
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._settings.drain_seconds
+        while switch.counts()["legs"] and loop.time() < until:
+            await asyncio.sleep(DRAIN_POLL_S)
+
+
+class MediaGoneError(ParkadeError):
+    """The media process has ended by itself."""
+
+
+async def _bind(host: str, port: int, pump: Pump) -> tuple[UdpTransport, TcpTransport, int]:
+    """UDP and TCP on one port; for port 0 on one that is free for both."""
+    for attempt in range(BIND_TRIES):
+        try:
+            udp, chosen = await UdpTransport.bind(host, port, pump.feed)
+        except OSError as error:
+            raise CannotListenError(f"cannot listen on {host} port {port} (UDP): {_reason(error)}") from None
+        try:
+            return udp, await TcpTransport.bind(host, chosen, pump.feed), chosen
+        except OSError as error:
+            udp.stop()
+            if port or attempt == BIND_TRIES - 1:
+                raise CannotListenError(f"cannot listen on {host} port {chosen} (TCP): {_reason(error)}") from None
+    raise AssertionError("unreachable")
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+def _publish(event: Event) -> None:
+    events.info("%s %s %s", event.type.value, event.account, json.dumps(event.data, ensure_ascii=False))

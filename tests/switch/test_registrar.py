@@ -1,0 +1,116 @@
+"""The registrar keeps where devices are, and refuses what would lose that."""
+
+from __future__ import annotations
+
+from parkade.sip.flow import Flow
+from parkade.sip.message import Request, parse_message
+from parkade.switch.registrar import MAX_BINDINGS, Registrar
+
+FLOW = Flow("UDP", "192.0.2.7", 5060)
+NOW = 1_800_000_000.0
+
+
+def register(contact: str, *, call_id: str = "c1", cseq: int = 1, expires: str | None = None) -> Request:
+    lines = [
+        "REGISTER sip:pbx.example SIP/2.0",
+        "Via: SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bKx",
+        "From: <sip:acme-101@pbx.example>;tag=f",
+        "To: <sip:acme-101@pbx.example>",
+        f"Call-ID: {call_id}",
+        f"CSeq: {cseq} REGISTER",
+        *([f"Contact: {contact}"] if contact else []),
+        *([f"Expires: {expires}"] if expires is not None else []),
+        "Content-Length: 0",
+    ]
+    message = parse_message(("\r\n".join(lines) + "\r\n\r\n").encode())
+    assert isinstance(message, Request)
+    return message
+
+
+def test_a_registered_phone_is_found_until_its_binding_expires() -> None:
+    registrar = Registrar()
+    status, headers = registrar.register("d", register("<sip:d@192.0.2.7:5060>;expires=60"), FLOW, NOW)
+    assert status == 200
+    assert headers == [("Contact", "<sip:d@192.0.2.7:5060>;expires=60")]
+    assert [b.contact for b in registrar.bindings("d", NOW + 59)] == ["sip:d@192.0.2.7:5060"]
+    assert registrar.bindings("d", NOW + 61) == []
+    assert len(registrar) == 0
+
+
+def test_the_expires_header_counts_where_the_contact_names_none() -> None:
+    registrar = Registrar()
+    registrar.register("d", register("<sip:d@192.0.2.7>", expires="120"), FLOW, NOW)
+    assert registrar.bindings("d", NOW)[0].expires_at == NOW + 120
+
+
+def test_too_brief_an_expiry_is_answered_423_and_changes_nothing() -> None:
+    registrar = Registrar()
+    status, headers = registrar.register("d", register("<sip:d@192.0.2.7>;expires=5"), FLOW, NOW)
+    assert (status, headers) == (423, [("Min-Expires", "30")])
+    assert registrar.bindings("d", NOW) == []
+
+
+def test_a_star_with_expires_zero_removes_every_binding() -> None:
+    registrar = Registrar()
+    registrar.register("d", register("<sip:d@192.0.2.7>, <sip:d@192.0.2.8>"), FLOW, NOW)
+    assert len(registrar) == 2
+    assert registrar.register("d", register("*", cseq=2, expires="0"), FLOW, NOW) == (200, [])
+    assert len(registrar) == 0
+
+
+def test_a_star_with_any_other_expiry_is_a_bad_request() -> None:
+    registrar = Registrar()
+    registrar.register("d", register("<sip:d@192.0.2.7>"), FLOW, NOW)
+    assert registrar.register("d", register("*", cseq=2, expires="60"), FLOW, NOW)[0] == 400
+    assert len(registrar) == 1
+
+
+def test_a_register_overtaken_by_a_later_one_changes_nothing() -> None:
+    registrar = Registrar()
+    registrar.register("d", register("<sip:d@192.0.2.7>", cseq=5), FLOW, NOW)
+    assert registrar.register("d", register("<sip:d@192.0.2.7>;expires=0", cseq=4), FLOW, NOW)[0] == 500
+    assert len(registrar) == 1
+
+
+def test_the_same_phone_at_a_new_address_replaces_its_old_binding() -> None:
+    registrar = Registrar()
+    instance = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-000A95A0E128>"'
+    registrar.register("d", register(f"<sip:d@192.0.2.7>;{instance}"), FLOW, NOW)
+    registrar.register("d", register(f"<sip:d@192.0.2.99>;{instance}", call_id="c2"), FLOW, NOW)
+    assert [b.contact for b in registrar.bindings("d", NOW)] == ["sip:d@192.0.2.99"]
+
+
+def test_one_account_in_two_phones_is_reachable_at_both() -> None:
+    registrar = Registrar()
+    registrar.register("d", register("<sip:d@192.0.2.7>"), FLOW, NOW)
+    registrar.register("d", register("<sip:d@192.0.2.8>", call_id="c2"), Flow("UDP", "192.0.2.8", 5060), NOW)
+    assert [b.flow.host for b in registrar.bindings("d", NOW)] == ["192.0.2.7", "192.0.2.8"]
+
+
+def test_one_device_cannot_claim_to_be_everywhere() -> None:
+    registrar = Registrar()
+    contacts = ", ".join(f"<sip:d@192.0.2.{n}>" for n in range(MAX_BINDINGS + 1))
+    assert registrar.register("d", register(contacts), FLOW, NOW)[0] == 403
+    assert len(registrar) == 0
+
+
+def test_a_lost_stream_takes_its_bindings_along_and_no_others() -> None:
+    registrar = Registrar()
+    stream = Flow("TCP", "192.0.2.7", 40000, 3)
+    registrar.register("d", register("<sip:d@192.0.2.7;transport=tcp>"), stream, NOW)
+    registrar.register("d", register("<sip:d@192.0.2.8>", call_id="c2"), FLOW, NOW)
+    registrar.flow_lost(stream)
+    assert [b.contact for b in registrar.bindings("d", NOW)] == ["sip:d@192.0.2.8"]
+
+
+def test_a_register_without_a_contact_only_asks() -> None:
+    registrar = Registrar()
+    registrar.register("d", register("<sip:d@192.0.2.7>;expires=100"), FLOW, NOW)
+    status, headers = registrar.register("d", register("", cseq=2), FLOW, NOW + 40)
+    assert (status, headers) == (200, [("Contact", "<sip:d@192.0.2.7>;expires=60")])
+
+
+def test_a_contact_that_is_no_sip_address_is_refused() -> None:
+    registrar = Registrar()
+    assert registrar.register("d", register("<mailto:d@example.com>"), FLOW, NOW)[0] in {400, 416}
+    assert len(registrar) == 0
