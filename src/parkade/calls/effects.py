@@ -149,14 +149,5 @@ class Event:
 
 
 Effect: TypeAlias = (
-    RingDevice
-    | ShowRinging
-    | OpenEarlyMedia
-    | AnswerLeg
-    | RefuseLeg
-    | EndLeg
-    | Hear
-    | ShowParty
-    | TransferProgress
-    | Event
+    RingDevice | ShowRinging | OpenEarlyMedia | AnswerLeg | RefuseLeg | EndLeg | Hear | ShowParty | TransferProgress | Event
 )

@@ -66,7 +66,10 @@ UNREACHABLE = Refusal(
     "unreachable", "No phone is registered there.", "Không có máy nào đang kết nối.", "Check that the phone is switched on."
 )
 INCOMPATIBLE = Refusal(
-    "incompatible", "The phones share no audio codec.", "Hai máy không có chung bộ mã hóa âm thanh.", "Enable G.711 on the phone."
+    "incompatible",
+    "The phones share no audio codec.",
+    "Hai máy không có chung bộ mã hóa âm thanh.",
+    "Enable G.711 on the phone.",
 )
 TRANSFER_IMPOSSIBLE = Refusal(
     "transfer_impossible", "There is nobody to transfer.", "Không có ai để chuyển.", "Answer a call first."

@@ -1,0 +1,107 @@
+"""Somebody calls: what comes of it follows from who it is, what it dialled, and what else that device has on hold.
+
+Park or pick up is never decided by the number alone. A park code parks what the device has on hold. A slot code picks up
+whatever is parked there; if nothing is, and the device has a call on hold, it parks that call there, unless somebody has
+just picked up at that code: then a race was lost and nothing is parked. A device with a destination calls that, whatever
+it dials.
+"""
+
+from __future__ import annotations
+
+from parkade.calls import calling, parking
+from parkade.calls.board import Board
+from parkade.calls.call import Announcing, Leaving, Leg, Parked, Ringing, Talking, Waiting
+from parkade.calls.effects import RefuseLeg, ShowRinging
+from parkade.calls.identity import Identity
+from parkade.calls.inputs import LegArrived
+from parkade.calls.refusals import NO_SUCH_NUMBER, NOT_LICENSED, NOTHING_TO_PARK, Refusal
+from parkade.calls.ring import take
+from parkade.calls.route import ParkCode, ParkSelf, People, SlotCode, route
+
+
+def arrived(board: Board, given: LegArrived) -> None:
+    """A device calls."""
+    device = board.directory.devices.get(given.device)
+    account = board.directory.accounts.get(device.account) if device else None
+    if device is None or account is None:
+        board.out.append(RefuseLeg(given.leg, NO_SUCH_NUMBER))
+        return
+    owner = account.owners.get(device.extension)
+    identity = given.caller or (owner.identity if owner else Identity("", device.extension))
+    leg = Leg(given.leg, device, owner, identity, owner.language if owner else account.language)
+    if owner and not owner.licensed:
+        board.refuse(leg, NOT_LICENSED)
+        return
+    if given.replaces is not None:
+        _replace(board, leg, given.replaces)
+        return
+    match route(account, device.destination or given.dialled):
+        case People() as people:
+            calling.call_people(board, leg, people)
+        case SlotCode(slot, only_pick_up):
+            _slot_dialled(board, leg, slot, only_pick_up)
+        case ParkCode():
+            _park_held(board, leg, last_held(board, leg), None)
+        case ParkSelf(wanted):
+            parking.park_arriving(board, leg, wanted)
+        case None:
+            board.refuse(leg, NO_SUCH_NUMBER)
+
+
+def last_held(board: Board, leg: Leg) -> Leg | None:
+    """Of the conversations that the device of ``leg`` has on hold, its leg of the one held last."""
+    held = (other for other in board.by_device.get(leg.device.id, {}).values() if other.held)
+    return max((other for other in held if isinstance(other.call.stage, Talking)), key=lambda other: other.held, default=None)
+
+
+def _slot_dialled(board: Board, leg: Leg, slot: int, only_pick_up: bool) -> None:
+    held = None if only_pick_up else last_held(board, leg)
+    if held and (
+        parking.is_kept_for(board, held.call, slot)
+        or (parking.find(board, leg, slot) is None and parking.may_park_at(board, leg, slot))
+    ):
+        _park_held(board, leg, held, str(slot))
+    else:
+        parking.pick_up(board, leg, slot)
+
+
+def _park_held(board: Board, leg: Leg, held: Leg | None, wanted: str | None) -> None:
+    if held is None:
+        board.refuse(leg, NOTHING_TO_PARK)
+        return
+    stay = parking.park_far_end(board, held, wanted)
+    if isinstance(stay, Refusal):
+        board.refuse(leg, stay)
+    else:
+        parking.announce(board, leg, stay, held)
+
+
+def _replace(board: Board, leg: Leg, replaced_id: str) -> None:
+    """``leg`` takes the place of another leg of its account: of an end of a call, or of a device that still rings."""
+    replaced = board.legs.get(replaced_id)
+    if replaced is None or replaced.device.account != leg.device.account:
+        board.refuse(leg, NO_SUCH_NUMBER)
+        return
+    call, stage = replaced.call, replaced.call.stage
+    if isinstance(stage, Ringing) and replaced_id in stage.branches:
+        board.seat(leg, call)
+        take(board, call, stage, leg)
+        return
+    if isinstance(stage, Announcing | Leaving) or isinstance(stage, Ringing) and replaced is call.other:
+        board.refuse(leg, NO_SUCH_NUMBER)
+        return
+    board.substitute(call, replaced, leg)
+    match stage:
+        case Talking():
+            board.connect(call)
+        case Ringing() if not replaced.up:
+            stage.early, stage.early_was_open = None, False
+            if stage.alerted:
+                board.out.append(ShowRinging(leg.id, stage.shown))
+        case Ringing():
+            board.tune(call)
+            board.answer(leg, stage.shown)
+        case Parked(stay) | Waiting(stay):
+            board.tune(call)
+            board.answer(leg, parking.parked_identity(stay.code))
+    board.end(replaced)

@@ -1,0 +1,206 @@
+"""What call control has before it: all legs, calls, lots and timers, and the few moves everything else is made of.
+
+Nothing is decided here. A move changes the tables and appends the effects that follow from it, so that what a leg hears and
+sees is always what its call's stage says, and only changes are told.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TypeAlias
+
+from parkade.base.clock import Instant
+from parkade.base.ids import Ids
+from parkade.base.sound import Sound, Spoken
+from parkade.base.timers import Timers
+from parkade.calls.call import Announcing, Call, Leaving, Leg, Stage, Talking
+from parkade.calls.directory import Account, Directory, Lot, Owner
+from parkade.calls.effects import AnswerLeg, Effect, EndLeg, Event, EventType, Hear, RefuseLeg, ShowParty
+from parkade.calls.identity import Identity
+from parkade.calls.park import LOST_RACE_S, ParkLot
+from parkade.calls.phrases import FAREWELL
+from parkade.calls.phrases import refusal as spoken_refusal
+from parkade.calls.refusals import Refusal
+
+LAST_WORDS_S = 12.0
+"""How long something that is said to a leg may take; then what follows happens without ``PromptEnded``."""
+
+GRACE_S = 0.5
+"""How long a phone that was told that its transfer is done may take to hang up by itself."""
+
+
+class LotTimer(Enum):
+    """What a lot is to be reminded of, for one slot."""
+
+    RELEASE = "the code has been kept long enough"
+    FORGET = "whoever dials the code now has not lost a race"
+
+
+TimerKey: TypeAlias = str | tuple[LotTimer, ParkLot, int]
+"""The id of a call whose stage has a deadline, or a reminder for a lot."""
+
+
+class Board:
+    """The state of call control. ``now`` and ``out`` belong to the input that is being worked on."""
+
+    def __init__(self, directory: Directory, ids: Ids) -> None:
+        self.directory = directory
+        self.ids = ids
+        self.now: Instant = 0.0
+        self.out: list[Effect] = []
+        self.legs: dict[str, Leg] = {}
+        self.by_device: dict[str, dict[str, Leg]] = {}
+        self.calls: dict[str, Call] = {}
+        self.lots: dict[tuple[str, str], ParkLot] = {}
+        """By account and key of the account's ``lots``; made when first needed."""
+        self.timers: Timers[TimerKey] = Timers()
+
+    # Who and where
+
+    def account(self, leg: Leg) -> Account | None:
+        """The account of a leg, unless it is gone."""
+        return self.directory.accounts.get(leg.device.account)
+
+    def owner(self, leg: Leg) -> Owner | None:
+        """The person at a leg as of now, or as of when the leg came to be; None for a gateway."""
+        account = self.account(leg)
+        return (account.owners.get(leg.device.extension) if account else None) or leg.owner
+
+    def lot(self, account: Account, site: str) -> ParkLot:
+        """The state of one of the account's lots."""
+        key = (account.slug, site)
+        lot = self.lots.get(key)
+        if lot is None:
+            lot = self.lots[key] = ParkLot(account.lots[site])
+        return lot
+
+    def load(self, directory: Directory) -> None:
+        """From now on this directory holds. A lot that is gone stays while it is in use."""
+        self.directory = directory
+        for (slug, site), lot in list(self.lots.items()):
+            account = directory.accounts.get(slug)
+            value: Lot | None = account.lots.get(site) if account else None
+            if value is not None:
+                lot.lot = value
+            elif lot.is_idle:
+                del self.lots[slug, site]
+
+    # Legs
+
+    def seat(self, leg: Leg, call: Call) -> None:
+        """``leg`` belongs to ``call`` from now on."""
+        leg.call = call
+        if leg.id not in self.legs:
+            self.legs[leg.id] = leg
+            self.by_device.setdefault(leg.device.id, {})[leg.id] = leg
+
+    def substitute(self, call: Call, old: Leg, new: Leg) -> None:
+        """``new`` takes the place of ``old``, one of the two ends. What becomes of ``old`` is the caller's business."""
+        if old is call.party:
+            call.party = new
+        else:
+            call.other = new
+        self.seat(new, call)
+
+    def forget(self, leg: Leg) -> None:
+        """The leg is gone."""
+        del self.legs[leg.id]
+        others = self.by_device[leg.device.id]
+        del others[leg.id]
+        if not others:
+            del self.by_device[leg.device.id]
+
+    def end(self, leg: Leg, *, answered_elsewhere: bool = False, after_s: float = 0.0) -> None:
+        """Hang up a leg that is seated."""
+        self.forget(leg)
+        self.out.append(EndLeg(leg.id, answered_elsewhere, after_s))
+
+    def refuse(self, leg: Leg, why: Refusal, number: str = "") -> None:
+        """Refuse an incoming leg, seated or not; ``number`` is said after the words of the refusal."""
+        if leg.id in self.legs:
+            self.forget(leg)
+        self.out.append(RefuseLeg(leg.id, why, spoken_refusal(why, number), leg.language))
+
+    def answer(self, leg: Leg, shown: Identity, park_code: str | None = None) -> None:
+        """Answer an incoming leg."""
+        leg.up = True
+        leg.sees = shown
+        self.out.append(AnswerLeg(leg.id, shown, park_code))
+
+    def hear(self, leg: Leg, sound: Sound) -> None:
+        """``leg`` hears ``sound`` unless it does already."""
+        if leg.hears != sound:
+            leg.hears = sound
+            self.out.append(Hear(leg.id, sound))
+
+    def spoken(self, phrases: tuple[str, ...], language: str) -> Spoken:
+        """Something to be said once."""
+        return Spoken(self.ids.token(), language, phrases)
+
+    # Calls
+
+    def new_call(self, party: Leg, stage: Stage) -> Call:
+        """A call that begins with ``party``. Its stage is entered by whoever makes it."""
+        call = Call(self.ids.token(), party.device.account, party, stage, self.now)
+        self.calls[call.id] = call
+        self.seat(party, call)
+        return call
+
+    def enter(self, call: Call, stage: Stage, until: Instant | None) -> None:
+        """The call is in ``stage`` now, and its ends hear what belongs to it."""
+        call.stage = stage
+        if until is None:
+            self.timers.cancel(call.id)
+        else:
+            self.timers.set(call.id, until)
+        self.tune(call)
+
+    def tune(self, call: Call) -> None:
+        """Both ends hear what the stage says."""
+        self.hear(call.party, call.stage.sound(call, call.party))
+        if call.other:
+            self.hear(call.other, call.stage.sound(call, call.other))
+
+    def connect(self, call: Call) -> None:
+        """The two ends talk: first they hear each other, then whoever still waits is answered, then displays follow."""
+        self.enter(call, Talking(), None)
+        for leg in (call.party, call.other):
+            assert leg is not None
+            shown = call.facing(leg).identity
+            if not leg.up:
+                self.answer(leg, shown)
+            elif leg.sees != shown:
+                leg.sees = shown
+                self.out.append(ShowParty(leg.id, shown))
+
+    def say_farewell(self, call: Call) -> None:
+        """Nobody was found for the party: tell it so in the account's language, then hang up."""
+        account = self.directory.accounts.get(call.account)
+        spoken = self.spoken(FAREWELL, account.language if account else call.party.language)
+        self.enter(call, Leaving(spoken), self.now + LAST_WORDS_S)
+
+    def drop(self, call: Call) -> None:
+        """The call is over; its legs are gone or belong elsewhere."""
+        del self.calls[call.id]
+        self.timers.cancel(call.id)
+        self.release(call)
+        if not isinstance(call.stage, Announcing):
+            self.event(EventType.ENDED, call, duration_s=self.now - call.started_at)
+
+    def release(self, call: Call) -> None:
+        """No code is kept for this call any longer."""
+        if call.reserved is None:
+            return
+        lot, slot = call.reserved
+        call.reserved = None
+        lot.release(slot)
+        self.timers.cancel((LotTimer.RELEASE, lot, slot))
+        if last := lot.last_pick_up(slot):
+            self.timers.set((LotTimer.FORGET, lot, slot), last.at + LOST_RACE_S)
+
+    def event(self, kind: EventType, call: Call, **data: str | float | None) -> None:
+        """Something happened to ``call``; who called is told with every event."""
+        who = call.party.identity
+        self.out.append(
+            Event(kind, self.now, call.account, {"call": call.id, "caller_name": who.name, "caller_number": who.number, **data})
+        )

@@ -1,0 +1,217 @@
+"""A call, its legs and the stages it goes through.
+
+A call has a ``party``, whom nothing may ever lose, perhaps an ``other`` leg, and a stage that says what is happening and what
+each leg hears meanwhile::
+
+    stage       party                    other                     ends at its deadline with
+    Ringing     waits for an answer      who transfers, if still   giving up: the purpose knows what then
+                                         there
+    Talking     one end                  the other end             (only while something is said to one of the two)
+    Parked      hears music at a code    nobody                    expiry
+    Waiting     hears music, no code     nobody                    another round
+    Announcing  who has just parked      its leg that was held     hanging up
+    Leaving     hears a farewell         nobody                    hanging up
+
+Every stage but Talking has a deadline, so nobody is ever without a next step. Legs that ring belong to the stage, not to
+the ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from parkade.base.clock import Instant
+from parkade.base.sound import Music, Peer, Silence, Sound, Spoken, Tone
+from parkade.calls.directory import Device, Owner
+from parkade.calls.effects import Alert
+from parkade.calls.identity import Identity
+from parkade.calls.inputs import Failure
+from parkade.calls.keys import Keypad
+from parkade.calls.park import ParkLot
+
+if TYPE_CHECKING:
+    from parkade.calls.board import Board
+
+SILENCE = Silence()
+MUSIC = Music()
+RINGBACK = Tone("ringback")
+
+
+@dataclass(slots=True, eq=False)
+class Leg:
+    """One device in one call."""
+
+    id: str
+    device: Device
+    owner: Owner | None
+    """The person as of when the leg came to be: kept for when the directory no longer knows it."""
+    identity: Identity
+    """Who is there, as others see it."""
+    language: str
+    up: bool = False
+    held: int = 0
+    """0, or the rank of the hold among all holds: the higher, the more recent."""
+    hears: Sound = SILENCE
+    sees: Identity | None = None
+    keypad: Keypad = field(default_factory=Keypad)
+    call: Call = field(init=False, repr=False)
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """See the module's table. ``reserved`` is the code kept for this call after it was picked up there."""
+
+    id: str
+    account: str
+    party: Leg
+    stage: Stage
+    started_at: Instant
+    other: Leg | None = None
+    reserved: tuple[ParkLot, int] | None = None
+
+    def legs(self) -> Iterator[Leg]:
+        """Every leg, the ringing ones included."""
+        yield self.party
+        if self.other:
+            yield self.other
+        if isinstance(self.stage, Ringing):
+            yield from self.stage.branches.values()
+
+    def facing(self, leg: Leg) -> Leg:
+        """The far end of a conversation, seen from ``leg``."""
+        assert self.other is not None
+        return self.other if leg is self.party else self.party
+
+
+class Purpose(Protocol):
+    """Why devices ring, and what follows. ``board.connect`` has joined the two before ``answered``."""
+
+    @property
+    def ring_s(self) -> float:
+        """How long at most."""
+
+    @property
+    def alert(self) -> Alert:
+        """How the phones should ring."""
+
+    @property
+    def meanwhile(self) -> Sound:
+        """What a party hears whose leg is up."""
+
+    def rang(self, board: Board, call: Call) -> None:
+        """The first device rings."""
+
+    def answered(self, board: Board, call: Call, transferor: Leg | None) -> None:
+        """``call.other`` has picked up; ``transferor`` was waiting aside."""
+
+    def failed(self, board: Board, call: Call, why: Failure) -> None:
+        """Nothing rings any more and nobody has answered."""
+
+    def caller_gone(self, board: Board, call: Call) -> None:
+        """The party has hung up; nothing rings any more."""
+
+
+@dataclass(slots=True, eq=False)
+class Ringing:
+    """Devices are being rung for ``purpose``; ``shown`` is whom the party believes to be calling."""
+
+    purpose: Purpose
+    shown: Identity
+    branches: dict[str, Leg] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    alerted: bool = False
+    early: str | None = None
+    early_was_open: bool = False
+
+    def sound(self, call: Call, leg: Leg) -> Sound:
+        """The party hears the tone or music of the purpose, or what a ringing device sends ahead."""
+        if leg is not call.party:
+            return SILENCE
+        if leg.up:
+            return self.purpose.meanwhile
+        if self.early:
+            return Peer(self.early)
+        return RINGBACK if self.early_was_open else SILENCE
+
+
+@dataclass(slots=True, eq=False)
+class Talking:
+    """Two hear each other, or music while the far end holds. ``aside``: something is said to one of them meanwhile."""
+
+    aside: tuple[Leg, Spoken] | None = None
+
+    def sound(self, call: Call, leg: Leg) -> Sound:
+        """The far end or music."""
+        if self.aside:
+            return self.aside[1] if leg is self.aside[0] else MUSIC
+        facing = call.facing(leg)
+        return MUSIC if facing.held else Peer(facing.id)
+
+
+@dataclass(slots=True, eq=False)
+class Stay:
+    """The time a call spends in the lot, over all codes, until somebody has it."""
+
+    lot: ParkLot
+    slot: int
+    """The present or last slot."""
+    parker: Owner | None
+    since: Instant
+    rounds: int = 0
+    """How often nobody picked up."""
+
+    @property
+    def code(self) -> str:
+        """What one dials, or had to dial."""
+        return self.lot.lot.code(self.slot)
+
+
+@dataclass(slots=True, eq=False)
+class Parked:
+    """At ``stay.code`` until ``expires_at``."""
+
+    stay: Stay
+    expires_at: Instant
+
+    def sound(self, call: Call, leg: Leg) -> Sound:
+        """Hold music."""
+        return MUSIC
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """No code was free; soon there is another round."""
+
+    stay: Stay
+
+    def sound(self, call: Call, leg: Leg) -> Sound:
+        """Hold music."""
+        return MUSIC
+
+
+@dataclass(slots=True, eq=False)
+class Announcing:
+    """The parker hears the code; then its legs are ended."""
+
+    spoken: Spoken
+    code: str
+
+    def sound(self, call: Call, leg: Leg) -> Sound:
+        """The code, on the newer leg."""
+        return self.spoken if leg is call.party else SILENCE
+
+
+@dataclass(slots=True, eq=False)
+class Leaving:
+    """Nobody could be found: the party is told so, then hung up on."""
+
+    spoken: Spoken
+
+    def sound(self, call: Call, leg: Leg) -> Sound:
+        """The farewell."""
+        return self.spoken
+
+
+Stage: TypeAlias = Ringing | Talking | Parked | Waiting | Announcing | Leaving

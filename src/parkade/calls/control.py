@@ -1,0 +1,232 @@
+"""Call control: the pure machine that is told what happens on legs and answers with what shall happen.
+
+Read ``park.py`` first, then ``call.py`` (the stages of a call) and ``board.py`` (the moves). Here is only which input goes
+where. Everything due before an input is done before it, so a code that has expired can no longer be dialled, however
+late the wake-up comes.
+
+Inputs about legs that are gone are ignored: they have crossed the effect that ended the leg. The one exception is an answer:
+it is ended once more, lest a person talk into nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from parkade.base.clock import Instant
+from parkade.base.ids import Ids
+from parkade.calls import arrive, events, feature, parking, recall, ring, transfer
+from parkade.calls.board import Board, LotTimer
+from parkade.calls.call import Announcing, Call, Leaving, Leg, Parked, Ringing, Talking, Waiting
+from parkade.calls.directory import Directory
+from parkade.calls.effects import Effect, EndLeg
+from parkade.calls.inputs import (
+    DirectoryChanged,
+    Failure,
+    Input,
+    KeyPressed,
+    LegAnswered,
+    LegArrived,
+    LegEnded,
+    LegFailed,
+    LegHeld,
+    LegRang,
+    LegResumed,
+    PromptEnded,
+    TransferAsked,
+)
+
+
+class Counts(NamedTuple):
+    """How much there is of everything; all zero when nobody calls and a while has passed."""
+
+    legs: int
+    devices: int
+    calls: int
+    timers: int
+    parked: int
+    reserved: int
+    pick_ups: int
+
+
+class CallControl:
+    """All calls of one installation."""
+
+    def __init__(self, directory: Directory, ids: Ids) -> None:
+        self._board = Board(directory, ids)
+        self._holds = 0
+        self._inputs: dict[type[Input], Callable[[Any], None]] = {
+            LegArrived: self._arrived,
+            LegRang: self._rang,
+            LegAnswered: self._answered,
+            LegFailed: self._failed,
+            LegEnded: self._ended,
+            LegHeld: self._held,
+            LegResumed: self._resumed,
+            KeyPressed: self._key_pressed,
+            TransferAsked: self._transfer_asked,
+            PromptEnded: self._prompt_ended,
+            DirectoryChanged: self._directory_changed,
+        }
+
+    # The three verbs
+
+    def tell(self, given: Input, now: Instant) -> list[Effect]:
+        """Something happened at ``now``. Never raises, whatever the order in which things happen."""
+        self._run_due(now)
+        self._inputs[type(given)](given)
+        return self._drain()
+
+    def deadline(self) -> Instant | None:
+        """When ``wake`` wants to be called next."""
+        return self._board.timers.deadline()
+
+    def wake(self, now: Instant) -> list[Effect]:
+        """Do everything that is due at ``now``."""
+        self._run_due(now)
+        return self._drain()
+
+    def counts(self) -> Counts:
+        """What is alive."""
+        board = self._board
+        lots = board.lots.values()
+        return Counts(
+            legs=len(board.legs),
+            devices=len(board.by_device),
+            calls=len(board.calls),
+            timers=len(board.timers),
+            parked=sum(1 for lot in lots for _ in lot.parked()),
+            reserved=sum(lot.reserved_count for lot in lots),
+            pick_ups=sum(lot.pick_up_count for lot in lots),
+        )
+
+    def __len__(self) -> int:
+        """How many calls there are."""
+        return len(self._board.calls)
+
+    def __bool__(self) -> bool:
+        """Call control exists also when nobody calls."""
+        return True
+
+    def _run_due(self, now: Instant) -> None:
+        board = self._board
+        board.now = now
+        for key in board.timers.pop_due(now):
+            if isinstance(key, str):
+                _overdue(board, board.calls[key])
+                continue
+            what, lot, slot = key
+            if what is LotTimer.RELEASE:
+                parking.release_over(board, lot, slot)
+            else:
+                lot.forget(slot)
+
+    def _drain(self) -> list[Effect]:
+        effects, self._board.out = self._board.out, []
+        return effects
+
+    # One method an input
+
+    def _arrived(self, given: LegArrived) -> None:
+        arrive.arrived(self._board, given)
+
+    def _rang(self, given: LegRang) -> None:
+        if leg := self._board.legs.get(given.leg):
+            ring.rang(self._board, leg, given.early_media)
+
+    def _answered(self, given: LegAnswered) -> None:
+        if leg := self._board.legs.get(given.leg):
+            ring.answered(self._board, leg)
+        else:
+            self._board.out.append(EndLeg(given.leg, answered_elsewhere=True))
+
+    def _failed(self, given: LegFailed) -> None:
+        if leg := self._board.legs.get(given.leg):
+            ring.failed(self._board, leg, given.why)
+
+    def _ended(self, given: LegEnded) -> None:
+        board = self._board
+        leg = board.legs.get(given.leg)
+        if leg is None:
+            return
+        if leg is leg.call.party or leg is leg.call.other:
+            board.forget(leg)
+            _gone(board, leg.call, leg)
+        else:
+            ring.failed(board, leg, Failure.UNREACHABLE)
+
+    def _held(self, given: LegHeld) -> None:
+        if leg := self._board.legs.get(given.leg):
+            if not leg.held:
+                self._holds += 1
+                leg.held = self._holds
+            self._board.tune(leg.call)
+
+    def _resumed(self, given: LegResumed) -> None:
+        if leg := self._board.legs.get(given.leg):
+            leg.held = 0
+            self._board.tune(leg.call)
+
+    def _key_pressed(self, given: KeyPressed) -> None:
+        if leg := self._board.legs.get(given.leg):
+            feature.pressed(self._board, leg, given.key)
+
+    def _transfer_asked(self, given: TransferAsked) -> None:
+        transfer.asked(self._board, given)
+
+    def _prompt_ended(self, given: PromptEnded) -> None:
+        leg = self._board.legs.get(given.leg)
+        if leg is None:
+            return
+        match leg.call.stage:
+            case Announcing(spoken) | Leaving(spoken) | Talking(aside=(_, spoken)) if spoken.prompt == given.prompt:
+                _overdue(self._board, leg.call)
+
+    def _directory_changed(self, given: DirectoryChanged) -> None:
+        self._board.load(given.directory)
+
+
+def _overdue(board: Board, call: Call) -> None:
+    """The deadline of the call's stage has come, or what was being said has been heard."""
+    match call.stage:
+        case Ringing() as stage:
+            ring.gave_up(board, call, stage)
+        case Talking():
+            feature.explained(board, call)
+        case Parked(stay):
+            recall.expired(board, call, stay)
+        case Waiting(stay):
+            recall.waited(board, call, stay)
+        case Announcing():
+            parking.announced(board, call)
+        case Leaving():
+            board.drop(call)
+            board.end(call.party)
+
+
+def _gone(board: Board, call: Call, leg: Leg) -> None:
+    """``leg``, an end of ``call``, has gone by itself and is forgotten already."""
+    match call.stage:
+        case Ringing() if leg is call.other:
+            call.other = None
+        case Ringing() as stage:
+            ring.stop(board, stage)
+            stage.purpose.caller_gone(board, call)
+        case Talking():
+            board.drop(call)
+            board.end(call.facing(leg))
+        case Parked(stay):
+            stay.lot.leave(stay.slot)
+            events.abandoned(board, call, stay)
+            board.drop(call)
+        case Waiting(stay):
+            events.abandoned(board, call, stay)
+            board.drop(call)
+        case Announcing() if leg is call.other:
+            call.other = None
+        case Announcing():
+            board.drop(call)
+            if call.other:
+                board.end(call.other)
+        case Leaving():
+            board.drop(call)

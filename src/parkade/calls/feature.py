@@ -1,0 +1,32 @@
+"""Keys pressed in a conversation: the account's code that parks the far end.
+
+Only a phone user's keys count. What comes from a gateway, an outside caller's leg above all, is never looked at.
+"""
+
+from __future__ import annotations
+
+from parkade.calls import parking
+from parkade.calls.board import LAST_WORDS_S, Board
+from parkade.calls.call import Call, Leg, Talking
+from parkade.calls.phrases import refusal
+from parkade.calls.refusals import Refusal
+
+
+def pressed(board: Board, leg: Leg, key: str) -> None:
+    """``key`` was pressed on ``leg``."""
+    account, stage = board.account(leg), leg.call.stage
+    if account is None or leg.owner is None or not isinstance(stage, Talking) or stage.aside:
+        return
+    if not leg.keypad.press(key, account.feature_codes.park_dtmf, board.now):
+        return
+    stay = parking.park_far_end(board, leg, None)
+    if isinstance(stay, Refusal):
+        spoken = board.spoken(refusal(stay), leg.language)
+        board.enter(leg.call, Talking((leg, spoken)), board.now + LAST_WORDS_S)
+    else:
+        parking.announce(board, leg, stay)
+
+
+def explained(board: Board, call: Call) -> None:
+    """The refusal was heard: back to the conversation, which nobody has left."""
+    board.connect(call)

@@ -1,0 +1,160 @@
+"""The park lot: which call is at which code, which code is being kept for which call, and who picked up last.
+
+A small machine without a clock: whoever owns it (``parking.py``) sets the timers and says when a reservation is over.
+It knows calls by id only.
+
+Each slot of the range is in exactly one of three states::
+
+    free ──take──▶ taken ──pick_up──▶ reserved (for the call that left) ──release──▶ free
+      ▲              │                    │
+      └────leave─────┘◀──take by its call─┘
+
+Invariants: no slot holds two calls; no call is at two slots; a slot that is taken or reserved is never given to another
+call; the code of a call that expired is not its next code while another is free. Beside the states the lot remembers for a
+while who picked up at a slot, so that whoever dials a moment later learns who was first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from parkade.base.clock import Instant
+from parkade.base.ids import Ids
+from parkade.calls.directory import Assignment, Lot
+from parkade.calls.refusals import LOT_FULL, NO_SUCH_SLOT, SLOT_RESERVED, SLOT_TAKEN, Refusal
+
+LOST_RACE_S = 10.0
+"""How long after a pick-up the next who dials the code has lost a race rather than found nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PickUp:
+    """Who took ``call`` out of a slot, and when."""
+
+    call: str
+    name: str
+    extension: str
+    at: Instant
+
+
+class ParkLot:
+    """The state of one ``Lot``. A changed ``Lot`` value may be put in at any time; calls stay where they are."""
+
+    __slots__ = ("_free", "_lot", "_picked_up", "_reserved", "_taken")
+
+    TRIES_AT_RANDOM = 8
+
+    def __init__(self, lot: Lot) -> None:
+        self._taken: dict[int, str] = {}
+        self._reserved: dict[int, str] = {}
+        self._picked_up: dict[int, PickUp] = {}
+        self._free = 0
+        """Bit ``n`` is set while slot ``first + n`` is free: the lowest free slot of thousands is one operation away."""
+        self.lot = lot
+
+    @property
+    def lot(self) -> Lot:
+        """Range and policy. Calls beyond a range that shrank can still be picked up; nothing is parked there again."""
+        return self._lot
+
+    @lot.setter
+    def lot(self, lot: Lot) -> None:
+        self._lot = lot
+        self._free = (1 << lot.last - lot.first + 1) - 1
+        for slot in (*self._taken, *self._reserved):
+            self._set_free(slot, False)
+
+    def call_at(self, slot: int) -> str | None:
+        """The call parked at ``slot``."""
+        return self._taken.get(slot)
+
+    def last_pick_up(self, slot: int) -> PickUp | None:
+        """Who took the last call from ``slot``, as long as it is remembered and no other call is parked there."""
+        return self._picked_up.get(slot)
+
+    def reserved_for(self, slot: int) -> str | None:
+        """The call that ``slot`` is kept for."""
+        return self._reserved.get(slot)
+
+    def parked(self) -> Iterator[tuple[int, str]]:
+        """Every parked call as (slot, call)."""
+        return iter(self._taken.items())
+
+    @property
+    def reserved_count(self) -> int:
+        """How many codes are being kept."""
+        return len(self._reserved)
+
+    @property
+    def pick_up_count(self) -> int:
+        """How many pick-ups are remembered."""
+        return len(self._picked_up)
+
+    @property
+    def is_idle(self) -> bool:
+        """True when nothing is parked, kept or remembered."""
+        return not (self._taken or self._reserved or self._picked_up)
+
+    def take(self, call: str, slot: int) -> Refusal | None:
+        """Park ``call`` at ``slot``; the refusal if that cannot be, and then nothing has changed."""
+        if not self._lot.first <= slot <= self._lot.last and self._reserved.get(slot) != call:
+            return NO_SUCH_SLOT.with_(code=self._lot.code(slot))
+        if slot in self._taken:
+            return SLOT_TAKEN.with_(code=self._lot.code(slot))
+        if self._reserved.get(slot, call) != call:
+            return SLOT_RESERVED.with_(code=self._lot.code(slot))
+        self._reserved.pop(slot, None)
+        self._picked_up.pop(slot, None)
+        self._taken[slot] = call
+        self._set_free(slot, False)
+        return None
+
+    def next_free(self, ids: Ids, avoid: int | None = None) -> int | Refusal:
+        """A free slot by the lot's assignment: the lowest, or any with equal chance; ``avoid`` only if it is the last one."""
+        free, first = self._free, self._lot.first
+        if avoid is not None and first <= avoid <= self._lot.last and free != (bit := 1 << avoid - first):
+            free &= ~bit
+        if not free:
+            return LOT_FULL
+        if self._lot.policy.assignment is Assignment.SEQUENTIAL:
+            return first + (free & -free).bit_length() - 1
+        size = self._lot.last - first + 1
+        for _ in range(self.TRIES_AT_RANDOM):
+            if free >> (n := ids.below(size)) & 1:
+                return first + n
+        choices = [n for n in range(size) if free >> n & 1]
+        return first + choices[ids.below(len(choices))]
+
+    def leave(self, slot: int) -> str:
+        """The call at ``slot`` is gone (it expired or hung up): the slot is free. Returns the call."""
+        call = self._taken.pop(slot)
+        self._set_free(slot, True)
+        return call
+
+    def pick_up(self, slot: int, pick_up: PickUp, reserve: bool) -> None:
+        """The call at ``slot`` was retrieved; with ``reserve`` the code is kept for it until ``release``."""
+        call = self._taken.pop(slot)
+        self._picked_up[slot] = pick_up
+        if reserve:
+            self._reserved[slot] = call
+        else:
+            self._set_free(slot, True)
+
+    def release(self, slot: int) -> None:
+        """The code is no longer kept for anybody."""
+        if self._reserved.pop(slot, None) is not None:
+            self._set_free(slot, True)
+
+    def forget(self, slot: int) -> None:
+        """Whoever dials now is too late to be told who picked up."""
+        self._picked_up.pop(slot, None)
+
+    def hand_over(self, slot: int, call: str) -> None:
+        """The place at ``slot`` now belongs to ``call`` (another caller stepped into it)."""
+        self._taken[slot] = call
+
+    def _set_free(self, slot: int, free: bool) -> None:
+        if self._lot.first <= slot <= self._lot.last:
+            bit = 1 << slot - self._lot.first
+            self._free = self._free | bit if free else self._free & ~bit

@@ -1,0 +1,80 @@
+"""What a dialled string means in one account.
+
+In this order: ``park`` and ``park:805`` (the caller parks itself: what a device's destination or an inbound number says),
+the account's park code, its pick-up prefix before a slot (``**801``, ``***801``), a slot code (``*801``), an extension.
+Anything of the shape of a slot code is one, whether or not such a lot exists: from the answer nobody can tell a code of
+another account from a free one. Numbers of other accounts mean nothing here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from parkade.calls.directory import Account, Owner
+from parkade.calls.identity import Identity
+
+SLOT_DIGITS = range(3, 7)
+"""How many digits a slot may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """An extension: whoever is there is rung, all devices at once. ``shown`` is what the caller sees meanwhile."""
+
+    shown: Identity
+    owners: tuple[Owner, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParkCode:
+    """The feature code that parks at the next free slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotCode:
+    """A slot by number: park there or pick up there, as the situation has it; after the prefix, only pick up."""
+
+    slot: int
+    only_pick_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ParkSelf:
+    """The caller itself is parked, at ``slot`` or at the next free one."""
+
+    slot: str | None = None
+
+
+Route: TypeAlias = People | ParkCode | SlotCode | ParkSelf
+
+
+def route(account: Account, dialled: str) -> Route | None:
+    """What ``dialled`` means; None if nothing."""
+    word, _, rest = dialled.partition(":")
+    if word == "park":
+        return ParkSelf(rest or None)
+    codes = account.feature_codes
+    if codes.park and dialled == codes.park:
+        return ParkCode()
+    prefix = codes.pickup_prefix
+    if prefix and dialled.startswith(prefix) and (slot := _slot(dialled[len(prefix) :].removeprefix("*"))):
+        return SlotCode(slot, only_pick_up=True)
+    if dialled.startswith("*") and (slot := _slot(dialled[1:])):
+        return SlotCode(slot)
+    return people(account, dialled)
+
+
+def people(account: Account, extension: str) -> People | None:
+    """Who is at ``extension``: a user, a common-area phone, or all members of a ring group."""
+    if owner := account.owners.get(extension):
+        return People(owner.identity, (owner,))
+    if group := account.ring_groups.get(extension):
+        members = tuple(owner for member in group.members if (owner := account.owners.get(member)))
+        return People(Identity(group.name, group.extension), members)
+    return None
+
+
+def _slot(digits: str) -> int | None:
+    shaped = len(digits) in SLOT_DIGITS and digits.isascii() and digits.isdigit() and digits[0] != "0"
+    return int(digits) if shaped else None

@@ -1,0 +1,309 @@
+"""Call control on a stage of its own: phones without SIP, a clock that jumps, and an umpire.
+
+``CallPlay`` speaks to a ``CallControl`` as the switch would and keeps its own book of every leg from the effects. An effect
+that a switch could not perform (about a leg that was ended, an answer to a leg that called nobody) is an ``AssertionError`` at
+once, and after every step ``umpire`` looks into the machine itself.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+
+from parkade.base.clock import Instant
+from parkade.base.ids import Ids
+from parkade.base.sound import Peer, Silence, Sound, Spoken
+from parkade.calls.call import Announcing, Leaving, Parked, Ringing, Talking, Waiting
+from parkade.calls.control import CallControl
+from parkade.calls.directory import Directory
+from parkade.calls.effects import (
+    AnswerLeg,
+    Effect,
+    EndLeg,
+    Event,
+    EventType,
+    Hear,
+    OpenEarlyMedia,
+    Progress,
+    RefuseLeg,
+    RingDevice,
+    ShowParty,
+    ShowRinging,
+    TransferProgress,
+)
+from parkade.calls.identity import Identity
+from parkade.calls.inputs import (
+    Failure,
+    Input,
+    KeyPressed,
+    LegAnswered,
+    LegArrived,
+    LegEnded,
+    LegFailed,
+    LegHeld,
+    LegRang,
+    LegResumed,
+    PromptEnded,
+    TransferAsked,
+)
+
+FINAL = {Progress.DONE, Progress.FAILED, Progress.REFUSED}
+
+
+@dataclass(slots=True)
+class Phone:
+    """What one leg looks like from its device."""
+
+    leg: str
+    device: str
+    outgoing: bool
+    """Seen from the server: this device is called."""
+    up: bool = False
+    hears: Sound = Silence()
+    display: Identity | None = None
+    ring: RingDevice | None = None
+    park_code: str | None = None
+    refused: RefuseLeg | None = None
+    ended: EndLeg | None = None
+    gone: bool = False
+    """Nothing more may be said of this leg."""
+
+
+class CallPlay:
+    """Phones call, park and pick up by the methods named so; every method returns when all that follows is done."""
+
+    def __init__(self, directory: Directory, seed: int = 1, now: Instant = 1_000_000.0) -> None:
+        self.control = CallControl(directory, Ids(random.Random(seed).randbytes))
+        self.now = now
+        self.effects: list[Effect] = []
+        """Everything that happened, in order."""
+        self.phones: dict[str, Phone] = {}
+        """By leg."""
+        self.transfers: dict[str, list[TransferProgress]] = {}
+        self._serial = 0
+
+    # What phones do
+
+    def call(self, device: str, dialled: str, *, replaces: Phone | None = None, caller: Identity | None = None) -> Phone:
+        """``device`` dials."""
+        phone = Phone(self._name("leg"), device, outgoing=False)
+        self.phones[phone.leg] = phone
+        self.tell(LegArrived(phone.leg, device, dialled, replaces.leg if replaces else None, caller))
+        return phone
+
+    def rings(self, device: str, early_media: bool = False) -> Phone:
+        """``device`` says that it rings."""
+        phone = self.ringing(device)
+        self.tell(LegRang(phone.leg, early_media))
+        return phone
+
+    def answer(self, device: str) -> Phone:
+        """Somebody picks up at ``device``."""
+        phone = self.ringing(device)
+        phone.up = True
+        self.tell(LegAnswered(phone.leg))
+        return phone
+
+    def fail(self, device: str, why: Failure) -> Phone:
+        """``device`` cannot or does not want to."""
+        phone = self.ringing(device)
+        phone.gone = True
+        self.tell(LegFailed(phone.leg, why))
+        return phone
+
+    def hang_up(self, phone: Phone) -> None:
+        """The device hangs up or cancels."""
+        phone.gone = True
+        self.tell(LegEnded(phone.leg))
+
+    def hold(self, phone: Phone) -> None:
+        """The device holds."""
+        self.tell(LegHeld(phone.leg))
+
+    def resume(self, phone: Phone) -> None:
+        """The device resumes."""
+        self.tell(LegResumed(phone.leg))
+
+    def press(self, phone: Phone, keys: str, pause_s: float = 0.2) -> None:
+        """Keys one after the other."""
+        for key in keys:
+            self.tell(KeyPressed(phone.leg, key))
+            self.advance(pause_s)
+
+    def transfer(self, phone: Phone, target: str, consult: Phone | None = None) -> str:
+        """A REFER. Returns the name under which ``progress`` tells of it."""
+        name = self._name("transfer")
+        self.transfers[name] = []
+        self.tell(TransferAsked(phone.leg, name, target, consult.leg if consult else None))
+        return name
+
+    def listen(self, phone: Phone) -> None:
+        """What is being said to the phone is heard to its end."""
+        assert isinstance(phone.hears, Spoken), phone.hears
+        self.tell(PromptEnded(phone.leg, phone.hears.prompt))
+
+    def conversation(self, caller: str, dialled: str, callee: str | None = None) -> tuple[Phone, Phone]:
+        """``caller`` dials, ``callee`` (the only device there unless named) answers."""
+        one = self.call(caller, dialled)
+        two = self.answer(callee or next(p.device for p in self.phones.values() if self._rings(p) and p.leg != one.leg))
+        return one, two
+
+    def advance(self, seconds: float) -> None:
+        """Time passes; everything due on the way happens at its own moment."""
+        until = self.now + seconds
+        while (due := self.control.deadline()) is not None and due <= until:
+            self.now = max(self.now, due)
+            self._perform(self.control.wake(self.now))
+        self.now = until
+
+    def tell(self, given: Input) -> list[Effect]:
+        """One input of any kind."""
+        effects = self.control.tell(given, self.now)
+        self._perform(effects)
+        return effects
+
+    # What one can see
+
+    def ringing(self, device: str) -> Phone:
+        """The leg that rings at ``device``; there must be one."""
+        found = [phone for phone in self.phones.values() if phone.device == device and self._rings(phone)]
+        assert found, f"{device} does not ring"
+        return found[-1]
+
+    def is_ringing(self, device: str) -> bool:
+        """Whether anything rings at ``device``."""
+        return any(phone.device == device and self._rings(phone) for phone in self.phones.values())
+
+    def all_ringing(self) -> set[str]:
+        """Every device that rings."""
+        return {phone.device for phone in self.phones.values() if self._rings(phone)}
+
+    def talking(self, one: Phone, two: Phone) -> bool:
+        """Whether the two are up and hear each other."""
+        return one.up and two.up and not one.gone and not two.gone and (one.hears, two.hears) == (Peer(two.leg), Peer(one.leg))
+
+    def progress(self, transfer: str) -> list[Progress]:
+        """How a transfer went."""
+        return [step.progress for step in self.transfers[transfer]]
+
+    def events(self, *kinds: EventType) -> list[Event]:
+        """Events of these kinds, all if none is named."""
+        return [e for e in self.effects if isinstance(e, Event) and (not kinds or e.type in kinds)]
+
+    # The book
+
+    def _name(self, what: str) -> str:
+        self._serial += 1
+        return f"{what}-{self._serial}"
+
+    @staticmethod
+    def _rings(phone: Phone) -> bool:
+        return phone.outgoing and not phone.up and not phone.gone
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            self._enter(effect)
+        self.effects += effects
+        umpire(self.control, self)
+
+    def _enter(self, effect: Effect) -> None:
+        match effect:
+            case RingDevice(leg, device, caller):
+                assert leg not in self.phones
+                self.phones[leg] = Phone(leg, device, outgoing=True, display=caller, ring=effect)
+            case ShowRinging(leg, shown) | OpenEarlyMedia(leg, shown):
+                phone = self._waiting(leg)
+                phone.display = shown
+            case AnswerLeg(leg, shown, park_code):
+                phone = self._waiting(leg)
+                phone.up, phone.display, phone.park_code = True, shown, park_code
+            case RefuseLeg(leg):
+                phone = self._waiting(leg)
+                phone.refused, phone.gone = effect, True
+            case EndLeg(leg):
+                if (known := self.phones.get(leg)) is None or known.gone:
+                    return  # the answer that crossed
+                known.ended, known.gone = effect, True
+            case Hear(leg, sound):
+                phone = self._present(leg)
+                assert phone.hears != sound
+                phone.hears = sound
+            case ShowParty(leg, shown):
+                phone = self._present(leg)
+                assert phone.up
+                phone.display = shown
+            case TransferProgress(transfer):
+                steps = self.transfers[transfer]
+                if steps:
+                    assert effect.progress not in {Progress.ACCEPTED, Progress.REFUSED}, (steps, effect)
+                    assert steps[-1].progress not in FINAL, (steps, effect)
+                else:
+                    assert effect.progress in {Progress.ACCEPTED, Progress.REFUSED}, effect
+                steps.append(effect)
+            case Event():
+                pass
+
+    def _present(self, leg: str) -> Phone:
+        phone = self.phones[leg]
+        assert not phone.gone, f"{leg} is gone"
+        return phone
+
+    def _waiting(self, leg: str) -> Phone:
+        phone = self._present(leg)
+        assert not phone.outgoing and not phone.up, f"{leg} waits for no answer"
+        return phone
+
+
+def umpire(control: CallControl, play: CallPlay | None = None) -> None:
+    """Fail unless every invariant holds.
+
+    No call in two slots and no slot with two calls; no code kept for a call that is gone; nobody without a next step; every
+    leg in exactly one call, and heard by nobody outside of it; with ``play``, its book and the machine agree on who is there.
+    """
+    board = control._board
+    seated: Counter[str] = Counter()
+    for call in board.calls.values():
+        for leg in call.legs():
+            seated[leg.id] += 1
+            assert leg.call is call
+            assert board.legs[leg.id] is leg
+            assert board.by_device[leg.device.id][leg.id] is leg
+            assert leg.device.account == call.account
+        until = board.timers.when(call.id)
+        match call.stage:
+            case Talking(aside):
+                assert call.other
+                assert call.party.up
+                assert call.other.up
+                assert (until is not None) == (aside is not None)
+            case Parked(stay, expires_at):
+                assert until == expires_at
+                assert stay.lot.call_at(stay.slot) == call.id
+            case Ringing(branches=branches):
+                assert branches
+                assert not any(leg.up for leg in branches.values())
+                assert until is not None
+            case Announcing():
+                assert until is not None
+                assert call.party.up
+            case Waiting() | Leaving():
+                assert until is not None
+                assert call.party.up
+                assert call.other is None
+        if call.reserved:
+            lot, slot = call.reserved
+            assert lot.reserved_for(slot) == call.id
+        for leg in call.legs():
+            if isinstance(leg.hears, Peer):
+                assert leg.hears.leg in {other.id for other in call.legs() if other is not leg}
+    assert set(seated) == set(board.legs)
+    assert all(count == 1 for count in seated.values())
+    parked = Counter(call for lot in board.lots.values() for _, call in lot.parked())
+    assert all(count == 1 for count in parked.values())
+    assert set(parked) == {call.id for call in board.calls.values() if isinstance(call.stage, Parked)}
+    assert sum(lot.reserved_count for lot in board.lots.values()) == sum(1 for c in board.calls.values() if c.reserved)
+    assert sum(len(legs) for legs in board.by_device.values()) == len(board.legs)
+    if play is not None:
+        present = {leg for leg, phone in play.phones.items() if not phone.gone}
+        assert present == set(board.legs), present ^ set(board.legs)
