@@ -1,0 +1,190 @@
+"""What one installation is told from outside: flags, ``PARKADE_…`` environment variables, keys of a TOML file.
+
+One table, ``SETTINGS``, names every setting once; the command line, the environment and the file are three spellings of it.
+A flag beats the environment, the environment beats the file, the file beats the default.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from parkade.base.errors import ParkadeError
+
+
+class ConfigError(ParkadeError):
+    """A flag, variable or key with a bad value; the line names where the value came from."""
+
+
+class PortRange(NamedTuple):
+    """UDP ports from ``first`` to ``last``, both included."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+
+DEFAULT_RTP_PORTS = PortRange(20000, 29999)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What ``serve``, ``demo`` and ``check`` run with. A port of 0 means: choose a free one."""
+
+    data: Path
+    host: str = "0.0.0.0"
+    advertise: str | None = None
+    sip_port: int = 5060
+    sips_port: int = 5061
+    http_port: int = 8080
+    https_port: int = 8443
+    rtp_ports: PortRange = DEFAULT_RTP_PORTS
+    drain_seconds: int = 30
+    log_level: str = "info"
+
+
+Value = Path | str | int | PortRange
+
+
+def _directory(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError("is not a directory name")
+    return Path(text)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address("127.0.0.1" if text == "localhost" else text.strip("[]")))
+    except ValueError:
+        raise ValueError("is not an IP address") from None
+
+
+def _whole_number(text: str, low: int, high: int, what: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and low <= int(text) <= high):
+        raise ValueError(f"is not {what} ({low}-{high})")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    return _whole_number(text, 0, 65535, "a port")
+
+
+def _port_range(text: str) -> PortRange:
+    first, dash, last = text.partition("-")
+    try:
+        ports = PortRange(_whole_number(first, 1024, 65535, "a port"), _whole_number(last, 1024, 65535, "a port"))
+    except ValueError:
+        ports = PortRange(0, 0)
+    if not dash or ports.last - ports.first < 3:
+        raise ValueError("is not a range of at least four ports between 1024 and 65535, like 20000-29999")
+    return ports
+
+
+def _seconds(text: str) -> int:
+    return _whole_number(text, 0, 86400, "a number of seconds")
+
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def _log_level(text: str) -> str:
+    if text.lower() not in LOG_LEVELS:
+        raise ValueError(f"is none of {', '.join(LOG_LEVELS)}")
+    return text.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table: ``name`` as the flag spells it, ``parse`` text → value (ValueError says what is wrong)."""
+
+    name: str
+    parse: Callable[[str], Value]
+    metavar: str
+    help: str
+
+    @property
+    def field(self) -> str:
+        """The attribute of ``Settings``."""
+        return self.name.replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return f"PARKADE_{self.field.upper()}"
+
+
+_LATER = "Accepted; this version does not listen there yet."
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("data", _directory, "DIR", "Data directory: the database and everything that outlives a restart."),
+    Setting("host", _address, "IP", "Address to listen on. Default 0.0.0.0, for demo 127.0.0.1."),
+    Setting("advertise", _address, "IP", "Address to tell phones. Default: the one packets to that phone leave from."),
+    Setting("sip-port", _port, "PORT", "SIP over UDP and TCP. Default 5060, for demo a free one; 0 = a free one."),
+    Setting("sips-port", _port, "PORT", f"SIP over TLS. {_LATER}"),
+    Setting("http-port", _port, "PORT", f"Portal and API. {_LATER}"),
+    Setting("https-port", _port, "PORT", f"Portal and API over TLS. {_LATER}"),
+    Setting("rtp-ports", _port_range, "FIRST-LAST", "UDP ports for sound. Default 20000-29999."),
+    Setting("drain-seconds", _seconds, "SECONDS", "How long SIGTERM waits for conversations to end. Default 30."),
+    Setting("log-level", _log_level, "LEVEL", f"How much to log: {', '.join(LOG_LEVELS)}. Default info."),
+)
+CONFIG_VARIABLE = "PARKADE_CONFIG"
+
+
+def resolve(
+    flags: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    config: Path | None = None,
+    defaults: Mapping[str, Value] | None = None,
+) -> Settings:
+    """The settings in force. ``flags`` are by setting name, None where not given; ``defaults`` replace those of the table.
+
+    :raises ConfigError: a value is bad, a key of the file is unknown, or ``data`` is given nowhere.
+    """
+    if config is None and environ.get(CONFIG_VARIABLE):
+        config = Path(environ[CONFIG_VARIABLE])
+    in_file = _read_file(config) if config else {}
+    values: dict[str, Value] = {setting.field: value for setting in SETTINGS if (value := (defaults or {}).get(setting.field))}
+    for setting in SETTINGS:
+        for text, origin in (
+            (flags.get(setting.name), f"--{setting.name}"),
+            (environ.get(setting.variable) or None, setting.variable),
+            (in_file.get(setting.name), f"{config}: {setting.name}"),
+        ):
+            if text is not None:
+                values[setting.field] = _parse(setting, text, origin)
+                break
+    if "data" not in values:
+        raise ConfigError("no data directory: give --data DIR, set PARKADE_DATA, or the key data of a configuration file")
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _parse(setting: Setting, text: str, origin: str) -> Value:
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{origin}: {text!r} {error}") from None
+
+
+def _read_file(path: Path) -> dict[str, str]:
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    known = {setting.name for setting in SETTINGS}
+    texts: dict[str, str] = {}
+    for key, value in table.items():
+        name = key.replace("_", "-")
+        if name not in known:
+            raise ConfigError(f"{path}: {key}: there is no such key (known: {', '.join(sorted(known))})")
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ConfigError(f"{path}: {key}: a text or a whole number is wanted")
+        texts[name] = str(value)
+    return texts

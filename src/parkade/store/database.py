@@ -1,0 +1,134 @@
+"""Opening the database of a data directory: makes the directory, migrates the schema, sets SQLite up for a busy server.
+
+SQLite runs in WAL mode: readers never wait for a writer, so an import beside a running server disturbs nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from parkade.base.errors import ParkadeError
+
+DATABASE_FILE = "parkade.db"
+MIGRATIONS = Path(__file__).with_name("migrations")
+_BUSY_TIMEOUT_S = 10.0
+
+
+class StoreError(ParkadeError):
+    """The data directory or its database cannot be used; the line says which and why."""
+
+
+class Database:
+    """An open, migrated database. Use ``reading`` for one consistent look, ``writing`` for one transaction."""
+
+    def __init__(self, engine: AsyncEngine, path: Path) -> None:
+        self._engine = engine
+        self.path = path
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose reads all see the same moment.
+
+        :raises StoreError: the database cannot be read.
+        """
+        with _explained(self.path):
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a write transaction: committed at the end, undone by an exception.
+
+        :raises StoreError: the database cannot be written.
+        """
+        with _explained(self.path):
+            async with self._engine.connect() as connection:
+                await connection.execution_options(parkade_begin="BEGIN IMMEDIATE")
+                async with connection.begin():
+                    yield connection
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def open_database(data: Path) -> AsyncIterator[Database]:
+    """Open (and on first use make) the database in the directory ``data``, at the newest schema.
+
+    :raises StoreError: the directory cannot be made or written, or the file is no database of ours.
+    """
+    path = prepare_directory(data) / DATABASE_FILE
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_S})
+    event.listen(engine.sync_engine, "connect", _configure)
+    event.listen(engine.sync_engine, "begin", _begin)
+    database = Database(engine, path)
+    try:
+        async with database.writing() as connection:
+            await connection.run_sync(_migrate, path)
+        yield database
+    finally:
+        await database.close()
+
+
+def prepare_directory(data: Path) -> Path:
+    """Make ``data`` (readable by its owner only) if it is missing, and see that it can be written.
+
+    :raises StoreError: it cannot.
+    """
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = data / f".write-test-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except FileExistsError:
+        raise StoreError(f"data directory {data}: it is a file") from None
+    except OSError as error:
+        raise StoreError(f"data directory {data}: {(error.strerror or str(error)).lower()}") from None
+    return data
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise StoreError(f"database {path}: {reason}") from error
+
+
+def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # The driver must leave transactions to us, or schema changes would escape them.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("parkade_begin", "BEGIN"))
+
+
+def _migrate(connection: Connection, path: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreError(f"database {path}: made by a newer Parkade? ({error})") from error
