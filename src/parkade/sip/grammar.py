@@ -76,6 +76,18 @@ def escape(text: str, safe: str) -> str:
     return quote_from_bytes(text.encode("utf-8", "surrogateescape"), safe)
 
 
+def body_start(data: bytes | bytearray, start: int = 0) -> int:
+    """Where the body of a message begins, looking for the empty line from ``start`` on; -1 if there is no empty line yet.
+
+    Lines may end in CRLF or, against the rules, in LF alone.
+    """
+    crlf = data.find(b"\n\r\n", start)
+    bare = data.find(b"\n\n", start, len(data) if crlf < 0 else crlf)
+    if bare >= 0:
+        return bare + 2
+    return crlf + 3 if crlf >= 0 else -1
+
+
 def split_list(text: str) -> list[str]:
     """The comma-separated values of a header line, stripped, empty ones left out; quotes and ``<>`` hide commas."""
     if "," not in text:

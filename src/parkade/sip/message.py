@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias, TypeVar, cast
 
 from parkade.sip.errors import SipError
-from parkade.sip.grammar import WHITESPACE, is_token, number, split_list
+from parkade.sip.grammar import WHITESPACE, body_start, is_token, number, split_list
 from parkade.sip.headers import CSeq, NameAddr, Via, parse_cseq, parse_name_addr, parse_via
 from parkade.sip.names import LISTS, spelling
 from parkade.sip.uri import SipUri, parse_uri
@@ -356,12 +356,13 @@ def parse_message(data: bytes) -> Message:
     Raises SipError; its ``request`` is set where there is somebody to answer.
     """
     data = data.lstrip(b"\r\n")
-    head, body = _split_head(data)
-    text = head.decode("utf-8", "surrogateescape")
+    start = body_start(data)
+    head, body = (data, b"") if start < 0 else (data[:start], data[start:])
+    text = head.decode("utf-8", "surrogateescape").rstrip("\r\n")
     if "\r" in text:
         text = text.replace("\r\n", "\n")
         if "\r" in text:
-            text = text.removesuffix("\r").replace("\r", " ")
+            text = text.replace("\r", " ")
     if "\n " in text or "\n\t" in text:
         text = _FOLD.sub(" ", text)
     start_line, *lines = text.split("\n")
@@ -433,17 +434,6 @@ def _encode(start_line: str, headers: Headers, body: bytes) -> bytes:
     if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
         text = "\r\n".join([_LINE_BREAKS.sub(" ", line) for line in lines])
     return f"{text}\r\nContent-Length: {len(body)}\r\n\r\n".encode("utf-8", "surrogateescape") + body
-
-
-def _split_head(data: bytes) -> tuple[bytes, bytes]:
-    """The text up to the empty line, and what follows; lines may end in CRLF or, against the rules, in LF alone."""
-    crlf = data.find(b"\n\r\n")
-    bare = data.find(b"\n\n", 0, crlf if crlf >= 0 else len(data))
-    if bare >= 0:
-        return data[:bare], data[bare + 2 :]
-    if crlf >= 0:
-        return data[:crlf], data[crlf + 3 :]
-    return data.rstrip(b"\r\n"), b""
 
 
 def _read_headers(lines: list[str]) -> tuple[Headers, str | None]:

@@ -31,20 +31,22 @@ _COMPACT: Final = {
 
 _LIST_NAMES: Final = """
     Accept Accept-Contact Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Call-Info Contact
-    Content-Encoding Content-Language Diversion Error-Info History-Info In-Reply-To P-Asserted-Identity P-Associated-URI P-Preferred-Identity
-    Path Proxy-Require Reason Record-Route Recv-Info Reject-Contact Remote-Party-ID Require Route Security-Client
-    Security-Server Security-Verify Service-Route Supported Unsupported Via Warning"""
+    Content-Encoding Content-Language Diversion Error-Info History-Info In-Reply-To P-Asserted-Identity P-Associated-URI
+    P-Preferred-Identity Path Proxy-Require Reason Record-Route Recv-Info Reject-Contact Remote-Party-ID Require Route
+    Security-Client Security-Server Security-Verify Service-Route Supported Unsupported Via Warning
+"""
 
 LISTS: Final = frozenset(_LIST_NAMES.split())
 """Fields of which one line may hold several values."""
 
 _OTHER_NAMES: Final = """
-    Answer-Mode Authentication-Info Authorization Call-ID Content-Disposition Content-Length Content-Type CSeq
-    Date Event Expires Flow-Timer From Identity Info-Package Join Max-Breadth Max-Forwards MIME-Version Min-Expires Min-SE
+    Answer-Mode Authentication-Info Authorization Call-ID Content-Disposition Content-Length Content-Type CSeq Date
+    Event Expires Flow-Timer From Identity Info-Package Join Max-Breadth Max-Forwards MIME-Version Min-Expires Min-SE
     Organization P-Access-Network-Info P-Charging-Vector P-Early-Media Priority Privacy Proxy-Authenticate
-    Proxy-Authentication-Info Proxy-Authorization RAck Refer-Sub Refer-To Referred-By Replaces Reply-To Request-Disposition
-    Retry-After RSeq Server Session-Expires SIP-ETag SIP-If-Match Subject Subscription-State Target-Dialog Timestamp To
-    User-Agent User-to-User WWW-Authenticate"""
+    Proxy-Authentication-Info Proxy-Authorization RAck Refer-Sub Refer-To Referred-By Replaces Reply-To
+    Request-Disposition Retry-After RSeq Server Session-Expires SIP-ETag SIP-If-Match Subject Subscription-State
+    Target-Dialog Timestamp To User-Agent User-to-User WWW-Authenticate
+"""
 
 _USUAL: Final = {name.lower(): name for name in (*LISTS, *_OTHER_NAMES.split())} | _COMPACT
 
