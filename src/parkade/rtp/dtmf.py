@@ -1,9 +1,22 @@
-"""Keypad keys as they come from phones."""
+"""Keypad keys as they come from phones: telephone events (:rfc:`4733`) and the bodies of SIP INFO.
+
+Keys in the audio itself are found by ``keytones``. Events other than keys (flash, modem tones) are not heard.
+"""
 
 from __future__ import annotations
 
+from struct import Struct
+
+from parkade.rtp.packet import CLOCK_HZ, Packet, timestamp_step
+
 KEYS = "0123456789*#ABCD"
 """Every key, at the index of its event number (:rfc:`4733` section 3.2)."""
+
+_EVENT = Struct("!BBH")
+_END = 0x80
+_ENDS = 3
+_VOLUME = 10
+_STEP_MS = 20
 
 
 def key_of_info(content_type: str, body: bytes) -> str | None:
@@ -30,3 +43,59 @@ def _key(text: str) -> str | None:
     if word.isascii() and word.isdigit() and len(word) == 2 and int(word) < len(KEYS):
         return KEYS[int(word)]
     return None
+
+
+def press(key: str, duration_ms: int) -> list[bytes]:
+    """The payloads of one press, one every 20 ms, the last one three times as section 2.5.1.4 has it.
+
+    All are sent with the timestamp of the first; the first carries the marker.
+    """
+    event = KEYS.index(key)
+    steps = max(1, duration_ms // _STEP_MS)
+    samples = _STEP_MS * CLOCK_HZ // 1000
+    going = [_EVENT.pack(event, _VOLUME, min(n * samples, 0xFFFF)) for n in range(1, steps + 1)]
+    end = _EVENT.pack(event, _END | _VOLUME, min(steps * samples, 0xFFFF))
+    return going + [end] * _ENDS
+
+
+class EventListener:
+    """Turns the telephone-event packets of one leg into keys: one a press, told at the first packet of it that arrives.
+
+    A press is known by its timestamp, so start and end may be lost, repeated or out of order. Also the same press is a long
+    one that goes on in a further segment (section 2.5.1.3), and one of a phone that moves the timestamp with each packet:
+    the same key again, unmarked, no later than a pause would take.
+    """
+
+    __slots__ = ("_duration", "_key", "_ssrc", "_timestamp")
+
+    SLACK = 240
+    """Timestamp units (30 ms): a pause between two presses is at least 40 ms."""
+    OLD = 10 * CLOCK_HZ
+    """What is further back is not late: the phone has set its clock anew."""
+
+    def __init__(self) -> None:
+        self._ssrc: int | None = None
+        self._timestamp = 0
+        self._duration = 0
+        self._key = ""
+
+    def hear(self, packet: Packet) -> str | None:
+        """The key that is newly pressed in ``packet``, or None."""
+        if len(packet.payload) < _EVENT.size:
+            return None
+        event, _, duration = _EVENT.unpack_from(packet.payload)
+        if event >= len(KEYS):
+            return None
+        key = KEYS[event]
+        if packet.ssrc == self._ssrc:
+            step = timestamp_step(self._timestamp, packet.timestamp)
+            if step == 0:
+                self._duration = max(self._duration, duration)
+                return None
+            if -self.OLD < step < 0:
+                return None
+            if key == self._key and not packet.marker and 0 < step <= self._duration + self.SLACK:
+                self._timestamp, self._duration = packet.timestamp, duration
+                return None
+        self._ssrc, self._timestamp, self._duration, self._key = packet.ssrc, packet.timestamp, duration, key
+        return key

@@ -93,7 +93,18 @@ class _Heard:
 class AudioNegotiator:
     """The offer/answer state of one leg."""
 
-    __slots__ = ("_agreed", "_considered", "_considered_body", "_host", "_lines", "_offered", "_port", "_said", "_session_id", "_version")
+    __slots__ = (
+        "_agreed",
+        "_considered",
+        "_considered_body",
+        "_host",
+        "_lines",
+        "_offered",
+        "_port",
+        "_said",
+        "_session_id",
+        "_version",
+    )
 
     def __init__(self, host: str, port: int, session_id: int, version: int) -> None:
         """``host`` (IPv4 or IPv6, no brackets) and ``port`` are where we want RTP; RTCP is expected on the next port.

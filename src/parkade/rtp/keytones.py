@@ -1,0 +1,92 @@
+"""Finds keypad keys in the sound itself (ITU-T Q.23, Q.24), for phones that speak no telephone events.
+
+The sound is looked at through windows of 20 ms, one every 10 ms. A window shows a key when nearly all of its energy is in one
+row tone and one column tone of about equal strength; a key is told when two windows in a row show it, and not again before
+two windows in a row do not. Speech and music seldom put nearly everything into two such frequencies for 30 ms, which is the
+whole protection against keys that nobody pressed.
+
+Accepts tones of 40 ms and more, pauses of 40 ms and more, levels from about -33 dBm0, frequencies within 1.5 %.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parkade.rtp.g711 import Samples
+from parkade.rtp.tones import COLUMNS_HZ, KEYPAD, RATE_HZ, ROWS_HZ
+
+_WINDOW = 160
+_HOP = 80
+_DETUNED = (-0.011, 0.0, 0.011)
+"""Each tone is looked for at its frequency and beside it, because a window of 20 ms is 50 Hz narrow."""
+
+
+def _correlators() -> NDArray[np.float32]:
+    """Cosines, then sines, of every tone at every detuning: tone by tone, scaled so that a pure tone gives its power."""
+    nominal = np.array(ROWS_HZ + COLUMNS_HZ, np.float64)
+    frequencies_hz = (nominal[:, None] * (1 + np.array(_DETUNED))).ravel()
+    phase = 2 * np.pi * frequencies_hz[:, None] * np.arange(_WINDOW) / RATE_HZ
+    return np.concatenate([np.cos(phase), np.sin(phase)]).astype(np.float32) * np.float32(np.sqrt(2) / _WINDOW)
+
+
+class KeyToneListener:
+    """Listens to one leg."""
+
+    __slots__ = ("_down", "_hits", "_misses", "_rest", "_shown")
+
+    MIN_POWER = 1.2e5
+    """Mean square of a window, 16-bit full scale: about -33 dBm0."""
+    PURITY = 0.8
+    NORMAL_TWIST = 10 ** (8 / 10)
+    REVERSE_TWIST = 10 ** (4 / 10)
+    """How much stronger the column may be than the row, and the row than the column (Q.24)."""
+    WINDOWS = 2
+
+    _CORRELATORS = _correlators()
+    _SIZE = len(_DETUNED) * (len(ROWS_HZ) + len(COLUMNS_HZ))
+
+    def __init__(self) -> None:
+        self._rest: Samples = np.zeros(_WINDOW - _HOP, np.int16)
+        self._down = ""
+        self._shown = ""
+        self._hits = 0
+        self._misses = 0
+
+    def hear(self, samples: Samples) -> str:
+        """The keys newly pressed in the next piece of sound (of any length), in order; mostly none."""
+        sound = np.concatenate([self._rest, samples])
+        count = max(0, (len(sound) - _WINDOW) // _HOP + 1)
+        self._rest = sound[count * _HOP :]
+        if not count:
+            return ""
+        windows = np.lib.stride_tricks.sliding_window_view(sound, _WINDOW)[::_HOP].astype(np.float32)
+        power = np.einsum("ij,ij->i", windows, windows) / _WINDOW
+        if not self._shown and not self._down and power.max() < self.MIN_POWER:
+            return ""
+        correlated = windows @ self._CORRELATORS.T
+        squared = correlated[:, : self._SIZE] ** 2 + correlated[:, self._SIZE :] ** 2
+        tones = squared.reshape(count, -1, len(_DETUNED)).max(axis=2)
+        return "".join(self._window(float(p), t) for p, t in zip(power, tones, strict=True))
+
+    def _window(self, power: float, tones: NDArray[np.float32]) -> str:
+        shown = self._key(power, tones)
+        self._hits = self._hits + 1 if shown and shown == self._shown else int(bool(shown))
+        self._shown = shown
+        self._misses = 0 if shown and shown == self._down else self._misses + 1
+        if self._misses >= self.WINDOWS:
+            self._down = ""
+        if self._hits >= self.WINDOWS and shown != self._down:
+            self._down, self._misses = shown, 0
+            return shown
+        return ""
+
+    def _key(self, power: float, tones: NDArray[np.float32]) -> str:
+        if power < self.MIN_POWER:
+            return ""
+        rows = len(ROWS_HZ)
+        row, column = int(tones[:rows].argmax()), int(tones[rows:].argmax())
+        low, high = float(tones[row]), float(tones[rows + column])
+        if low + high < self.PURITY * power or high > low * self.NORMAL_TWIST or low > high * self.REVERSE_TWIST:
+            return ""
+        return KEYPAD[row][column]

@@ -1,0 +1,190 @@
+"""RTP packets (:rfc:`3550` section 5.1) and the arithmetic that makes one unbroken stream of changing sources.
+
+``parse`` returns None for what is not RTP and never raises. Header extensions and contributing sources are passed over,
+padding is removed. Nothing here knows codecs beyond the 8000 Hz clock.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import NamedTuple
+
+from parkade.base.clock import Instant
+
+CLOCK_HZ = 8000
+"""The timestamp clock of G.711 and of telephone-event beside it."""
+
+_HEADER = Struct("!BBHII")
+_unpack, _pack = _HEADER.unpack_from, _HEADER.pack
+_HEADER_BYTES = 12
+
+
+class Packet(NamedTuple):
+    """One packet. ``marker`` starts a talkspurt (:rfc:`3551` section 4.1)."""
+
+    payload_type: int
+    marker: bool
+    sequence: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+
+    def encode(self) -> bytes:
+        """The packet as it goes on the wire: version 2, no padding, extension or contributing sources."""
+        kind = self.payload_type | 0x80 if self.marker else self.payload_type
+        return _pack(0x80, kind, self.sequence, self.timestamp, self.ssrc) + self.payload
+
+
+def parse(data: bytes) -> Packet | None:
+    """The packet in a datagram, or None if it is none. Does not tell RTP from RTCP: see ``is_rtcp``."""
+    size = len(data)
+    if size < _HEADER_BYTES:
+        return None
+    first, kind, sequence, timestamp, ssrc = _unpack(data)
+    start = _HEADER_BYTES
+    if first != 0x80:
+        if first >> 6 != 2:
+            return None
+        start += 4 * (first & 0x0F)
+        if first & 0x10:
+            if size < start + 4:
+                return None
+            start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+        if first & 0x20:
+            padding = data[-1]
+            if padding == 0:
+                return None
+            size -= padding
+        if start > size:
+            return None
+    return Packet(kind & 0x7F, kind > 0x7F, sequence, timestamp, ssrc, data[start:size])
+
+
+def is_rtcp(data: bytes) -> bool:
+    """Tell RTCP from RTP where both share a port (:rfc:`5761` section 4)."""
+    return len(data) > 1 and 192 <= data[1] <= 223
+
+
+def sequence_step(earlier: int, later: int) -> int:
+    """How far ``later`` is after ``earlier`` on the circle of 16-bit numbers: -32768 to 32767."""
+    return (later - earlier + 0x8000 & 0xFFFF) - 0x8000
+
+
+def timestamp_step(earlier: int, later: int) -> int:
+    """How far ``later`` is after ``earlier`` on the circle of 32-bit numbers: -2**31 to 2**31 - 1."""
+    return (later - earlier + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+
+
+class Stream:
+    """What one leg is sent: one SSRC, one run of sequence numbers and one clock, whoever speaks.
+
+    A source is either this side's own sound (``play``) or the packets of a peer (``relay``). When the source changes, the
+    sequence goes on by one, the timestamp catches up with the time that has passed and the marker is set. Within a relayed
+    source gaps and order are kept, so that the listener's phone counts and conceals what was really lost.
+    """
+
+    __slots__ = (
+        "_base_at",
+        "_base_timestamp",
+        "_floor",
+        "_last_at",
+        "_last_in",
+        "_sequence",
+        "_sequence_shift",
+        "_source",
+        "_timestamp",
+        "_timestamp_shift",
+        "octets",
+        "packets",
+        "ssrc",
+    )
+
+    MAX_SEQUENCE_STEP = 3000
+    MAX_TIMESTAMP_STEP = 60 * CLOCK_HZ
+    """A relayed source that jumps further than these has started anew without saying so."""
+
+    _NOBODY = -1
+    _OURSELVES = -2
+
+    def __init__(self, ssrc: int, sequence: int, timestamp: int) -> None:
+        """The first packet has exactly this ``sequence`` and ``timestamp``; all three should be random (section 5.1)."""
+        self.ssrc = ssrc
+        self.packets = 0
+        self.octets = 0
+        self._source = self._NOBODY
+        self._sequence = sequence - 1 & 0xFFFF
+        """The highest number sent."""
+        self._timestamp = timestamp
+        """The timestamp that follows everything sent."""
+        self._floor = self._sequence
+        self._sequence_shift = 0
+        self._timestamp_shift = 0
+        self._last_in = (0, 0)
+        self._base_timestamp = timestamp
+        self._base_at: Instant | None = None
+        self._last_at: Instant = 0.0
+
+    def switch(self) -> None:
+        """Whatever is sent next comes from another source."""
+        self._source = self._NOBODY
+
+    def play(self, payload_type: int, payload: bytes, now: Instant) -> bytes:
+        """The next piece of our own G.711 sound, one octet a sample; follows the piece before it without a gap."""
+        marker = self._source != self._OURSELVES
+        if marker:
+            self._begin(self._OURSELVES, now)
+        samples = len(payload)
+        self._sequence = sequence = self._sequence + 1 & 0xFFFF
+        timestamp = self._timestamp
+        self._timestamp = timestamp + samples & 0xFFFFFFFF
+        self._last_at = now
+        self.packets += 1
+        self.octets += samples
+        return _pack(0x80, payload_type | 0x80 if marker else payload_type, sequence, timestamp, self.ssrc) + payload
+
+    def relay(self, packet: Packet, payload_type: int, payload: bytes, now: Instant) -> bytes | None:
+        """``packet`` of a peer, its ``payload`` as this leg needs it; None for one from before the source's first.
+
+        The number of such a late packet has been given to what was sent before the source changed.
+        """
+        _, marker, sequence_in, timestamp_in, ssrc_in, _ = packet
+        if ssrc_in != self._source or self._jumped(sequence_in, timestamp_in):
+            self._begin(ssrc_in, now)
+            self._sequence_shift = self._sequence + 1 - sequence_in
+            self._timestamp_shift = self._timestamp - timestamp_in
+            marker = True
+        sequence = sequence_in + self._sequence_shift & 0xFFFF
+        if sequence_step(self._floor, sequence) <= 0:
+            return None
+        timestamp = timestamp_in + self._timestamp_shift & 0xFFFFFFFF
+        if sequence_step(self._sequence, sequence) > 0:
+            self._sequence = sequence
+            self._last_in = (sequence_in, timestamp_in)
+            self._last_at = now
+        after = timestamp + len(payload) & 0xFFFFFFFF
+        if timestamp_step(self._timestamp, after) > 0:
+            self._timestamp = after
+        self.packets += 1
+        self.octets += len(payload)
+        return _pack(0x80, payload_type | 0x80 if marker else payload_type, sequence, timestamp, self.ssrc) + payload
+
+    def timestamp_at(self, now: Instant) -> int:
+        """The RTP time of ``now`` on this stream's clock, for sender reports (section 6.4.1)."""
+        return self._timestamp + round((now - self._last_at) * CLOCK_HZ) & 0xFFFFFFFF
+
+    def _jumped(self, sequence: int, timestamp: int) -> bool:
+        last_sequence, last_timestamp = self._last_in
+        return (
+            abs(sequence_step(last_sequence, sequence)) > self.MAX_SEQUENCE_STEP
+            or abs(timestamp_step(last_timestamp, timestamp)) > self.MAX_TIMESTAMP_STEP
+        )
+
+    def _begin(self, source: int, now: Instant) -> None:
+        # Time is counted from the first packet, not from the last: a thousand changes add no drift.
+        if self._base_at is None:
+            self._base_at = now
+        due = self._base_timestamp + round((now - self._base_at) * CLOCK_HZ) & 0xFFFFFFFF
+        if timestamp_step(self._timestamp, due) > 0:
+            self._timestamp = due
+        self._source = source
+        self._floor = self._sequence
