@@ -1,0 +1,85 @@
+"""One leg: the RTP session with one far side, as plain state. ``plane`` moves it."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from parkade.base.clock import Instant
+from parkade.base.sound import Silence, Sound
+from parkade.media.ports import PortPair
+from parkade.media.sounds import Frames
+from parkade.rtp.latch import Address, Latch
+from parkade.rtp.orders import Describe
+from parkade.rtp.packet import Stream
+
+
+def destination(address: str, port: int, *, ipv6: bool) -> Address | None:
+    """Where to send to; None if ``address`` is no usable literal, so that no packet ever waits for a name to be resolved."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    if parsed.is_unspecified or (parsed.version == 6) != ipv6 or not 0 < port < 65536:
+        return None
+    return (str(parsed), port)
+
+
+class Leg:
+    """Who listens to whom: ``relayed`` and ``awaited`` are what this leg hears and will hear; the peer's ``listeners`` and
+    ``waiting`` are the same two facts seen from the other side.
+    """
+
+    __slots__ = (
+        "awaited",
+        "codec",
+        "described",
+        "frames",
+        "id",
+        "latch",
+        "listeners",
+        "loops",
+        "payload_type",
+        "playing",
+        "ports",
+        "position",
+        "prompt",
+        "ptime_ms",
+        "received",
+        "relayed",
+        "rtp",
+        "sent_at",
+        "slot",
+        "sound",
+        "stream",
+        "target",
+        "waiting",
+    )
+
+    def __init__(self, leg_id: str, ports: PortPair, stream: Stream) -> None:
+        self.id = leg_id
+        self.ports = ports
+        self.rtp = ports.rtp
+        self.stream = stream
+        self.sent_at: Instant | None = None
+        # What was agreed, and where packets go: nowhere while the far side is not to be sent to.
+        self.described: Describe | None = None
+        self.codec = "PCMU"
+        self.payload_type = 0
+        self.ptime_ms = 20
+        self.latch = Latch()
+        self.target: tuple[str, int] | None = None
+        # What was ordered, and what sounds on our own clock: not the same while a peer is awaited.
+        self.sound: Sound = Silence()
+        self.playing: Sound = Silence()
+        self.frames: Frames = ()
+        self.position = 0
+        self.loops = False
+        self.prompt: str | None = None
+        self.slot: dict[Leg, None] | None = None
+        # Who is heard, and by whom.
+        self.relayed: Leg | None = None
+        self.awaited: Leg | None = None
+        self.listeners: list[Leg] = []
+        self.waiting: list[Leg] = []
+        # Figures.
+        self.received = 0

@@ -1,0 +1,173 @@
+"""The loop of the media process: one thread that sleeps until a packet, an order or the next slot of music.
+
+Each turn does one short thing of each kind, so that none of them waits long for another: the slots that are due, at most
+``PACKETS`` packets, at most ``ORDERS`` orders, a few new ports. Nothing is logged per packet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from parkade.base.ids import Ids
+from parkade.media.leg import Leg
+from parkade.media.plane import Plane
+from parkade.media.ports import PortReserve
+from parkade.media.signalling import Signalling
+from parkade.media.sounds import BUILT_IN, Sounds
+from parkade.rtp.orders import PortsReady
+
+log = logging.getLogger(__name__)
+
+PACKETS = 64
+ORDERS = 32
+RETRY_PORTS_S = 1.0
+FILES_BESIDE_LEGS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSettings:
+    """How a media process is started. ``rtp_ports`` is the range, both ends included; ``(0, 0)`` lets the kernel choose."""
+
+    socket_path: Path
+    host: str
+    rtp_ports: tuple[int, int]
+    sounds: Path = BUILT_IN
+    reserve: int = 256
+    with_parent: bool = False
+    """End when standard input ends, so that no media process outlives the one that started it."""
+
+
+def raise_file_limit(wanted: int) -> None:
+    """Two files a leg: as many as the system allows, and one log line if that is fewer than ``wanted``."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard not in (resource.RLIM_INFINITY, soft):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    limit = hard if hard != resource.RLIM_INFINITY else soft
+    if limit < wanted:
+        log.warning("%d open files allowed, %d wanted: room for about %d legs", limit, wanted, limit // 2)
+
+
+class MediaProcess:
+    """Everything of one media process. ``run`` returns when it was told to end."""
+
+    def __init__(self, settings: MediaSettings) -> None:
+        low, high = settings.rtp_ports
+        raise_file_limit((high - low if high else 0) + FILES_BESIDE_LEGS)
+        sounds = Sounds(settings.sounds)
+        sounds.warm()
+        self._epoll = select.epoll()
+        self._rtp: dict[int, Leg] = {}
+        self._reserve = PortReserve(settings.host, low, high, settings.reserve)
+        self._signalling = Signalling(settings.socket_path, self._epoll, self._announce_all)
+        self._plane = Plane(
+            reserve=self._reserve,
+            sounds=sounds,
+            ids=Ids(os.urandom),
+            now=time.monotonic(),
+            report=self._signalling.report,
+            watch=self._watch,
+            unwatch=self._unwatch,
+        )
+        self._running = True
+        self._short_until = 0.0
+        self._alarm, alarm = socket.socketpair()
+        self._wake = alarm
+        self._alarm.setblocking(False)
+        alarm.setblocking(False)
+        self._epoll.register(self._alarm, select.EPOLLIN)
+        self._parent = sys.stdin.fileno() if settings.with_parent else None
+        if self._parent is not None:
+            with contextlib.suppress(PermissionError):  # a file as standard input never ends
+                self._epoll.register(self._parent, select.EPOLLIN)
+
+    def run(self) -> None:
+        """Serve until SIGTERM, SIGINT or, with ``with_parent``, the end of standard input."""
+        signal.set_wakeup_fd(self._wake.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        while self._reserve.short_of and self._top_up(64):
+            pass
+        while self._running:
+            self._turn()
+        self._plane.close()
+        self._signalling.flush()
+        self._signalling.close()
+        self._reserve.close()
+        self._epoll.close()
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        plane, signalling = self._plane, self._signalling
+        due = plane.next_tick()
+        if due is not None and due <= now:
+            plane.tick(now)
+            wait_s: float | None = 0.0
+        else:
+            wait_s = None if due is None else due - now
+        short = self._reserve.short_of and now >= self._short_until
+        if short or signalling.has_orders:
+            wait_s = 0.0
+        for fd, _ in self._wait(wait_s):
+            leg = self._rtp.get(fd)
+            if leg is not None:
+                plane.read_rtp(leg, time.monotonic())
+            elif signalling.owns(fd):
+                signalling.handle(fd)
+            else:
+                self._other(fd)
+        if signalling.has_orders:
+            for order in signalling.orders(ORDERS):
+                plane.perform(order, time.monotonic())
+        if short and not self._top_up(8):
+            self._short_until = now + RETRY_PORTS_S
+        signalling.flush()
+
+    def _wait(self, wait_s: float | None) -> list[tuple[int, int]]:
+        """Ready sockets. ``epoll`` counts whole milliseconds, ``select`` on its descriptor does not."""
+        if wait_s is None:
+            return self._epoll.poll(-1, PACKETS)
+        events = self._epoll.poll(0, PACKETS)
+        if events or wait_s == 0.0:
+            return events
+        if select.select((self._epoll,), (), (), wait_s)[0]:
+            return self._epoll.poll(0, PACKETS)
+        return []
+
+    def _top_up(self, tries: int) -> bool:
+        new = self._reserve.top_up(tries)
+        if new:
+            self._signalling.report(PortsReady(new))
+        else:
+            log.warning("no free RTP port pair: %d in use, %d in reserve", len(self._plane.legs), len(self._reserve))
+        return bool(new)
+
+    def _announce_all(self) -> None:
+        self._signalling.report(PortsReady(self._reserve.ports()))
+
+    def _watch(self, leg: Leg) -> None:
+        fd = leg.rtp.fileno()
+        self._rtp[fd] = leg
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def _unwatch(self, leg: Leg) -> None:
+        # Closing the socket takes it out of the epoll set.
+        del self._rtp[leg.rtp.fileno()]
+
+    def _other(self, fd: int) -> None:
+        if fd == self._parent:
+            self._running = bool(os.read(fd, 4096)) and self._running
+        elif fd == self._alarm.fileno():
+            self._alarm.recv(64)
+
+    def _end(self, *_: object) -> None:
+        self._running = False

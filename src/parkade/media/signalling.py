@@ -1,0 +1,144 @@
+"""The media end of the unix socket: accepts signalling, cuts its bytes into orders, keeps reports until they are taken.
+
+One connection at a time; a new one replaces the old, because a signalling process that comes back is the one to obey.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import select
+import socket
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from parkade.media.wire import LINE_LIMIT, WireError, order_from_line, report_to_line
+from parkade.rtp.orders import Order, Report
+
+log = logging.getLogger(__name__)
+
+UNREAD_LIMIT = 4 * 1024 * 1024
+"""Signalling that leaves more reports than this unread is cut off."""
+
+
+class Signalling:
+    """``orders`` gives what has come in; ``report`` and ``flush`` send. Nothing here ever waits."""
+
+    def __init__(self, path: Path, epoll: select.epoll, on_connect: Callable[[], None]) -> None:
+        self._epoll = epoll
+        self._on_connect = on_connect
+        self._path = path
+        path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._listener.bind(str(path))
+        path.chmod(0o600)
+        self._listener.listen(4)
+        epoll.register(self._listener, select.EPOLLIN)
+        self._connection: socket.socket | None = None
+        self._cut = b""
+        self._lines: deque[bytes] = deque()
+        self._unread = bytearray()
+        self._stuck = False
+
+    def owns(self, fd: int) -> bool:
+        """Whether an event of ``fd`` is for ``handle``."""
+        return fd == self._listener.fileno() or (self._connection is not None and fd == self._connection.fileno())
+
+    def handle(self, fd: int) -> None:
+        """Accept, read or write, whatever ``fd`` is ready for."""
+        if fd == self._listener.fileno():
+            self._accept()
+        else:
+            self._read()
+
+    def orders(self, limit: int) -> list[Order]:
+        """At most ``limit`` of the orders that have come; what is no order is one log line."""
+        orders: list[Order] = []
+        while self._lines and len(orders) < limit:
+            line = self._lines.popleft()
+            try:
+                orders.append(order_from_line(line))
+            except WireError as error:
+                log.warning("not an order: %s", error)
+        return orders
+
+    @property
+    def has_orders(self) -> bool:
+        """Whether ``orders`` would give some at once."""
+        return bool(self._lines)
+
+    def report(self, report: Report) -> None:
+        """Tell signalling with the next ``flush``; with nobody there it is dropped."""
+        if self._connection is not None:
+            self._unread += report_to_line(report)
+
+    def flush(self) -> None:
+        """Send what has been reported, as far as it is taken."""
+        if not self._unread or self._connection is None:
+            return
+        try:
+            sent = self._connection.send(self._unread)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._drop(str(error))
+            return
+        del self._unread[:sent]
+        if len(self._unread) > UNREAD_LIMIT:
+            self._drop("does not read its reports")
+        elif bool(self._unread) != self._stuck:
+            self._stuck = bool(self._unread)
+            events = select.EPOLLIN | (select.EPOLLOUT if self._stuck else 0)
+            self._epoll.modify(self._connection, events)
+
+    def close(self) -> None:
+        """End the connection and remove the socket's file."""
+        self._drop(None)
+        self._listener.close()
+        self._path.unlink(missing_ok=True)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        if self._connection is not None:
+            self._drop("another one came")
+        connection.setblocking(False)
+        self._connection = connection
+        self._epoll.register(connection, select.EPOLLIN)
+        self._on_connect()
+
+    def _read(self) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            data = connection.recv(LINE_LIMIT)
+        except BlockingIOError:
+            self.flush()
+            return
+        except OSError as error:
+            self._drop(str(error))
+            return
+        if not data:
+            self._drop("it left")
+            return
+        *lines, self._cut = (self._cut + data).split(b"\n")
+        self._lines.extend(line for line in lines if line)
+        if len(self._cut) > LINE_LIMIT:
+            self._drop("a line without end")
+
+    def _drop(self, why: str | None) -> None:
+        if self._connection is None:
+            return
+        if why is not None:
+            log.warning("signalling is gone (%s); legs stay as they are", why)
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(self._connection)
+        self._connection.close()
+        self._connection = None
+        self._cut, self._stuck = b"", False
+        self._lines.clear()
+        self._unread.clear()
