@@ -1,0 +1,134 @@
+"""A media process that only pretends: it takes the same orders, keeps who hears what, and complains about wrong ones.
+
+No packet is sent. Where the real one would play a prompt, this one lets ``PHRASE_S`` pass for each phrase. An order that no
+media process should ever be given raises AssertionError at once, so that every story that runs on it checks the orders too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from parkade.base.clock import Instant
+from parkade.base.sound import Peer, Silence, Sound, Spoken
+from parkade.base.timers import Timers
+from parkade.rtp.orders import CloseLeg, Describe, Hear, KeyHeard, LegClosed, OpenLeg, Order, PortsReady, PromptEnded, Report
+
+PHRASE_S = 0.4
+"""How long a phrase takes to say."""
+RESERVE = 32
+"""How many ports are announced and not in use, as long as there are any."""
+
+
+@dataclass(slots=True)
+class MediaLeg:
+    """One leg as the media process knows it. ``described`` is None until offer/answer has agreed on something."""
+
+    id: str
+    port: int
+    opened_at: Instant
+    described: Describe | None = None
+    sound: Sound = field(default_factory=Silence)
+    heard: list[tuple[Instant, Sound]] = field(default_factory=list)
+    """Every sound it was given, with the time."""
+
+
+class FakeMedia:
+    """Orders in by ``perform``, reports out by ``drain``, prompts end by ``wake``.
+
+    ``legs`` are the open legs by id, ``closed`` those that were, with what they heard, ``orders`` everything ordered so far.
+    """
+
+    def __init__(self, ports: range = range(20_000, 21_000, 2)) -> None:
+        self.legs: dict[str, MediaLeg] = {}
+        self.closed: dict[str, MediaLeg] = {}
+        self.orders: list[tuple[Instant, Order]] = []
+        self._free = deque(ports)
+        self._announced: set[int] = set()
+        self._prompts: Timers[str] = Timers()
+        self._reports: list[Report] = []
+        self._announce()
+
+    def perform(self, order: Order, now: Instant) -> None:
+        """Carry out one order. Raises AssertionError if it is for a leg that is not open, or opens one wrongly."""
+        self.orders.append((now, order))
+        match order:
+            case OpenLeg(leg, port):
+                self._open(leg, port, now)
+            case Describe(leg):
+                self._leg(leg, order).described = order
+            case Hear(leg, sound):
+                self._hear(self._leg(leg, order), sound, now)
+            case CloseLeg(leg):
+                self._close(self._leg(leg, order), now)
+
+    def deadline(self) -> Instant | None:
+        """When the next prompt ends."""
+        return self._prompts.deadline()
+
+    def wake(self, now: Instant) -> None:
+        """End the prompts that have been said."""
+        for leg_id in self._prompts.pop_due(now):
+            leg = self.legs[leg_id]
+            assert isinstance(leg.sound, Spoken)
+            self._reports.append(PromptEnded(leg_id, leg.sound.prompt))
+            leg.sound = Silence()
+
+    def drain(self) -> list[Report]:
+        """What it has to say since the last time, first of all ``PortsReady``."""
+        reports, self._reports = self._reports, []
+        return reports
+
+    def press(self, leg: str, keys: str) -> None:
+        """Report keys as if the far side of ``leg`` had sent them in RTP."""
+        assert leg in self.legs, f"no leg {leg} is open"
+        self._reports += [KeyHeard(leg, key) for key in keys]
+
+    def toward(self, host: str, port: int) -> MediaLeg | None:
+        """The open leg whose RTP goes to that address."""
+        ends = ((leg, leg.described) for leg in self.legs.values())
+        return next((leg for leg, end in ends if end is not None and (end.address, end.port) == (host, port)), None)
+
+    def on_port(self, port: int) -> MediaLeg | None:
+        """The open leg that receives RTP on our ``port``."""
+        return next((leg for leg in self.legs.values() if leg.port == port), None)
+
+    def _open(self, leg: str, port: int, now: Instant) -> None:
+        assert leg not in self.legs, f"leg {leg} is open already"
+        assert leg not in self.closed, f"leg {leg} was closed before"
+        assert port in self._announced, f"port {port} was not announced, or is in use"
+        self._announced.discard(port)
+        self.legs[leg] = MediaLeg(leg, port, now)
+        self._announce()
+
+    def _hear(self, leg: MediaLeg, sound: Sound, now: Instant) -> None:
+        if isinstance(sound, Peer):
+            assert sound.leg in self.legs, f"{leg.id} is to hear {sound.leg}, which is not open"
+            assert sound.leg != leg.id, f"{leg.id} is to hear itself"
+        leg.sound = sound
+        leg.heard.append((now, sound))
+        if isinstance(sound, Spoken):
+            self._prompts.set(leg.id, now + PHRASE_S * len(sound.phrases))
+        else:
+            self._prompts.cancel(leg.id)
+
+    def _close(self, leg: MediaLeg, now: Instant) -> None:
+        self._prompts.cancel(leg.id)
+        self.closed[leg.id] = self.legs.pop(leg.id)
+        for other in self.legs.values():
+            if other.sound == Peer(leg.id):
+                other.sound = Silence()
+                other.heard.append((now, other.sound))
+        self._reports.append(LegClosed(leg.id, 0, 0, 0, 0))
+        self._free.append(leg.port)
+        self._announce()
+
+    def _leg(self, leg: str, order: Order) -> MediaLeg:
+        assert leg in self.legs, f"{order} for a leg that is {'closed' if leg in self.closed else 'unknown'}"
+        return self.legs[leg]
+
+    def _announce(self) -> None:
+        fresh = [self._free.popleft() for _ in range(min(len(self._free), RESERVE - len(self._announced)))]
+        if fresh:
+            self._announced.update(fresh)
+            self._reports.append(PortsReady(tuple(fresh)))

@@ -1,0 +1,95 @@
+"""The media process that only pretends keeps the same rules as the real one and insists on them."""
+
+from __future__ import annotations
+
+import pytest
+
+from parkade.base.sound import Music, Peer, Silence, Spoken
+from parkade.rtp.orders import CloseLeg, Describe, Hear, KeyHeard, LegClosed, OpenLeg, Order, PortsReady, PromptEnded
+from parkade.testing.media import FakeMedia
+
+
+def described(leg: str, port: int = 4000) -> Describe:
+    return Describe(leg, "192.0.2.7", port, port + 1, "PCMU", 0, 101, 20, sends=True, receives=True)
+
+
+def media_with(*orders: Order) -> FakeMedia:
+    media = FakeMedia()
+    media.drain()
+    for order in orders:
+        media.perform(order, 0.0)
+    media.drain()
+    return media
+
+
+def test_ports_are_announced_once_and_again_after_their_leg_is_closed() -> None:
+    media = FakeMedia(range(20_000, 20_008, 2))
+    assert media.drain() == [PortsReady((20_000, 20_002, 20_004, 20_006))]
+    media.perform(OpenLeg("a", 20_002), 0.0)
+    assert media.drain() == []
+    media.perform(CloseLeg("a"), 1.0)
+    assert media.drain() == [LegClosed("a", 0, 0, 0, 0), PortsReady((20_002,))]
+
+
+def test_the_reserve_is_filled_up_as_legs_take_ports() -> None:
+    media = FakeMedia()
+    [ready] = media.drain()
+    assert isinstance(ready, PortsReady)
+    media.perform(OpenLeg("a", ready.ports[0]), 0.0)
+    assert media.drain() == [PortsReady((ready.ports[-1] + 2,))]
+
+
+def test_a_leg_is_found_by_where_it_sends_and_by_where_it_receives() -> None:
+    media = media_with(OpenLeg("a", 20_000), OpenLeg("b", 20_002), described("b", 4002))
+    assert media.toward("192.0.2.7", 4002) is media.on_port(20_002) is media.legs["b"]
+    assert media.toward("192.0.2.7", 4000) is None
+    assert media.on_port(20_004) is None
+
+
+def test_a_prompt_ends_after_its_phrases_and_is_followed_by_silence() -> None:
+    media = media_with(OpenLeg("a", 20_000), Hear("a", Spoken("p1", "en", ("parked-at", "star", "8"))))
+    assert media.deadline() == pytest.approx(1.2)
+    media.wake(1.3)
+    assert media.drain() == [PromptEnded("a", "p1")]
+    assert media.legs["a"].sound == Silence()
+    assert media.deadline() is None
+
+
+def test_a_prompt_that_is_cut_off_is_not_reported() -> None:
+    media = media_with(OpenLeg("a", 20_000), Hear("a", Spoken("p1", "en", ("star",))), Hear("a", Music()))
+    media.wake(10.0)
+    assert media.drain() == []
+    assert media.legs["a"].sound == Music()
+
+
+def test_who_heard_a_leg_that_closes_hears_silence() -> None:
+    media = media_with(OpenLeg("a", 20_000), OpenLeg("b", 20_002), Hear("a", Peer("b")), Hear("b", Peer("a")), CloseLeg("b"))
+    assert media.legs["a"].sound == Silence()
+    assert [sound for _, sound in media.legs["a"].heard] == [Peer("b"), Silence()]
+    assert media.closed["b"].heard == [(0.0, Peer("a"))]
+
+
+def test_keys_are_reported_one_by_one() -> None:
+    media = media_with(OpenLeg("a", 20_000))
+    media.press("a", "*5")
+    assert media.drain() == [KeyHeard("a", "*"), KeyHeard("a", "5")]
+
+
+@pytest.mark.parametrize(
+    ("order", "complaint"),
+    [
+        (OpenLeg("a", 20_004), "open already"),
+        (OpenLeg("gone", 20_004), "closed before"),
+        (OpenLeg("new", 20_000), "in use"),
+        (OpenLeg("new", 9), "not announced"),
+        (described("gone"), "closed"),
+        (Hear("new", Silence()), "unknown"),
+        (Hear("a", Peer("gone")), "not open"),
+        (Hear("a", Peer("a")), "itself"),
+        (CloseLeg("gone"), "closed"),
+    ],
+)
+def test_an_order_that_no_media_process_should_be_given_is_found_out(order: Order, complaint: str) -> None:
+    media = media_with(OpenLeg("a", 20_000), OpenLeg("gone", 20_002), CloseLeg("gone"))
+    with pytest.raises(AssertionError, match=complaint):
+        media.perform(order, 1.0)
