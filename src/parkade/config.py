@@ -142,14 +142,15 @@ def resolve(
     config: Path | None = None,
     defaults: Mapping[str, Value] | None = None,
 ) -> Settings:
-    """The settings in force. ``flags`` are by setting name, None where not given; ``defaults`` replace those of the table.
+    """The settings in force. ``flags`` are by setting name, None where not given; ``defaults``, by field, replace
+    those of ``Settings``.
 
     :raises ConfigError: a value is bad, a key of the file is unknown, or ``data`` is given nowhere.
     """
     if config is None and environ.get(CONFIG_VARIABLE):
         config = Path(environ[CONFIG_VARIABLE])
     in_file = _read_file(config) if config else {}
-    values: dict[str, Value] = {setting.field: value for setting in SETTINGS if (value := (defaults or {}).get(setting.field))}
+    values: dict[str, Value] = dict(defaults or {})
     for setting in SETTINGS:
         for text, origin in (
             (flags.get(setting.name), f"--{setting.name}"),

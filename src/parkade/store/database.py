@@ -62,8 +62,7 @@ class Database:
         await self._engine.dispose()
 
 
-@asynccontextmanager
-async def open_database(data: Path) -> AsyncIterator[Database]:
+async def open_database(data: Path) -> Database:
     """Open (and on first use make) the database in the directory ``data``, at the newest schema.
 
     :raises StoreError: the directory cannot be made or written, or the file is no database of ours.
@@ -76,9 +75,10 @@ async def open_database(data: Path) -> AsyncIterator[Database]:
     try:
         async with database.writing() as connection:
             await connection.run_sync(_migrate, path)
-        yield database
-    finally:
+    except BaseException:
         await database.close()
+        raise
+    return database
 
 
 def prepare_directory(data: Path) -> Path:
@@ -95,6 +95,16 @@ def prepare_directory(data: Path) -> Path:
         raise StoreError(f"data directory {data}: it is a file") from None
     except OSError as error:
         raise StoreError(f"data directory {data}: {(error.strerror or str(error)).lower()}") from None
+    return data
+
+
+def existing_directory(data: Path) -> Path:
+    """``data``, for those who only look.
+
+    :raises StoreError: there is no database in it.
+    """
+    if not (data / DATABASE_FILE).exists():
+        raise StoreError(f"data directory {data}: there is no database; serve or import makes one")
     return data
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.calls.directory import (
     Account,
@@ -22,30 +22,15 @@ from parkade.calls.directory import (
 )
 from parkade.store import directory_model as model
 from parkade.store import tables
-from parkade.store.database import Database
 from parkade.store.directory_export import read_directory
 from parkade.switch.secrets import DeviceSecret
 
 DEFAULT_LANGUAGE = "en"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedDirectory:
-    """``secrets`` are by device username; a device known by its address has none."""
-
-    revision: int
-    directory: Directory
-    secrets: Mapping[str, DeviceSecret]
-
-
-async def load_directory(database: Database) -> LoadedDirectory:
-    """Everything as of one moment.
-
-    :raises StoreError: the database cannot be read.
-    """
-    async with database.reading() as connection:
-        number = (await connection.execute(select(tables.directory.c.revision))).scalar_one()
-        file = await read_directory(connection)
+async def load_directory(connection: AsyncConnection) -> tuple[Directory, dict[str, DeviceSecret]]:
+    """Everything as of the moment that ``connection`` sees. Secrets are by username; a device known by address has none."""
+    file = await read_directory(connection)
     devices = {device.id: device for account in file.accounts for device in _devices(account)}
     secrets = {
         device.username: DeviceSecret(device.ha1_md5, device.ha1_sha256)
@@ -53,16 +38,12 @@ async def load_directory(database: Database) -> LoadedDirectory:
         for _, device in _all_devices(account)
         if device.ha1_md5 is not None and device.ha1_sha256 is not None
     }
-    return LoadedDirectory(number, Directory({account.slug: _account(account) for account in file.accounts}, devices), secrets)
+    return Directory({account.slug: _account(account) for account in file.accounts}, devices), secrets
 
 
-async def revision(database: Database) -> int:
-    """The number of the directory in force: one row of one table, cheap enough to ask every second.
-
-    :raises StoreError: the database cannot be read.
-    """
-    async with database.reading() as connection:
-        number: int = (await connection.execute(select(tables.directory.c.revision))).scalar_one()
+async def revision(connection: AsyncConnection) -> int:
+    """The number of the directory in force: one row of one table, cheap enough to ask every second."""
+    number: int = (await connection.execute(select(tables.directory.c.revision))).scalar_one()
     return number
 
 
@@ -129,7 +110,9 @@ def _lot(name: str, site: model.Site | None, settings: dict[str, object]) -> Lot
 
 
 def _call_park(settings: model.LevelSettings | None) -> dict[str, object]:
-    return settings.call_park.model_dump(exclude_none=True) if settings and settings.call_park else {}
+    if settings is None or settings.call_park is None or settings.call_park.reset:
+        return {}
+    return settings.call_park.model_dump(exclude_none=True)
 
 
 def _policy(park: model.CallPark) -> ParkPolicy:

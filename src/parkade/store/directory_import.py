@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.base.errors import ParkadeError
 from parkade.store import tables as t
-from parkade.store.database import Database
 from parkade.store.directory_model import Account, Admin, Device, DirectoryFile, LevelSettings, Person, User
 from parkade.store.passwords import device_secret, hash_password, password_fits
 
@@ -38,19 +37,17 @@ class Change(NamedTuple):
         return f"{self.account}: {self.verb} {self.what}"
 
 
-async def import_directory(database: Database, file: DirectoryFile) -> list[Change]:
+async def import_directory(connection: AsyncConnection, file: DirectoryFile) -> list[Change]:
     """Make the accounts of ``file`` what it says; nothing is written if nothing changes.
 
     :raises ImportRefusedError: a device username or a login belongs to another account already.
-    :raises StoreError: the database cannot be written.
     """
-    async with database.writing() as connection:
-        changes: list[Change] = []
-        for account in file.accounts:
-            await _AccountImport(connection, account, changes).run()
-        if changes:
-            await bump_revision(connection)
-        return changes
+    changes: list[Change] = []
+    for account in file.accounts:
+        await _AccountImport(connection, account, changes).run()
+    if changes:
+        await bump_revision(connection)
+    return changes
 
 
 async def bump_revision(connection: AsyncConnection) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.base.errors import ParkadeError
 from parkade.store import tables as t
-from parkade.store.database import Database
 from parkade.store.directory_import import bump_revision
 from parkade.store.passwords import device_secret, hash_password, random_password
 
@@ -17,35 +17,29 @@ class NoSuchLoginError(ParkadeError):
     """Neither a login nor a device of that name exists."""
 
 
-async def ensure_administrator(database: Database) -> str | None:
-    """Make the installation's administrator if there is none; the password made up for it, or None if there was one.
-
-    :raises StoreError: the database cannot be written.
-    """
+async def ensure_administrator(connection: AsyncConnection) -> str | None:
+    """Make the installation's administrator if there is none; the password made up for it, or None if there was one."""
     login = t.login
-    async with database.writing() as connection:
-        there = select(login.c.id).where(login.c.account_id.is_(None))
-        if (await connection.execute(there)).first() is not None:
-            return None
-        password = random_password()
-        await connection.execute(insert(login).values(name=ADMINISTRATOR, password_hash=hash_password(password)))
-        return password
+    there = select(login.c.id).where(login.c.account_id.is_(None))
+    if (await connection.execute(there)).first() is not None:
+        return None
+    password = random_password()
+    await connection.execute(insert(login).values(name=ADMINISTRATOR, password_hash=hash_password(password)))
+    return password
 
 
-async def set_password(database: Database, name: str, password: str) -> str:
+async def set_password(connection: AsyncConnection, name: str, password: str) -> str:
     """A new password for the login or, if there is none of that name, for the device ``name``; says which it was.
 
     :raises NoSuchLoginError: there is neither.
-    :raises StoreError: the database cannot be written.
     """
-    async with database.writing() as connection:
-        person = update(t.login).where(t.login.c.name == name).values(password_hash=hash_password(password))
-        if (await connection.execute(person)).rowcount:
-            return f"login {name}"
-        secret = device_secret(name, password)
-        phone = update(t.device).where(t.device.c.username == name, t.device.c.address.is_(None))
-        digests = {"ha1_md5": secret.ha1_md5, "ha1_sha256": secret.ha1_sha256}
-        if (await connection.execute(phone.values(**digests))).rowcount:
-            await bump_revision(connection)
-            return f"device {name}"
+    person = update(t.login).where(t.login.c.name == name).values(password_hash=hash_password(password))
+    if (await connection.execute(person)).rowcount:
+        return f"login {name}"
+    secret = device_secret(name, password)
+    phone = update(t.device).where(t.device.c.username == name, t.device.c.address.is_(None))
+    digests = {"ha1_md5": secret.ha1_md5, "ha1_sha256": secret.ha1_sha256}
+    if (await connection.execute(phone.values(**digests))).rowcount:
+        await bump_revision(connection)
+        return f"device {name}"
     raise NoSuchLoginError(f"there is no login and no device {name}")

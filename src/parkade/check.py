@@ -1,0 +1,189 @@
+"""The doctor behind ``parkade check``: looks at everything a server needs and says one line about each. Changes nothing
+but the schema of an existing database."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import resource
+import socket
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from importlib.resources import files
+from pathlib import Path
+
+from parkade.base.errors import ParkadeError
+from parkade.calls.directory import Directory
+from parkade.config import PortRange, Settings
+from parkade.store.database import DATABASE_FILE, prepare_directory
+from parkade.store.store import Store
+
+LANGUAGES = ("en", "vi")
+SPOKEN_CODE = ("parked-at", "star", *"0123456789")
+_FILES_PER_CALL = 4
+_WANTED_FILES = 4096
+_RTP_SAMPLES = 16
+
+
+class Verdict(Enum):
+    """What a line begins with."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor."""
+
+    verdict: Verdict
+    text: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Every finding, in the order a person would look."""
+    return [
+        *_sip_port(settings.host, settings.sip_port),
+        *_rtp_ports(settings.host, settings.rtp_ports),
+        *_advertised(settings),
+        *_data(settings.data),
+        Finding(Verdict.OK, "TLS: this version does not use it"),
+        *_prompts(),
+        *_music(),
+        *_open_files(),
+    ]
+
+
+def _bind(kind: socket.SocketKind, host: str, port: int) -> str | None:
+    """Why ``host:port`` cannot be bound, or None if it can."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
+        if kind is socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return os.strerror(error.errno).lower() if error.errno else str(error)
+    return None
+
+
+def _sip_port(host: str, port: int) -> Iterator[Finding]:
+    if port == 0:
+        yield Finding(Verdict.OK, "SIP: a free port will be chosen")
+        return
+    for kind, name in ((socket.SOCK_DGRAM, "UDP"), (socket.SOCK_STREAM, "TCP")):
+        why = _bind(kind, host, port)
+        hint = "" if why is None else f": {why} (is another server running?)"
+        yield Finding(Verdict.FAIL if why else Verdict.OK, f"SIP over {name}: {host} port {port}{hint}")
+
+
+def _rtp_ports(host: str, ports: PortRange) -> Iterator[Finding]:
+    step = max(2, (ports.last - ports.first) // _RTP_SAMPLES // 2 * 2)
+    tried = range(ports.first, ports.last + 1, step)
+    taken = [port for port in tried if _bind(socket.SOCK_DGRAM, host, port)]
+    calls = (ports.last - ports.first + 1) // _FILES_PER_CALL
+    if len(taken) == len(tried):
+        yield Finding(Verdict.FAIL, f"RTP: none of the ports {ports} tried on {host} can be used")
+    elif taken:
+        yield Finding(Verdict.WARN, f"RTP: ports {ports} on {host}: {len(taken)} of {len(tried)} tried are taken")
+    else:
+        yield Finding(Verdict.OK, f"RTP: ports {ports} on {host}, enough for {calls} calls at once")
+
+
+def _advertised(settings: Settings) -> Iterator[Finding]:
+    address = settings.advertise or settings.host
+    if ipaddress.ip_address(address).is_unspecified:
+        address = _own_address()
+    if ipaddress.ip_address(address).is_loopback:
+        yield Finding(Verdict.WARN, f"address: phones are told {address}, which only phones on this machine can reach")
+    elif _bind(socket.SOCK_DGRAM, address, 0):
+        yield Finding(Verdict.WARN, f"address: phones are told {address}, which is not this machine's (right behind NAT only)")
+    else:
+        yield Finding(Verdict.OK, f"address: phones are told {address}")
+
+
+def _own_address() -> str:
+    """The address that packets to the world would leave from; asking the routing table sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def _data(data: Path) -> Iterator[Finding]:
+    if not data.exists():
+        parent = next(folder for folder in (data, *data.absolute().parents) if folder.exists())
+        if not os.access(parent, os.W_OK | os.X_OK) or not parent.is_dir():
+            yield Finding(Verdict.FAIL, f"data directory {data}: not there, and {parent} cannot be written")
+        else:
+            yield Finding(Verdict.WARN, f"data directory {data}: not there yet; serve or import makes it")
+        return
+    try:
+        prepare_directory(data)
+        yield Finding(Verdict.OK, f"data directory {data}: can be written")
+        if not (data / DATABASE_FILE).exists():
+            yield Finding(Verdict.WARN, "database: not there yet; serve or import makes it")
+            return
+        directory = asyncio.run(_directory(data))
+    except ParkadeError as error:
+        yield Finding(Verdict.FAIL, str(error))
+        return
+    verdict = Verdict.OK if directory.devices else Verdict.WARN
+    yield Finding(verdict, f"database: {len(directory.accounts)} accounts, {len(directory.devices)} devices")
+
+
+async def _directory(data: Path) -> Directory:
+    async with await Store.open(data) as store:
+        directory, _ = await store.directory()
+    return directory
+
+
+def _sounds() -> Path:
+    return Path(str(files("parkade"))) / "media" / "sounds"
+
+
+def _unreadable(path: Path) -> str | None:
+    try:
+        with wave.open(str(path), "rb") as sound:
+            return None if sound.getnframes() > 0 else f"{path} is empty"
+    except (OSError, EOFError, wave.Error) as error:
+        return f"{path}: {error}"
+
+
+def _prompts() -> Iterator[Finding]:
+    there = {language: {path.stem for path in (_sounds() / "prompts" / language).glob("*.wav")} for language in LANGUAGES}
+    wanted = set(SPOKEN_CODE).union(*there.values())
+    for language in LANGUAGES:
+        if missing := sorted(wanted - there[language]):
+            yield Finding(Verdict.FAIL, f"prompts ({language}): missing {', '.join(missing)}")
+            continue
+        folder = _sounds() / "prompts" / language
+        bad = [why for stem in sorted(wanted) if (why := _unreadable(folder / f"{stem}.wav"))]
+        yield (
+            Finding(Verdict.FAIL, f"prompts ({language}): {bad[0]}")
+            if bad
+            else Finding(Verdict.OK, f"prompts ({language}): {len(wanted)} phrases")
+        )
+
+
+def _music() -> Iterator[Finding]:
+    pieces = sorted((_sounds() / "music").glob("*.wav"))
+    bad = [why for path in pieces if (why := _unreadable(path))]
+    if bad or not any(path.stem == "default" for path in pieces):
+        yield Finding(Verdict.FAIL, f"music: {bad[0] if bad else 'default.wav is missing'}")
+    else:
+        yield Finding(Verdict.OK, f"music: {', '.join(path.stem for path in pieces)}")
+
+
+def _open_files() -> Iterator[Finding]:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        yield Finding(Verdict.OK, "open files: no limit")
+        return
+    verdict = Verdict.OK if limit >= _WANTED_FILES else Verdict.WARN
+    yield Finding(verdict, f"open files: at most {limit}, enough for {limit // _FILES_PER_CALL} calls at once")

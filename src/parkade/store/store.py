@@ -1,0 +1,83 @@
+"""The one face of this room: an open data directory. Each method is one transaction.
+
+Every method raises ``StoreError`` if the database cannot be read or written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from parkade.calls.directory import Directory
+from parkade.store import logins
+from parkade.store.database import Database, open_database
+from parkade.store.directory import load_directory, revision
+from parkade.store.directory_export import read_directory
+from parkade.store.directory_import import Change, import_directory
+from parkade.store.directory_model import DirectoryFile
+from parkade.switch.secrets import DeviceSecret
+
+
+class Store:
+    """``async with await Store.open(data) as store``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    async def open(cls, data: Path) -> Self:
+        """Open the data directory ``data``, making it and migrating its database as needed.
+
+        :raises StoreError: it cannot be made or written, or its database is not one of ours.
+        """
+        return cls(await open_database(data))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the database back."""
+        await self._database.close()
+
+    async def first_start(self) -> str | None:
+        """Make the installation's administrator if there is none; its password, to be shown once, or None."""
+        async with self._database.writing() as connection:
+            return await logins.ensure_administrator(connection)
+
+    async def directory(self) -> tuple[Directory, Mapping[str, DeviceSecret]]:
+        """The directory in force, and the secrets of its devices by username."""
+        async with self._database.reading() as connection:
+            return await load_directory(connection)
+
+    async def revision(self) -> int:
+        """A number that grows with every change of the directory; cheap to ask every second."""
+        async with self._database.reading() as connection:
+            return await revision(connection)
+
+    async def import_directory(self, file: DirectoryFile) -> list[Change]:
+        """Make the accounts of ``file`` what it says; the changes that took.
+
+        :raises ImportRefusedError: it clashes with an account that it does not name. Nothing is changed.
+        """
+        async with self._database.writing() as connection:
+            return await import_directory(connection, file)
+
+    async def export_directory(self) -> DirectoryFile:
+        """What was imported, with digests and hashes in place of passwords."""
+        async with self._database.reading() as connection:
+            return await read_directory(connection)
+
+    async def set_password(self, name: str, password: str) -> str:
+        """A new password for the login or device ``name``; says which it was.
+
+        :raises NoSuchLoginError: there is neither.
+        """
+        async with self._database.writing() as connection:
+            return await logins.set_password(connection, name, password)
