@@ -11,8 +11,8 @@ from parkade.sip.framing import Keepalive, StreamFramer
 from parkade.sip.message import Request, parse_message
 
 OPTIONS = (
-    b"OPTIONS sip:pbx.example SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.7;branch=z9hG4bKa\r\nFrom: <sip:1@a>;tag=1\r\nTo: <sip:2@b>\r\n"
-    b"Call-ID: 1@a\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    b"OPTIONS sip:pbx.example SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.7;branch=z9hG4bKa\r\nFrom: <sip:1@a>;tag=1\r\n"
+    b"To: <sip:2@b>\r\nCall-ID: 1@a\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
 )
 COMPACT = OPTIONS.replace(b"Content-Length: 0", b"l   :\r\n 5") + b"hello"
 BARE_LF = OPTIONS.replace(b"\r\n", b"\n").replace(b"Length: 0", b"Length: 3") + b"a\n\n"
@@ -78,9 +78,10 @@ def test_the_same_content_length_twice_does_no_harm() -> None:
 
 def test_headers_without_end_are_cut_off() -> None:
     framer = StreamFramer(max_bytes=1000)
+    for _ in range(100):
+        assert list(framer.feed(b"X: flood\r\n")) == []
     with pytest.raises(SipError, match="without end"):
-        for _ in range(200):
-            assert list(framer.feed(b"X: flood\r\n")) == []
+        list(framer.feed(b"X: flood\r\n"))
 
 
 def test_a_body_beyond_the_limit_is_refused_before_it_arrives() -> None:

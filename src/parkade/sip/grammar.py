@@ -23,6 +23,8 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:\[\]]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_NAME = re.compile(r'["\s<>]')
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _LIST_MARKS = re.compile(r'[",<]')
 _PARAM_MARKS = re.compile(r'[";]')
 
@@ -59,7 +61,7 @@ def unquote(text: str) -> str:
 def readable(text: str) -> str:
     """``text`` for people and databases: bytes that were not UTF-8 read as Latin-1, control characters left out."""
     if text.isascii():
-        return _CONTROL.sub("", text)
+        return text if text.isprintable() else _CONTROL.sub("", text)
     latin = "".join(chr(ord(c) - 0xDC00) if "\udc80" <= c <= "\udcff" else c for c in text)
     return _CONTROL.sub("", latin)
 
@@ -81,11 +83,8 @@ def body_start(data: bytes | bytearray, start: int = 0) -> int:
 
     Lines may end in CRLF or, against the rules, in LF alone.
     """
-    crlf = data.find(b"\n\r\n", start)
-    bare = data.find(b"\n\n", start, len(data) if crlf < 0 else crlf)
-    if bare >= 0:
-        return bare + 2
-    return crlf + 3 if crlf >= 0 else -1
+    empty_line = _EMPTY_LINE.search(data, start)
+    return empty_line.end() if empty_line else -1
 
 
 def split_list(text: str) -> list[str]:
@@ -108,7 +107,7 @@ def parse_params(text: str) -> Params:
     for piece in pieces:
         name, equals, value = piece.partition("=")
         name = name.strip(WHITESPACE)
-        if name and not ('"' in name or " " in name or "\t" in name):
+        if name and not _NOT_IN_NAME.search(name):
             params.append((name, value.strip(WHITESPACE) if equals else None))
         elif piece.strip(WHITESPACE):
             raise SipError(400, "A parameter without a proper name")

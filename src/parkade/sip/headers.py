@@ -49,11 +49,11 @@ __all__ = [
 _NAME_ADDR = re.compile(r'(?:("(?:[^"\\]|\\.)*")[ \t]*|([^<"]*))<([^>]*)>[ \t]*(.*)', re.DOTALL)
 _NOT_IN_URI = re.compile(r'[\x00-\x20\x7f<>"]')
 _VIA = re.compile(
-    r"([^ \t/]+)[ \t]*/[ \t]*([^ \t/]+)[ \t]*/[ \t]*([^ \t/;,]+)[ \t]+"
+    r"[^ \t/]+[ \t]*/[ \t]*[^ \t/]+[ \t]*/[ \t]*([A-Za-z0-9\-.!%*_+`'~]+)[ \t]+"
     r"(\[[^\]]*\]|[^ \t;:,\[\]]+)[ \t]*(?::[ \t]*([0-9]+)[ \t]*)?(;.*)?",
     re.DOTALL,
 )
-_CSEQ = re.compile(r"([0-9]+)[ \t]+([^ \t]+)")
+_CSEQ = re.compile(r"([0-9]+)[ \t]+([A-Za-z0-9\-.!%*_+`'~]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +183,9 @@ def parse_via(text: str) -> Via:
     match = _VIA.fullmatch(text.strip(WHITESPACE))
     if match is None:
         raise SipError(400, "Broken Via")
-    _, _, transport, host, port, params = match.groups()
-    if not is_token(transport):
-        raise SipError(400, "Broken Via")
-    name, number_of_port = parse_host_port(host if port is None else f"{host}:{port}")
-    return Via(transport.upper(), name, number_of_port, parse_params(params or ""))
+    transport, host, port, params = match.groups()
+    host, port_number = parse_host_port(host if port is None else f"{host}:{port}")
+    return Via(transport.upper(), host, port_number, parse_params(params or ""))
 
 
 def parse_vias(lines: Iterable[str]) -> list[Via]:
@@ -210,7 +208,7 @@ def parse_cseq(text: str) -> CSeq:
     """Read a CSeq, whose number is below 2**32. Raises SipError(400)."""
     match = _CSEQ.fullmatch(text.strip(WHITESPACE))
     value = number(match[1]) if match else None
-    if match is None or value is None or not is_token(match[2]):
+    if match is None or value is None:
         raise SipError(400, "Broken CSeq")
     return CSeq(value, match[2])
 

@@ -15,12 +15,11 @@ from typing import Final, TypeAlias, TypeVar, cast
 from parkade.sip.errors import SipError
 from parkade.sip.grammar import WHITESPACE, body_start, is_token, number, split_list
 from parkade.sip.headers import CSeq, NameAddr, Via, parse_cseq, parse_name_addr, parse_via
-from parkade.sip.names import LISTS, spelling
+from parkade.sip.names import LISTS, SPELLINGS, spelling
 from parkade.sip.uri import SipUri, parse_uri
 
 T = TypeVar("T")
 
-_FOLD = re.compile(r"\n[ \t]+")
 _LINE_BREAKS = re.compile(r"[\r\n]+")
 _STATUS_LINE = re.compile(r"(SIP/[^ ]*) +([0-9]+)(?: +(.*)|)", re.IGNORECASE | re.DOTALL)
 _NOT_IN_URI = re.compile(r'[\x00-\x20\x7f<>"]')
@@ -121,9 +120,7 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The value of the first line called ``name``, or None."""
-        first = self._first
-        if first is None:
-            first = self._first = dict(reversed(self._lines))
+        first = self._index()
         value = first.get(name)
         return first.get(spelling(name)) if value is None else value
 
@@ -184,7 +181,7 @@ class Headers:
 
     def repeated(self, names: Iterable[str]) -> str | None:
         """The first of ``names`` (in their common spelling) that stands on more than one line, or None."""
-        if len(dict(self._lines)) == len(self._lines):
+        if len(self._index()) == len(self._lines):
             return None
         present = [name for name, _ in self._lines]
         return next((name for name in names if present.count(name) > 1), None)
@@ -208,6 +205,12 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({self._lines!r})"
+
+    def _index(self) -> dict[str, str]:
+        first = self._first
+        if first is None:
+            first = self._first = dict(reversed(self._lines))
+        return first
 
     def _changed(self, name: str) -> None:
         self._first = None
@@ -359,17 +362,14 @@ def parse_message(data: bytes) -> Message:
     start = body_start(data)
     head, body = (data, b"") if start < 0 else (data[:start], data[start:])
     text = head.decode("utf-8", "surrogateescape").rstrip("\r\n")
-    if "\r" in text:
-        text = text.replace("\r\n", "\n")
-        if "\r" in text:
-            text = text.replace("\r", " ")
-    if "\n " in text or "\n\t" in text:
-        text = _FOLD.sub(" ", text)
-    start_line, *lines = text.split("\n")
-    headers, length = _read_headers(lines)
+    lines = text.split("\r\n")
+    if not text.count("\n") == text.count("\r") == len(lines) - 1:
+        lines = text.replace("\r\n", "\n").replace("\r", " ").split("\n")
+    start_line = lines[0]
+    headers = _read_headers(lines)
     if start_line[:4].upper() == "SIP/":
         response = _read_status_line(start_line, headers)
-        response.body = _cut_body(body, length)
+        response.body = _cut_body(body, headers)
         _check(response)
         return response
     request, version = _read_request_line(start_line, headers)
@@ -377,7 +377,7 @@ def parse_message(data: bytes) -> Message:
         if version != "SIP/2.0" and version.upper() != "SIP/2.0":
             raise SipError(505, f"Version {version[:20]} is not supported")
         _check_request_line(request)
-        request.body = _cut_body(body, length)
+        request.body = _cut_body(body, headers)
         _check(request)
         _check_method(request)
     except SipError as error:
@@ -429,26 +429,31 @@ def _has_tag(request: Request) -> bool:
 
 def _encode(start_line: str, headers: Headers, body: bytes) -> bytes:
     lines = [start_line]
-    lines += [f"{name}: {value}" for name, value in headers]
+    lines += [f"{name}: {value}" for name, value in headers if name != "Content-Length"]
     text = "\r\n".join(lines)
     if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
         text = "\r\n".join([_LINE_BREAKS.sub(" ", line) for line in lines])
     return f"{text}\r\nContent-Length: {len(body)}\r\n\r\n".encode("utf-8", "surrogateescape") + body
 
 
-def _read_headers(lines: list[str]) -> tuple[Headers, str | None]:
-    """All readable lines but Content-Length, and the value of that; the lines that disagree about it make it unreadable."""
+def _read_headers(lines: list[str]) -> Headers:
+    """Every readable line after the first; folded lines are joined by a space."""
     read: list[tuple[str, str]] = []
-    length: str | None = None
-    for line in lines:
+    whole = False
+    for line in lines[1:]:
         name, colon, value = line.partition(":")
-        name = spelling(name)
-        value = value.strip(WHITESPACE)
-        if name == "Content-Length":
-            length = value if length is None or length == value else "ambiguous"
-        elif colon and name:
-            read.append((name, value))
-    return Headers._of(read), length
+        known = SPELLINGS.get(name)
+        if known is None:
+            if line[:1] in WHITESPACE:
+                if whole:
+                    name, value = read[-1]
+                    read[-1] = (name, f"{value} {line.strip(WHITESPACE)}".strip(WHITESPACE))
+                continue
+            known = spelling(name)
+        whole = bool(known and colon)
+        if whole:
+            read.append((known, value.strip(WHITESPACE)))
+    return Headers._of(read)
 
 
 def _read_request_line(line: str, headers: Headers) -> tuple[Request, str]:
@@ -469,11 +474,12 @@ def _read_status_line(line: str, headers: Headers) -> Response:
     return Response(status, match[3] or "", headers)
 
 
-def _cut_body(body: bytes, length_text: str | None) -> bytes:
+def _cut_body(body: bytes, headers: Headers) -> bytes:
+    length_text = headers.get("Content-Length")
     if length_text is None:
         return body
     length = number(length_text)
-    if length is None:
+    if length is None or (headers.repeated(("Content-Length",)) and len(set(headers.all("Content-Length"))) > 1):
         raise SipError(400, "Broken Content-Length")
     if length > len(body):
         raise SipError(400, "The body is shorter than Content-Length")

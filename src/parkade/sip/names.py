@@ -50,14 +50,15 @@ _OTHER_NAMES: Final = """
 
 _USUAL: Final = {name.lower(): name for name in (*LISTS, *_OTHER_NAMES.split())} | _COMPACT
 
-_SPELLINGS: Final = _USUAL | {name: name for name in _USUAL.values()} | {short.upper(): n for short, n in _COMPACT.items()}
+SPELLINGS: Final = _USUAL | {name: name for name in _USUAL.values()} | {short.upper(): n for short, n in _COMPACT.items()}
+"""What phones write most often and how it is kept; :func:`spelling` knows the rest."""
 
 
 def spelling(name: str) -> str:
     """The spelling under which a field is kept: the usual one where there is one (``Call-ID`` for ``i`` and ``CALL-ID``), else
     each word capitalised (``X-Serial`` for ``x-serial``); empty for what is no header name.
     """
-    known = _SPELLINGS.get(name)
+    known = SPELLINGS.get(name)
     if known is not None:
         return known
     name = name.strip(WHITESPACE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from parkade.sip.errors import SipError
@@ -89,6 +90,11 @@ class SipUri:
 
 def parse_uri(text: str) -> SipUri:
     """Read a ``sip:`` or ``sips:`` URI. Raises SipError: 416 for any other scheme, 400 for what is no URI."""
+    # The same few URIs come again and again, several times in each call; long ones are nobody's address.
+    return _parse_known(text) if len(text) <= 200 else _parse(text)
+
+
+def _parse(text: str) -> SipUri:
     scheme, colon, rest = text.partition(":")
     scheme = scheme.lower()
     if scheme not in _SCHEMES:
@@ -113,6 +119,9 @@ def parse_uri(text: str) -> SipUri:
     params = _parse_params(params_text) if semicolon else ()
     headers = _parse_headers(headers_text) if headers_text else ()
     return SipUri(scheme, user, host, port, params, headers, password)
+
+
+_parse_known = lru_cache(maxsize=4096)(_parse)
 
 
 def parse_host_port(text: str) -> tuple[str, int | None]:
