@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from parkade.rtp.sdp import (
     STATIC_RTPMAP,
@@ -84,7 +84,7 @@ class _Heard:
 
     index: int
     media: Media
-    address: str
+    address: IPv4Address | IPv6Address
     direction: Direction
     codecs: dict[Codec, int]
     dtmf_payload_type: int | None
@@ -112,6 +112,7 @@ class AudioNegotiator:
         ``session_id`` and ``version`` number our descriptions (``o=``), below 2**63.
         """
         self._host = host
+        self._ip_version = 6 if ":" in host else 4
         self._port = port
         self._session_id = session_id
         self._version = version
@@ -208,28 +209,30 @@ class AudioNegotiator:
                 why = "no common codec: PCMU and PCMA are spoken here"
                 continue
             dtmf = next((number for number, encoding in encodings.items() if encoding == _DTMF), None)
-            address = remote.address_of(media) or ""
-            if not self._reachable(address):
-                why = f"no address that can be sent to: {address[:60] or 'none given'}"
+            said = remote.address_of(media) or ""
+            address = self._reachable(said)
+            if address is None:
+                why = f"no address that can be sent to: {said[:60] or 'none given'}"
                 continue
             return _Heard(index, media, address, remote.direction_of(media), codecs, dtmf)
         if off:
             return None
         raise NotAcceptable(why)
 
-    def _reachable(self, address: str) -> bool:
+    def _reachable(self, text: str) -> IPv4Address | IPv6Address | None:
         try:
-            far, near = ip_address(address), ip_address(self._host)
+            address = ip_address(text)
         except ValueError:
-            return False
-        return far.is_unspecified or (far.version == near.version and not far.is_multicast)
+            return None
+        usable = address.is_unspecified or (address.version == self._ip_version and not address.is_multicast)
+        return address if usable else None
 
     def _agreement(self, heard: _Heard, codec: Codec, ours: Direction, *, mux: bool) -> Agreed:
         media, address = heard.media, heard.address
         # An address of zeros is how hold was said before RFC 3264 (its section 8.4).
-        wants = heard.direction.receives and not ip_address(address).is_unspecified
+        wants = heard.direction.receives and not address.is_unspecified
         return Agreed(
-            address=address,
+            address=str(address),
             port=media.port,
             rtcp_port=media.port if mux else _rtcp_port(media),
             codec=codec,
