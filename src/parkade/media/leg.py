@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
+from typing import TypeAlias
 
 from parkade.base.clock import Instant
 from parkade.base.sound import Silence, Sound
 from parkade.media.ports import PortPair
 from parkade.media.sounds import Frames
+from parkade.rtp.dtmf import EventListener
+from parkade.rtp.keytones import KeyToneListener
 from parkade.rtp.latch import Address, Latch
 from parkade.rtp.orders import Describe
 from parkade.rtp.packet import Stream
+from parkade.rtp.rtcp import Receiver
 
 
 def destination(address: str, port: int, *, ipv6: bool) -> Address | None:
@@ -24,6 +29,10 @@ def destination(address: str, port: int, *, ipv6: bool) -> Address | None:
     return (str(parsed), port)
 
 
+STATIC_CODECS = {0: "PCMU", 8: "PCMA"}
+"""Understood whichever was agreed: some phones change the law without asking."""
+
+
 class Leg:
     """Who listens to whom: ``relayed`` and ``awaited`` are what this leg hears and will hear; the peer's ``listeners`` and
     ``waiting`` are the same two facts seen from the other side.
@@ -32,7 +41,9 @@ class Leg:
     __slots__ = (
         "awaited",
         "codec",
+        "codecs",
         "described",
+        "events",
         "frames",
         "id",
         "latch",
@@ -44,14 +55,17 @@ class Leg:
         "position",
         "prompt",
         "ptime_ms",
-        "received",
+        "receiver",
         "relayed",
+        "rtcp",
+        "rtcp_target",
         "rtp",
         "sent_at",
         "slot",
         "sound",
         "stream",
         "target",
+        "tones",
         "waiting",
     )
 
@@ -59,15 +73,18 @@ class Leg:
         self.id = leg_id
         self.ports = ports
         self.rtp = ports.rtp
+        self.rtcp = ports.rtcp
         self.stream = stream
         self.sent_at: Instant | None = None
         # What was agreed, and where packets go: nowhere while the far side is not to be sent to.
         self.described: Describe | None = None
         self.codec = "PCMU"
+        self.codecs: Mapping[int, str] = STATIC_CODECS
         self.payload_type = 0
         self.ptime_ms = 20
         self.latch = Latch()
-        self.target: tuple[str, int] | None = None
+        self.target: Address | None = None
+        self.rtcp_target: Address | None = None
         # What was ordered, and what sounds on our own clock: not the same while a peer is awaited.
         self.sound: Sound = Silence()
         self.playing: Sound = Silence()
@@ -75,11 +92,17 @@ class Leg:
         self.position = 0
         self.loops = False
         self.prompt: str | None = None
-        self.slot: dict[Leg, None] | None = None
+        self.slot: Slot | None = None
         # Who is heard, and by whom.
         self.relayed: Leg | None = None
         self.awaited: Leg | None = None
         self.listeners: list[Leg] = []
         self.waiting: list[Leg] = []
-        # Figures.
-        self.received = 0
+        # What comes from it.
+        self.receiver = Receiver()
+        self.events = EventListener()
+        self.tones: KeyToneListener | None = None
+
+
+Slot: TypeAlias = dict[Leg, None]
+"""Legs in the order in which they came."""

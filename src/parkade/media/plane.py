@@ -1,9 +1,7 @@
 """Legs, what each of them hears, and the packets that make it so. One thread, no waiting, no clock of its own.
 
-Music, tones and prompts are sent on a wheel: time is cut into milliseconds, a leg that plays frames of 20 ms has its place in
-one slot of twenty, so that thousands of legs are spread evenly and each keeps its own 20 ms. A relayed packet is passed on in
-the moment it is read. ``process`` calls ``tick`` each millisecond that ``next_tick`` asks for and ``read_rtp`` when a socket
-is readable.
+Music, tones and prompts leave on the beat of a ``Wheel``; a relayed packet is passed on in the moment it is read. A listener
+keeps what it hears until its new peer has said something, so nobody meets silence between two sounds.
 """
 
 from __future__ import annotations
@@ -13,36 +11,36 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import assert_never
 
+from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.sound import Music, Peer, Silence, Sound, Spoken, Tone
-from parkade.media.leg import Leg, destination
+from parkade.base.timers import Timers
+from parkade.media.leg import STATIC_CODECS, Leg, destination
 from parkade.media.ports import PortReserve
+from parkade.media.reports import first_report_s, next_report_s, report_on, take_report
 from parkade.media.sounds import Frames, Sounds
-from parkade.rtp.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW
+from parkade.media.wheel import Wheel
+from parkade.rtp.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW, from_alaw, from_ulaw
+from parkade.rtp.keytones import KeyToneListener
 from parkade.rtp.latch import Address
-from parkade.rtp.orders import CloseLeg, Describe, Hear, LegClosed, OpenLeg, Order, PromptEnded, Report
-from parkade.rtp.packet import Packet, Stream, parse
+from parkade.rtp.orders import CloseLeg, Describe, Hear, KeyHeard, LegClosed, OpenLeg, Order, PromptEnded, Report
+from parkade.rtp.packet import Packet, Stream, is_rtcp, parse
 
 log = logging.getLogger(__name__)
 
 PTIMES_MS = (10, 20, 30, 40, 60)
 DEFAULT_PTIME_MS = 20
-STATIC = {0: "PCMU", 8: "PCMA"}
 INTO = {"PCMU": ALAW_TO_ULAW, "PCMA": ULAW_TO_ALAW}
 """What turns a payload of the other law into this one."""
 NOWHERE: Address = ("", 0)
 """The far side's address when its description names none that can be used; its packets may still prove where it is."""
-CATCH_UP_MS = 200
-"""After a longer stop of the machine the missed packets are not sent: nobody would hear them."""
-
-Slot = dict[Leg, None]
 
 
 class Plane:
     """All legs of one media process.
 
-    Its only ways out besides the sockets of the legs: ``watch(leg)`` asks to have ``read_rtp`` called, ``unwatch(leg)`` ends
-    that, ``report`` tells signalling.
+    Its only ways out besides the sockets of the legs: ``watch(leg)`` asks to have ``read_rtp`` and ``read_rtcp`` called,
+    ``unwatch(leg)`` ends that, ``report`` tells signalling.
     """
 
     def __init__(
@@ -51,7 +49,7 @@ class Plane:
         reserve: PortReserve,
         sounds: Sounds,
         ids: Ids,
-        now: float,
+        now: Instant,
         report: Callable[[Report], None],
         watch: Callable[[Leg], None],
         unwatch: Callable[[Leg], None],
@@ -60,21 +58,22 @@ class Plane:
         self._reserve = reserve
         self._sounds = sounds
         self._ids = ids
+        self._cname = ids.token()
         self._report = report
         self._watch = watch
         self._unwatch = unwatch
         self._now = now
-        self._ms = int(now * 1000)
-        self._wheels: dict[int, list[Slot]] = {}
+        self._wheel = Wheel(int(now * 1000))
+        self._reports_due: Timers[str] = Timers()
         self._buffer = bytearray(2048)
         self._view = memoryview(self._buffer)
 
     # Orders
 
-    def perform(self, order: Order, now: float) -> None:
-        """Do what signalling asks; an order for an unknown leg is one log line."""
+    def perform(self, order: Order, now: Instant) -> None:
+        """Do what signalling asks; an order that makes no sense is one log line."""
         # The wheel stands still while nothing plays.
-        self.tick(now)
+        self.wake(now)
         if isinstance(order, OpenLeg):
             self._open(order)
             return
@@ -92,6 +91,11 @@ class Plane:
             case _:
                 assert_never(order)
 
+    def close(self) -> None:
+        """Close all legs."""
+        for leg in tuple(self.legs.values()):
+            self._close(leg)
+
     def _open(self, order: OpenLeg) -> None:
         if order.leg in self.legs:
             log.warning("leg %r is open already", order.leg)
@@ -102,22 +106,30 @@ class Plane:
             return
         drain(ports.rtp, self._buffer)
         ids = self._ids
-        stream = Stream(int(ids.token(4), 16), ids.below(0x8000), int(ids.token(4), 16))
+        stream = Stream(int(ids.token(4), 16), int(ids.token(2), 16), int(ids.token(4), 16))
         leg = self.legs[order.leg] = Leg(order.leg, ports, stream)
         self._watch(leg)
 
     def _describe(self, leg: Leg, described: Describe) -> None:
-        before = leg.described
+        before, codec_before, ptime_ms_before = leg.described, leg.codec, leg.ptime_ms
         leg.described = described
-        address = destination(described.address, described.port, ipv6=self._reserve.ipv6)
-        leg.latch.describe(address or NOWHERE, payload_types(described), self._now)
         leg.codec, leg.payload_type = described.codec, described.payload_type
+        leg.codecs = STATIC_CODECS | {described.payload_type: described.codec}
         leg.ptime_ms = described.ptime_ms if described.ptime_ms in PTIMES_MS else DEFAULT_PTIME_MS
+        if described.listen_for_tones != (leg.tones is not None):
+            leg.tones = KeyToneListener() if described.listen_for_tones else None
+        expected = set(leg.codecs)
+        if described.dtmf_payload_type is not None:
+            expected.add(described.dtmf_payload_type)
+        address = destination(described.address, described.port, ipv6=self._reserve.ipv6)
+        leg.latch.describe(address or NOWHERE, expected, self._now)
+        leg.rtcp_target = destination(described.address, described.rtcp_port, ipv6=self._reserve.ipv6)
         self._aim(leg)
         if before is None:
+            self._reports_due.set(leg.id, self._now + first_report_s(self._ids))
             self._play(leg, leg.sound)
-        elif leg.frames and (before.codec, before.ptime_ms) != (described.codec, described.ptime_ms):
-            self._cut_anew(leg, before.ptime_ms)
+        elif leg.slot is not None and (codec_before, ptime_ms_before) != (leg.codec, leg.ptime_ms):
+            self._cut_anew(leg, ptime_ms_before)
 
     def _aim(self, leg: Leg) -> None:
         """Send to where the far side is known to be, or to nobody while it is not to be sent to."""
@@ -128,8 +140,10 @@ class Plane:
             leg.stream.switch()
 
     def _close(self, leg: Leg) -> None:
-        self._stop(leg)
+        report_on(leg, self._cname, self._now, leaving=True)
+        self._reports_due.cancel(leg.id)
         self._unhear(leg)
+        self._stop(leg)
         for listener in leg.listeners:
             listener.relayed = None
         for listener in leg.waiting:
@@ -137,12 +151,8 @@ class Plane:
         del self.legs[leg.id]
         self._unwatch(leg)
         self._reserve.give_back(leg.ports)
-        self._report(LegClosed(leg.id, leg.stream.packets, leg.received, 0, leg.latch.refused))
-
-    def close(self) -> None:
-        """Close all legs."""
-        for leg in tuple(self.legs.values()):
-            self._close(leg)
+        received = leg.receiver
+        self._report(LegClosed(leg.id, leg.stream.packets, received.total_received, received.lost, leg.latch.refused))
 
     # What a leg hears
 
@@ -214,56 +224,42 @@ class Plane:
         leg.frames, leg.position = self._frames_of(leg, sound), 0
         if not leg.frames and leg.loops:
             return
-        due_ms = int(leg.sent_at * 1000) + leg.ptime_ms if leg.sent_at is not None else 0
-        self._place(leg, max(due_ms, self._ms))
-        if due_ms <= self._ms:
+        due_ms = self._due_ms(leg)
+        self._wheel.place(leg, max(due_ms, self._wheel.ms))
+        if due_ms <= self._wheel.ms:
             self._send_frames((leg,))
-
-    def _place(self, leg: Leg, due_ms: int) -> None:
-        wheel = self._wheels.get(leg.ptime_ms)
-        if wheel is None:
-            wheel = self._wheels[leg.ptime_ms] = [{} for _ in range(leg.ptime_ms)]
-        leg.slot = wheel[due_ms % leg.ptime_ms]
-        leg.slot[leg] = None
-
-    def _stop(self, leg: Leg) -> None:
-        if leg.slot is not None:
-            del leg.slot[leg]
-            leg.slot = None
-        leg.frames, leg.prompt = (), None
 
     def _cut_anew(self, leg: Leg, ptime_ms_before: int) -> None:
         """Go on at the same place in the sound after codec or packet time have changed."""
         at_ms = leg.position * ptime_ms_before
-        if leg.slot is not None:
-            del leg.slot[leg]
+        self._wheel.remove(leg)
         leg.frames = self._frames_of(leg, leg.playing)
         leg.position = min(at_ms // leg.ptime_ms, len(leg.frames))
-        due_ms = int(leg.sent_at * 1000) + leg.ptime_ms if leg.sent_at is not None else 0
-        self._place(leg, max(due_ms, self._ms + 1))
+        self._wheel.place(leg, max(self._due_ms(leg), self._wheel.ms + 1))
 
-    def next_tick(self) -> float | None:
-        """The monotonic second of the next slot with somebody in it, or None when nothing plays."""
-        if not self._wheels:
-            return None
-        for ms in range(self._ms + 1, self._ms + 61):
-            for ptime_ms, wheel in self._wheels.items():
-                if wheel[ms % ptime_ms]:
-                    return ms / 1000
-        return None
+    def _due_ms(self, leg: Leg) -> int:
+        """When the packet sent last has run out: the past, if none was."""
+        return 0 if leg.sent_at is None else int(leg.sent_at * 1000) + leg.ptime_ms
 
-    def tick(self, now: float) -> None:
-        """Play every slot that is due by ``now``."""
+    def _stop(self, leg: Leg) -> None:
+        self._wheel.remove(leg)
+        leg.frames, leg.prompt = (), None
+
+    def deadline(self) -> Instant | None:
+        """When ``wake`` is wanted next; None while there is nothing to play or to report."""
+        next_ms, report_at = self._wheel.next_ms(), self._reports_due.deadline()
+        if next_ms is None:
+            return report_at
+        return next_ms / 1000 if report_at is None else min(next_ms / 1000, report_at)
+
+    def wake(self, now: Instant) -> None:
+        """Play every slot and send every RTCP report that is due by ``now``."""
         self._now = now
-        due_ms = int(now * 1000)
-        if due_ms - self._ms > CATCH_UP_MS:
-            self._ms = due_ms - CATCH_UP_MS
-        while self._ms < due_ms:
-            self._ms += 1
-            for ptime_ms, wheel in self._wheels.items():
-                slot = wheel[self._ms % ptime_ms]
-                if slot:
-                    self._send_frames(slot)
+        for slot in self._wheel.turn(int(now * 1000)):
+            self._send_frames(slot)
+        for leg_id in self._reports_due.pop_due(now):
+            report_on(self.legs[leg_id], self._cname, now)
+            self._reports_due.set(leg_id, now + next_report_s(self._ids))
 
     def _send_frames(self, slot: Iterable[Leg]) -> None:
         """Send the next frame to each leg of ``slot``. The hottest loop there is: once per leg and packet time."""
@@ -293,56 +289,73 @@ class Plane:
             if prompt is not None:
                 self._report(PromptEnded(leg.id, prompt))
 
-    # Relay
+    # Packets
 
-    def read_rtp(self, leg: Leg, now: float) -> None:
-        """Take one packet from the socket of ``leg`` and pass it on to whoever hears it. Anything else is dropped."""
+    def read_rtp(self, leg: Leg, now: Instant) -> None:
+        """Take one packet from the RTP socket of ``leg`` and pass it on to whoever hears it; anything else is dropped."""
         try:
             size, source = leg.rtp.recvfrom_into(self._buffer)
         except OSError:
             return
-        self._now = now
+        data = bytes(self._view[:size])
         described = leg.described
-        packet = parse(bytes(self._view[:size]))
-        if packet is None or described is None or not described.receives:
+        if described is None:
             return
-        if not leg.latch.accept(packet, source[:2], now):
+        if is_rtcp(data) and described.rtcp_port == described.port:
+            take_report(leg, data, source[:2], now)
             return
+        packet = parse(data)
+        if packet is None or not described.receives or not leg.latch.accept(packet, source[:2], now):
+            return
+        self._now = now
         if leg.target != leg.latch.target and described.sends:
             self._aim(leg)
-        leg.received += 1
-        # Either law is understood, whichever was agreed: some phones change without asking.
-        kind = packet.payload_type
-        codec = leg.codec if kind == leg.payload_type else STATIC.get(kind)
+        leg.receiver.receive(packet, now)
+        codec = leg.codecs.get(packet.payload_type)
         if codec is not None:
-            if leg.waiting:
-                self._connect_waiting(leg)
-            for listener in leg.listeners:
-                payload = packet.payload if codec == listener.codec else packet.payload.translate(INTO[listener.codec])
-                self._pass_on(listener, packet, listener.payload_type, payload)
-        elif kind == described.dtmf_payload_type:
-            for listener in leg.listeners:
-                if listener.described is not None and listener.described.dtmf_payload_type is not None:
-                    self._pass_on(listener, packet, listener.described.dtmf_payload_type, packet.payload)
+            self._take_sound(leg, packet, codec)
+        elif packet.payload_type == described.dtmf_payload_type:
+            self._take_key(leg, packet)
+
+    def read_rtcp(self, leg: Leg, now: Instant) -> None:
+        """Take one packet from the RTCP socket of ``leg``."""
+        try:
+            size, source = leg.rtcp.recvfrom_into(self._buffer)
+        except OSError:
+            return
+        take_report(leg, bytes(self._view[:size]), source[:2], now)
+
+    def _take_sound(self, leg: Leg, packet: Packet, codec: str) -> None:
+        if leg.waiting:
+            self._connect_waiting(leg)
+        for listener in leg.listeners:
+            payload = packet.payload if codec == listener.codec else packet.payload.translate(INTO[listener.codec])
+            self._pass_on(listener, packet, listener.payload_type, payload)
+        if leg.tones is not None:
+            samples = from_alaw(packet.payload) if codec == "PCMA" else from_ulaw(packet.payload)
+            for key in leg.tones.hear(samples):
+                self._report(KeyHeard(leg.id, key))
+
+    def _take_key(self, leg: Leg, packet: Packet) -> None:
+        for listener in leg.listeners:
+            if listener.described is not None and listener.described.dtmf_payload_type is not None:
+                self._pass_on(listener, packet, listener.described.dtmf_payload_type, packet.payload)
+        key = leg.events.hear(packet)
+        if key is not None:
+            self._report(KeyHeard(leg.id, key))
 
     def _pass_on(self, leg: Leg, packet: Packet, payload_type: int, payload: bytes) -> None:
-        if leg.target is None:
+        target = leg.target
+        if target is None:
             return
         data = leg.stream.relay(packet, payload_type, payload, self._now)
         if data is None:
             return
         leg.sent_at = self._now
         try:
-            leg.rtp.sendto(data, leg.target)
+            leg.rtp.sendto(data, target)
         except OSError:
             return
-
-
-def payload_types(described: Describe) -> frozenset[int]:
-    """The payload types that the far side may send: those agreed, and both laws."""
-    if described.dtmf_payload_type is None:
-        return frozenset((described.payload_type, *STATIC))
-    return frozenset((described.payload_type, described.dtmf_payload_type, *STATIC))
 
 
 def drain(sock: socket.socket, buffer: bytearray) -> None:

@@ -60,8 +60,8 @@ class PortReserve:
     def top_up(self, tries: int = 8) -> tuple[int, ...]:
         """Try to bind at most ``tries`` pairs (some 15 µs each); the ports that are new."""
         new: list[int] = []
-        for _ in range(min(tries, self.short_of)):
-            if not self._kernel_chooses and not self._free:
+        for _ in range(tries):
+            if self.short_of <= 0 or not (self._free or self._kernel_chooses):
                 break
             wished = 0 if self._kernel_chooses else self._free.popleft()
             pair = self._bind_pair(wished)

@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.media.leg import Leg
 from parkade.media.plane import Plane
@@ -67,19 +68,21 @@ class MediaProcess:
         sounds.warm()
         self._epoll = select.epoll()
         self._rtp: dict[int, Leg] = {}
+        self._rtcp: dict[int, Leg] = {}
+        self._epoch = time.time() - time.monotonic()
         self._reserve = PortReserve(settings.host, low, high, settings.reserve)
         self._signalling = Signalling(settings.socket_path, self._epoll, self._announce_all)
         self._plane = Plane(
             reserve=self._reserve,
             sounds=sounds,
             ids=Ids(os.urandom),
-            now=time.monotonic(),
+            now=self._now(),
             report=self._signalling.report,
             watch=self._watch,
             unwatch=self._unwatch,
         )
         self._running = True
-        self._short_until = 0.0
+        self._full_until = 0.0
         self._alarm, alarm = socket.socketpair()
         self._wake = alarm
         self._alarm.setblocking(False)
@@ -105,31 +108,37 @@ class MediaProcess:
         self._reserve.close()
         self._epoll.close()
 
+    def _now(self) -> Instant:
+        return self._epoch + time.monotonic()
+
     def _turn(self) -> None:
-        now = time.monotonic()
+        now = self._now()
         plane, signalling = self._plane, self._signalling
-        due = plane.next_tick()
+        due = plane.deadline()
         if due is not None and due <= now:
-            plane.tick(now)
+            plane.wake(now)
             wait_s: float | None = 0.0
         else:
             wait_s = None if due is None else due - now
-        short = self._reserve.short_of and now >= self._short_until
+        short = self._reserve.short_of > 0
+        if short and now < self._full_until:
+            wait_s = RETRY_PORTS_S if wait_s is None else min(wait_s, RETRY_PORTS_S)
+            short = False
         if short or signalling.has_orders:
             wait_s = 0.0
         for fd, _ in self._wait(wait_s):
-            leg = self._rtp.get(fd)
-            if leg is not None:
-                plane.read_rtp(leg, time.monotonic())
+            if (leg := self._rtp.get(fd)) is not None:
+                plane.read_rtp(leg, self._now())
+            elif (leg := self._rtcp.get(fd)) is not None:
+                plane.read_rtcp(leg, self._now())
             elif signalling.owns(fd):
                 signalling.handle(fd)
             else:
                 self._other(fd)
-        if signalling.has_orders:
-            for order in signalling.orders(ORDERS):
-                plane.perform(order, time.monotonic())
+        for order in signalling.orders(ORDERS):
+            plane.perform(order, self._now())
         if short and not self._top_up(8):
-            self._short_until = now + RETRY_PORTS_S
+            self._full_until = now + RETRY_PORTS_S
         signalling.flush()
 
     def _wait(self, wait_s: float | None) -> list[tuple[int, int]]:
@@ -155,13 +164,13 @@ class MediaProcess:
         self._signalling.report(PortsReady(self._reserve.ports()))
 
     def _watch(self, leg: Leg) -> None:
-        fd = leg.rtp.fileno()
-        self._rtp[fd] = leg
-        self._epoll.register(fd, select.EPOLLIN)
+        for fd, legs in ((leg.rtp.fileno(), self._rtp), (leg.rtcp.fileno(), self._rtcp)):
+            legs[fd] = leg
+            self._epoll.register(fd, select.EPOLLIN)
 
     def _unwatch(self, leg: Leg) -> None:
         # Closing the socket takes it out of the epoll set.
-        del self._rtp[leg.rtp.fileno()]
+        del self._rtp[leg.rtp.fileno()], self._rtcp[leg.rtcp.fileno()]
 
     def _other(self, fd: int) -> None:
         if fd == self._parent:

@@ -1,0 +1,61 @@
+"""RTCP of one leg (:rfc:`3550` section 6): what is sent to the far side, and what is taken from it.
+
+Of the reports that come only the time of sender reports is used, so that the far side can measure its round trip. Without
+rtcp-mux (:rfc:`5761`) RTCP has a port of its own; the first report from the host of the far side's RTP shows where, behind
+NAT, that port is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from parkade.base.clock import Instant
+from parkade.base.ids import Ids
+from parkade.media.leg import Leg
+from parkade.rtp.latch import Address
+from parkade.rtp.rtcp import Goodbye, ReceiverReport, Rtcp, SenderReport, SourceDescription, encode, interval_s, ntp, parse
+
+
+def first_report_s(ids: Ids) -> float:
+    """How long a new leg waits for its first report."""
+    return interval_s(ids.below(1 << 16) / (1 << 16), first=True)
+
+
+def next_report_s(ids: Ids) -> float:
+    """How long it waits for each further one."""
+    return interval_s(ids.below(1 << 16) / (1 << 16))
+
+
+def report_on(leg: Leg, cname: str, now: Instant, *, leaving: bool = False) -> None:
+    """Send the report that is due for ``leg``; with ``leaving`` it ends with BYE."""
+    if leg.described is None:
+        return
+    muxed = leg.described.rtcp_port == leg.described.port
+    target = leg.latch.target if muxed else leg.rtcp_target
+    if target is None or not target[0]:
+        return
+    stream = leg.stream
+    block = leg.receiver.block(now)
+    blocks = () if block is None else (block,)
+    report: Rtcp = ReceiverReport(stream.ssrc, blocks)
+    if stream.packets:
+        timestamp = stream.timestamp_at(now)
+        report = SenderReport(stream.ssrc, ntp(now), timestamp, stream.packets, stream.octets, blocks)
+    packets: list[Rtcp] = [report, SourceDescription(stream.ssrc, cname)]
+    if leaving:
+        packets.append(Goodbye((stream.ssrc,)))
+    with contextlib.suppress(OSError):
+        (leg.rtp if muxed else leg.rtcp).sendto(encode(packets), target)
+
+
+def take_report(leg: Leg, data: bytes, source: Address, now: Instant) -> None:
+    """Take what came from ``source``, unless that is no host of the far side."""
+    if not leg.latch.is_far_host(source[0]):
+        return
+    packets = parse(data)
+    if packets is None:
+        return
+    leg.rtcp_target = source
+    for packet in packets:
+        if isinstance(packet, SenderReport):
+            leg.receiver.sender_report(packet, now)
