@@ -98,6 +98,7 @@ class AudioNegotiator:
         "_considered",
         "_considered_body",
         "_host",
+        "_ip_version",
         "_lines",
         "_offered",
         "_port",
