@@ -1,0 +1,32 @@
+"""What we can do, as the headers that say so."""
+
+from __future__ import annotations
+
+METHODS = frozenset(
+    {
+        "INVITE",
+        "ACK",
+        "CANCEL",
+        "BYE",
+        "OPTIONS",
+        "INFO",
+        "UPDATE",
+        "PRACK",
+        "REFER",
+        "NOTIFY",
+        "REGISTER",
+        "SUBSCRIBE",
+        "MESSAGE",
+        "PUBLISH",
+    }
+)
+"""The methods of the SIP registry. Any other gets 501; one of these that has no place gets 405."""
+
+OPTION_TAGS = frozenset({"100rel", "replaces", "timer", "norefersub"})
+"""Extensions that a Require may name."""
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, REGISTER"
+ALLOW_LINE = ("Allow", ALLOW)
+SUPPORTED_LINE = ("Supported", "100rel, replaces, timer, norefersub")
+ACCEPT_LINE = ("Accept", "application/sdp")
+SDP_LINE = ("Content-Type", "application/sdp")
