@@ -29,6 +29,10 @@ GRACE_S = 0.5
 """How long a phone that was told that its transfer is done may take to hang up by itself."""
 
 
+def _is_up(leg: Leg) -> bool:
+    return leg.up
+
+
 class LotTimer(Enum):
     """What a lot is to be reminded of, for one slot."""
 
@@ -163,9 +167,9 @@ class Board:
 
     def connect(self, call: Call) -> None:
         """The two ends talk: first they hear each other, then whoever still waits is answered, then displays follow."""
+        assert call.other is not None
         self.enter(call, Talking(), None)
-        for leg in (call.party, call.other):
-            assert leg is not None
+        for leg in sorted((call.party, call.other), key=_is_up):
             shown = call.facing(leg).identity
             if not leg.up:
                 self.answer(leg, shown)

@@ -45,18 +45,20 @@ def start(
     """
     party, stage = call.party, Ringing(purpose, shown)
     caller = caller or party.identity
+    in_use = False
     for owner in owners:
         for device_id in owner.devices:
             device = board.directory.devices.get(device_id)
             if device is None or device.account != call.account:
                 continue
             if device_id in (party.device.id, except_device):
-                stage.failures.append(Failure.BUSY)
+                in_use = True
                 continue
             leg = Leg(board.ids.token(), device, owner, owner.identity, owner.language, sees=caller)
             stage.branches[leg.id] = leg
     board.enter(call, stage, board.now + purpose.ring_s)
     if not stage.branches:
+        stage.failures.append(Failure.BUSY if in_use else Failure.UNREACHABLE)
         _nobody(board, call, stage)
         return
     for leg in stage.branches.values():
@@ -67,7 +69,7 @@ def start(
 def rang(board: Board, leg: Leg, early_media: bool) -> None:
     """A device rings, or already sends sound: the first that does so is heard by a caller who is not answered yet."""
     call, stage = leg.call, leg.call.stage
-    if leg.up or not isinstance(stage, Ringing):
+    if not isinstance(stage, Ringing) or leg.id not in stage.branches:
         return
     if early_media and not call.party.up and stage.early is None:
         stage.early, stage.early_was_open = leg.id, True
@@ -81,7 +83,7 @@ def rang(board: Board, leg: Leg, early_media: bool) -> None:
 def answered(board: Board, leg: Leg) -> None:
     """A device was picked up: it has the call, the others stop ringing."""
     call, stage = leg.call, leg.call.stage
-    if leg.up or not isinstance(stage, Ringing):
+    if not isinstance(stage, Ringing) or leg.id not in stage.branches:
         return
     leg.up = True
     take(board, call, stage, leg)
@@ -100,7 +102,7 @@ def take(board: Board, call: Call, stage: Ringing, winner: Leg) -> None:
 def failed(board: Board, leg: Leg, why: Failure) -> None:
     """A device could not be reached, is busy, or its owner does not want the call."""
     call, stage = leg.call, leg.call.stage
-    if leg.up or not isinstance(stage, Ringing):
+    if not isinstance(stage, Ringing) or leg.id not in stage.branches:
         return
     board.forget(leg)
     del stage.branches[leg.id]
@@ -131,5 +133,4 @@ def stop(board: Board, stage: Ringing) -> None:
 
 
 def _nobody(board: Board, call: Call, stage: Ringing) -> None:
-    why = min(stage.failures, key=_RANK.__getitem__, default=Failure.UNREACHABLE)
-    stage.purpose.failed(board, call, why)
+    stage.purpose.failed(board, call, min(stage.failures, key=_RANK.__getitem__))

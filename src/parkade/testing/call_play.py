@@ -7,9 +7,9 @@ once, and after every step ``umpire`` looks into the machine itself.
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from random import Random
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
@@ -60,7 +60,7 @@ class Phone:
     outgoing: bool
     """Seen from the server: this device is called."""
     up: bool = False
-    hears: Sound = Silence()
+    hears: Sound = field(default_factory=Silence)
     display: Identity | None = None
     ring: RingDevice | None = None
     park_code: str | None = None
@@ -74,7 +74,7 @@ class CallPlay:
     """Phones call, park and pick up by the methods named so; every method returns when all that follows is done."""
 
     def __init__(self, directory: Directory, seed: int = 1, now: Instant = 1_000_000.0) -> None:
-        self.control = CallControl(directory, Ids(random.Random(seed).randbytes))
+        self.control = CallControl(directory, Ids(Random(seed).randbytes))  # noqa: S311 - repeatable, not secret
         self.now = now
         self.effects: list[Effect] = []
         """Everything that happened, in order."""
@@ -251,7 +251,8 @@ class CallPlay:
 
     def _waiting(self, leg: str) -> Phone:
         phone = self._present(leg)
-        assert not phone.outgoing and not phone.up, f"{leg} waits for no answer"
+        assert not phone.outgoing, f"{leg} was called by us"
+        assert not phone.up, f"{leg} is answered already"
         return phone
 
 
