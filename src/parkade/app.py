@@ -1,7 +1,7 @@
 """The composition root: the only place where every room meets.
 
-``serve`` opens the store, starts a media process, binds the SIP ports and pumps the switch until it is told to stop. SIGTERM and SIGINT
-drain: no new calls, then up to ``drain_seconds`` for conversations to end.
+``serve`` opens the store, starts a media process, binds the SIP ports and pumps the switch until it is told to stop.
+SIGTERM and SIGINT drain: no new calls, then up to ``drain_seconds`` for conversations to end.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop = asyncio.Event()
-        self._store: Store | None = None
+        self._media_gone = False
         self._revision = 0
 
     async def run(self) -> int:
@@ -62,28 +62,33 @@ class _Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         async with await Store.open(settings.data) as store:
-            await store.first_start()
             directory, secrets = await store.directory()
             self._revision = await store.revision()
             ports: dict[str, int] = {}
             advertise = Advertise(settings.advertise, settings.host, ports)
             switch = Switch(directory, secrets, Ids(os.urandom), advertise)
-            media = MediaClient(settings.host, settings.rtp_ports, on_report=lambda r: pump.feed(MediaReport(r)))
-            pump = Pump(switch, Clock(), media.send, _publish)
+            pump = Pump(switch, Clock(), _publish)
             udp, tcp, port = await _bind(settings.host, settings.sip_port, pump)
             pump.transports.update(UDP=udp, TCP=tcp)
             ports.update(UDP=port, TCP=port)
-            await media.start()
+            media = await MediaClient.start(
+                socket_path=settings.data / "media.sock",
+                host=settings.host,
+                rtp_ports=settings.rtp_ports,
+                on_report=lambda report: pump.feed(MediaReport(report)),
+                on_death=self._media_died,
+            )
+            pump.send_orders = media.send
             print(json.dumps({"ready": True, "sip": port, "rtp": str(settings.rtp_ports)}), flush=True)  # noqa: T201
             watcher = asyncio.create_task(self._watch_directory(store, pump))
             try:
-                await self._until_stopped(media)
+                await self._until_stopped()
                 await self._drain(switch, pump)
             finally:
                 watcher.cancel()
                 udp.stop()
                 tcp.stop()
-                await media.stop()
+                await media.close()
         return 0
 
     async def _watch_directory(self, store: Store, pump: Pump) -> None:
@@ -99,21 +104,21 @@ class _Server:
             except ParkadeError as error:
                 log.error("the directory could not be read again: %s", error)
 
-    async def _until_stopped(self, media: MediaClient) -> None:
+    def _media_died(self) -> None:
+        self._media_gone = True
+        self._stop.set()
+
+    async def _until_stopped(self) -> None:
         """Until a signal, or until the media process is gone: without it there is no call to serve."""
-        stopped = asyncio.create_task(self._stop.wait())
-        died = asyncio.create_task(media.wait_closed())
-        await asyncio.wait({stopped, died}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (stopped, died):
-            task.cancel()
-        if not self._stop.is_set():
+        await self._stop.wait()
+        if self._media_gone:
             raise MediaGoneError("the media process ended unexpectedly; its last words are above")
 
     async def _drain(self, switch: Switch, pump: Pump) -> None:
         pump.feed(Drain())
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._settings.drain_seconds
-        while switch.counts()["legs"] and loop.time() < until:
+        for _ in range(int(self._settings.drain_seconds / DRAIN_POLL_S)):
+            if not switch.counts()["legs"]:
+                return
             await asyncio.sleep(DRAIN_POLL_S)
 
 

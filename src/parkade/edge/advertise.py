@@ -1,7 +1,7 @@
 """Which of our addresses a peer should be told.
 
-With ``--advertise`` it is that one for everybody. Else it is the address our packets to that peer leave from, which the kernel's
-routing table knows: connecting a datagram socket asks it without sending anything.
+With ``--advertise`` it is that one for everybody. Else it is the address our packets to that peer leave from, which the
+kernel's routing table knows: connecting a datagram socket asks it without sending anything.
 """
 
 from __future__ import annotations

@@ -36,19 +36,20 @@ class Transport(Protocol):
 
 
 class Pump:
-    """Drives one machine. ``transports`` is filled by name (``UDP``, ``TCP``) before the first input."""
+    """Drives one machine. ``transports`` is filled by name (``UDP``, ``TCP``) and ``send_orders`` set before the first
+    call can come.
+    """
 
     def __init__(
         self,
         machine: Machine,
         clock: Clock,
-        send_orders: Callable[[Sequence[Order]], None],
         publish: Callable[[Event], None],
     ) -> None:
         self.transports: dict[str, Transport] = {}
         self._machine = machine
         self._clock = clock
-        self._send_orders = send_orders
+        self.send_orders: Callable[[Sequence[Order]], None] = _drop
         self._publish = publish
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -87,7 +88,7 @@ class Pump:
                 case _:
                     orders.append(effect)
         if orders:
-            self._send_orders(orders)
+            self.send_orders(orders)
 
     def _arm(self) -> None:
         deadline = self._machine.deadline()
@@ -98,3 +99,7 @@ class Pump:
             self._timer.cancel()
         self._armed_for = deadline
         self._timer = self._loop.call_at(self._clock.at_loop(deadline), self._wake)
+
+
+def _drop(orders: Sequence[Order]) -> None:
+    """No media process yet, so no leg either."""

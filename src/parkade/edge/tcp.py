@@ -1,7 +1,7 @@
 """SIP over TCP: connections that phones open, and those that we open to reach one.
 
-A connection that sends nothing for ``IDLE_S`` is closed, as is one whose framing is lost: on a stream there is no way to find the
-next message again.
+A connection that sends nothing for ``IDLE_S`` is closed, as is one whose framing is lost: on a stream there is no way
+to find the next message again.
 """
 
 from __future__ import annotations

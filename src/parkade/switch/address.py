@@ -49,11 +49,10 @@ def _dialled(uri_text: str, name_addr: NameAddr) -> str:
 
 
 def _orbit_of(name_addr: NameAddr) -> str | None:
-    inside = None
     try:
         inside = name_addr.address.param("orbit")
     except SipError:
-        pass
+        inside = None
     return inside or name_addr.param("orbit")
 
 

@@ -1,7 +1,7 @@
 """Who is calling: the device behind a request, by digest credentials or by source address.
 
-Nothing else in a request says who someone is. Unknown names and wrong passwords get the same answer, computed with the same effort:
-a fresh challenge.
+Nothing else in a request says who someone is. Unknown names and wrong passwords get the same answer, computed with the
+same effort: a fresh challenge.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.calls.directory import Device, Directory
-from parkade.sip.digest import Nonces, NonceState, challenges, verify
+from parkade.sip.digest import Credentials, Nonces, NonceState, challenges, parse_credentials, verify
 from parkade.sip.errors import SipError
 from parkade.sip.flow import Flow
-from parkade.sip.headers import Credentials, parse_credentials
 from parkade.sip.message import Request
 from parkade.switch.secrets import REALM, DeviceSecret
 
 NONCE_LIFETIME_S = 3600.0
+
+MD5_ONLY = ("baresip v0.", "baresip v1.")
+"""How the User-Agent of phones begins that give up when any challenge names an algorithm they lack: they get MD5 alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +53,25 @@ class Gate:
             credentials = [parse_credentials(value) for value in request.headers.all("Authorization")]
         except SipError:
             return Unknown(400, [])
-        ours = [c for c in credentials if c.param("realm") == REALM]
-        if not ours:
-            return self._by_address.get(flow.host) or self._challenge(now)
-        return self._check(ours[0], request, now)
+        ours = next((c for c in credentials if c is not None and c.realm == REALM), None)
+        if ours is None:
+            return self._by_address.get(flow.host) or self._challenge(request, now)
+        return self._check(ours, request, now)
 
     def _check(self, credentials: Credentials, request: Request, now: Instant) -> Device | Unknown:
         device = self._devices.get(credentials.username)
-        secret = self._secrets.get(device.id, self._decoy) if device else self._decoy
+        secret = (self._secrets.get(device.id) if device else None) or self._decoy
         by_algorithm = {"MD5": secret.ha1_md5, "SHA-256": secret.ha1_sha256}
         genuine = verify(credentials, request.method, request.uri, request.body, by_algorithm)
-        if device is None or not genuine or secret is self._decoy:
-            return self._challenge(now)
-        if self._nonces.check(credentials, now) is not NonceState.FRESH:
-            return self._challenge(now, stale=True)
+        state = self._nonces.check(credentials.nonce, now)
+        if device is None or not genuine or state is NonceState.FORGED:
+            return self._challenge(request, now)
+        if state is NonceState.STALE or not self._nonces.use(credentials.nonce, credentials.nc):
+            return self._challenge(request, now, stale=True)
         return device
 
-    def _challenge(self, now: Instant, *, stale: bool = False) -> Unknown:
-        return Unknown(401, challenges(REALM, self._nonces.issue(now), stale=stale))
+    def _challenge(self, request: Request, now: Instant, *, stale: bool = False) -> Unknown:
+        lines = challenges(REALM, self._nonces.issue(now), stale=stale)
+        if (request.headers.get("User-Agent") or "").startswith(MD5_ONLY):
+            lines = lines[:1]
+        return Unknown(401, [("WWW-Authenticate", line) for line in lines])

@@ -25,20 +25,21 @@ from parkade.calls.inputs import (
     LegResumed,
 )
 from parkade.rtp.dtmf import key_of_info
-from parkade.rtp.offer_answer import AudioNegotiator, Codec, NotAcceptable
+from parkade.rtp.offer_answer import AudioNegotiator, Codec
 from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
 from parkade.rtp.sdp import SdpError
 from parkade.sip.flow import Flow
+from parkade.sip.handler import End, Quiet
 from parkade.sip.message import Request, Response
 from parkade.sip.refer import Refer
 from parkade.sip.session import Session
 from parkade.switch.displays import ANSWERED_ELSEWHERE
 from parkade.switch.inputs import SwitchEffect
-from parkade.switch.nobody import NOBODY
 from parkade.switch.ports import PortReserve
 from parkade.switch.refusals import failure_of
 
-Headers = Sequence[tuple[str, str]]
+QUIET = Quiet()
+"""Looks after a session that its leg has let go."""
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class Wiring:
 
 
 @dataclass(slots=True, eq=False)
-class Leg:
+class Leg(Quiet):
     """A leg in any state. ``session`` is None while an outgoing leg still rings."""
 
     id: str
@@ -170,40 +171,24 @@ class Leg:
     def reconnect(self, flow: Flow) -> None:
         """The phone has registered again on ``flow`` after the stream of this leg was lost."""
         if self.cut_off and self.session is not None:
-            self.session.dialog.flow = flow
+            self.session.flow = flow
             self.cut_off = False
 
     def tell(self, given: Input) -> None:
         """Queue something for call control."""
         self.wiring.inputs.append(given)
 
-    # SessionHandler: a session that is the leg's own
+    # What the session tells
 
-    def on_progress(self, session: Session, response: Response, now: Instant) -> None:
-        """Only attempts ring."""
-
-    def on_answered(self, session: Session, response: Response, now: Instant) -> None:
-        """Only attempts are answered."""
-
-    def on_established(self, session: Session, now: Instant) -> None:
-        """The ACK has come: nothing waits for it."""
-
-    def on_refused(self, session: Session, status: int, response: Response | None, now: Instant) -> None:
-        """An incoming session ends by ``on_ended``."""
-        self._ended()
-
-    def on_ended(self, session: Session, why: str, now: Instant) -> None:
+    def on_ended(self, session: Session, why: End, now: Instant) -> None:
         """Hung up, cancelled, or dead."""
-        self._ended()
-
-    def _ended(self) -> None:
         self.tell(LegEnded(self.id))
         self.wiring.gone(self)
 
     def on_offer(self, session: Session, sdp: bytes, now: Instant) -> None:
         """A re-INVITE or UPDATE with an offer: hold, resume, a new address."""
+        assert self.negotiator is not None
         try:
-            assert self.negotiator is not None
             answer = self.negotiator.answer(sdp)
         except SdpError:
             session.refuse_offer(now)
@@ -213,42 +198,32 @@ class Leg:
 
     def on_offer_wanted(self, session: Session, now: Instant) -> None:
         """A re-INVITE without an offer: everything we can do."""
-        if self.negotiator is None:
-            session.refuse_offer(now)
-        else:
-            session.answer(self.negotiator.offer(), now)
+        assert self.negotiator is not None
+        session.answer(self.negotiator.offer(), now)
 
     def on_answer(self, session: Session, sdp: bytes, now: Instant) -> None:
         """The answer to an offer of ours, in an ACK or a response."""
-        if self.negotiator is None:
-            return
+        assert self.negotiator is not None
         try:
             self.negotiator.receive_answer(sdp)
         except SdpError:
             session.end(now)
-            self._ended()
             return
         self.describe()
-
-    def on_offer_refused(self, session: Session, status: int, now: Instant) -> None:
-        """What was agreed before goes on."""
 
     def on_refer(self, session: Session, refer: Refer, now: Instant) -> None:
         """The phone transfers or parks."""
         self.wiring.referred(self, refer, now)
 
-    def on_refer_progress(self, session: Session, status: int, reason: str, final: bool, headers: Headers, now: Instant) -> None:
-        """We send no REFER."""
-
     def on_info(self, session: Session, request: Request, now: Instant) -> None:
         """A keypad key in an INFO body."""
-        key = key_of_info(request.headers.get("Content-Type") or "", request.body)
+        key = key_of_info(request.content_type, request.body)
         if key is not None:
             self.tell(KeyPressed(self.id, key))
 
 
 @dataclass(slots=True, eq=False)
-class Attempt:
+class Attempt(Quiet):
     """One place where an outgoing leg rings."""
 
     leg: Leg
@@ -272,7 +247,8 @@ class Attempt:
     def on_answered(self, session: Session, response: Response, now: Instant) -> None:
         """Somebody picked up: this session is the leg's now, the other places stop ringing."""
         leg = self.leg
-        if response.body and not self._agree(response.body) or self.negotiator.agreed is None:
+        if (response.body and not self._agree(response.body)) or self.negotiator.agreed is None:
+            session.handler = QUIET
             session.end(now)
             self._failed(Failure.INCOMPATIBLE)
             return
@@ -286,12 +262,9 @@ class Attempt:
         """This place says no."""
         self._failed(failure_of(status, rang=self.leg.rang))
 
-    def on_ended(self, session: Session, why: str, now: Instant) -> None:
+    def on_ended(self, session: Session, why: End, now: Instant) -> None:
         """This place is gone."""
         self._failed(Failure.UNREACHABLE)
-
-    def on_established(self, session: Session, now: Instant) -> None:
-        """Comes after ``on_answered`` has handed the session to the leg."""
 
     def on_offer(self, session: Session, sdp: bytes, now: Instant) -> None:
         """An UPDATE in the early dialog."""
@@ -300,30 +273,10 @@ class Attempt:
         except SdpError:
             session.refuse_offer(now)
 
-    def on_offer_wanted(self, session: Session, now: Instant) -> None:
-        """Not possible before the answer."""
-        session.refuse_offer(now)
-
-    def on_answer(self, session: Session, sdp: bytes, now: Instant) -> None:
-        """The answer in a reliable provisional response, which ``on_progress`` has seen."""
-
-    def on_offer_refused(self, session: Session, status: int, now: Instant) -> None:
-        """We offer once."""
-
-    def on_refer(self, session: Session, refer: Refer, now: Instant) -> None:
-        """A phone that rings has nobody to transfer."""
-        refer.refuse(480, (), now)
-
-    def on_refer_progress(self, session: Session, status: int, reason: str, final: bool, headers: Headers, now: Instant) -> None:
-        """We send no REFER."""
-
-    def on_info(self, session: Session, request: Request, now: Instant) -> None:
-        """Keys before the answer mean nothing."""
-
     def _agree(self, sdp: bytes) -> bool:
         try:
             self.negotiator.receive_answer(sdp)
-        except (SdpError, NotAcceptable):
+        except SdpError:
             return False
         return True
 
@@ -350,5 +303,5 @@ def end_attempts(attempts: Sequence[Attempt], now: Instant, *, elsewhere: bool) 
     """Stop ringing in these places; ``elsewhere`` keeps the phone from listing a missed call."""
     for attempt in attempts:
         if attempt.session is not None:
-            attempt.session.handler = NOBODY
+            attempt.session.handler = QUIET
             attempt.session.end(now, [ANSWERED_ELSEWHERE] if elsewhere else [])

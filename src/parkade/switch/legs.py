@@ -17,12 +17,11 @@ from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegFailed, PromptEnded
 from parkade.rtp.sdp import SdpError
 from parkade.sip.flow import Flow
-from parkade.sip.message import Response
+from parkade.sip.handler import End, Quiet
 from parkade.sip.session import Session
 from parkade.sip.ua import UserAgent
 from parkade.switch.displays import ANSWERED_ELSEWHERE, address_of, alert_headers, identity_headers
-from parkade.switch.leg import Attempt, Leg, Wiring, end_attempts
-from parkade.switch.nobody import NOBODY, Nobody
+from parkade.switch.leg import QUIET, Attempt, Leg, Wiring, end_attempts
 from parkade.switch.refusals import refusal_headers, status_of
 from parkade.switch.registrar import Binding, Registrar
 from parkade.switch.transfers import PARK_CODE_HEADER, Transfers
@@ -226,7 +225,7 @@ class Legs:
 
     def _let_go(self, leg: Leg, now: Instant) -> None:
         if leg.session is not None:
-            leg.session.handler = NOBODY
+            leg.session.handler = QUIET
         if leg.on_let_go is not None:
             leg.on_let_go(now)
         self.gone(leg)
@@ -254,17 +253,13 @@ class Legs:
             return None
 
 
-class _Lingering(Nobody):
+class _Lingering(Quiet):
     """The far side of a lingering leg may go by itself."""
 
     def __init__(self, legs: Legs, leg: Leg) -> None:
         self._legs = legs
         self._leg = leg
 
-    def on_refused(self, session: Session, status: int, response: Response | None, now: Instant) -> None:
-        """Cancelled while it heard a refusal."""
-        self._legs.gone(self._leg)
-
-    def on_ended(self, session: Session, why: str, now: Instant) -> None:
-        """Hung up before we did."""
+    def on_ended(self, session: Session, why: End, now: Instant) -> None:
+        """Hung up before we did, or cancelled while it heard a refusal."""
         self._legs.gone(self._leg)

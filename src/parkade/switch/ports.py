@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 
 class PortReserve:
-    """First in, first out, so that a port rests as long as possible before stray packets of an old call could meet a new one."""
+    """First in, first out, so that a port rests as long as possible before stray packets of an old call could meet a
+    new one.
+    """
 
     __slots__ = ("_ready",)
 

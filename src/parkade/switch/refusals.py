@@ -1,7 +1,7 @@
 """Which SIP status a refusal deserves, and the headers that carry its id and its words.
 
-One table. ``480`` where the person may try again later, ``486`` where somebody else is in the way, ``404`` where there is nothing:
-a free code and another account's code must look the same.
+One table. ``480`` where the person may try again later, ``486`` where somebody else is in the way, ``404`` where there
+is nothing: a free code and another account's code must look the same.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from parkade.calls import refusals
 from parkade.calls.inputs import Failure
 from parkade.calls.refusals import Refusal
-from parkade.sip.headers import quote
+from parkade.sip.grammar import quote
 
 NO_CAPACITY = Refusal(
     "no_capacity", "The system has no free line.", "Hệ thống không còn đường dây trống.", "Try again; tell your administrator."

@@ -1,7 +1,7 @@
 """Which device can be reached where (:rfc:`3261` section 10.3).
 
-Bindings belong to the device whose credentials the REGISTER carried; the address-of-record it names is not looked at. A device may
-be registered from several places (the same account typed into two phones): all of them ring.
+Bindings belong to the device whose credentials the REGISTER carried; the address-of-record it names is not looked at. A
+device may be registered from several places (the same account typed into two phones): all of them ring.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The whole product without its sockets: SIP in, SIP and media orders out.
 
-Told bytes, media reports and a new directory; answers with effects. Everything inside happens at once: one input, all that follows
-from it, then the next. Call control never sees a message and SIP never sees a lot; this room translates.
+Told bytes, media reports and a new directory; answers with effects. Everything inside happens at once: one input, all
+that follows from it, then the next. Call control never sees a message and SIP never sees a lot; this room translates.
 
 Limits of this version: one process; no subscriptions yet, so SUBSCRIBE is answered 489.
 """
@@ -23,14 +23,14 @@ from parkade.calls.refusals import Refusal
 from parkade.rtp.offer_answer import NotAcceptable
 from parkade.rtp.orders import KeyHeard, LegClosed, PortsReady, PromptEnded, Report
 from parkade.rtp.sdp import SdpError
+from parkade.sip.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE
 from parkade.sip.errors import SipError
 from parkade.sip.flow import Flow
 from parkade.sip.headers import Replaces, parse_replaces
 from parkade.sip.layer import ServerTransaction
 from parkade.sip.message import make_response
-from parkade.sip.refer import Refer
 from parkade.sip.session import Session
-from parkade.sip.ua import ALLOW, UserAgent
+from parkade.sip.ua import UserAgent
 from parkade.switch.address import dialled_of
 from parkade.switch.gate import Gate, Unknown
 from parkade.switch.inputs import (
@@ -44,7 +44,6 @@ from parkade.switch.inputs import (
 )
 from parkade.switch.leg import Leg, Wiring
 from parkade.switch.legs import Legs
-from parkade.switch.nobody import NOBODY
 from parkade.switch.ports import PortReserve
 from parkade.switch.refusals import DRAINING, NO_CAPACITY, NO_SUCH_CALL, refusal_headers, status_of
 from parkade.switch.registrar import Registrar
@@ -144,7 +143,6 @@ class Switch:
     def on_invite(self, session: Session, now: Instant) -> None:
         """A new call."""
         device = self._gate.identify(session.request, session.flow, now)
-        session.handler = NOBODY
         if isinstance(device, Unknown):
             session.reject(device.status, headers=device.headers, now=now)
             return
@@ -191,7 +189,7 @@ class Switch:
         elif request.method == "REFER":
             status, headers = 403, []
         else:
-            status, headers = 405, [("Allow", ALLOW)]
+            status, headers = 405, [ALLOW_LINE]
         tx.respond(make_response(request, status, to_tag=self._ids.token(), headers=headers), now)
 
     def _register(self, device: Device, tx: ServerTransaction, now: Instant) -> tuple[int, list[tuple[str, str]]]:
@@ -267,8 +265,4 @@ class Switch:
         return (device.account, device.extension) if device else None
 
 
-_CAPABILITIES = [
-    ("Allow", ALLOW),
-    ("Accept", "application/sdp"),
-    ("Supported", "100rel, replaces, timer"),
-]
+_CAPABILITIES = (ALLOW_LINE, ACCEPT_LINE, SUPPORTED_LINE)

@@ -1,7 +1,7 @@
 """REFER as call control sees it: who is to be sent where, and how far it has come (:rfc:`3515`, :rfc:`3891`).
 
-A Refer-To with a Replaces names the consultation leg by the dialog ids of the phone that sent it; they are looked up among our own
-dialogs, so another account's dialog or a foreign one is simply not found.
+A Refer-To with a Replaces names the consultation leg by the dialog ids of the phone that sent it; they are looked up
+among our own dialogs, so another account's dialog or a foreign one is simply not found.
 """
 
 from __future__ import annotations
