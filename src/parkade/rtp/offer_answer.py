@@ -151,8 +151,9 @@ class AudioNegotiator:
         """
         offered, heard = self._considered if self._considered and self._considered_body is remote else self._read(remote)
         self._considered = None
-        if heard is None:
-            return self._answer_with_none(offered)
+        if heard is None and self._agreed is not None:
+            return self._answer_with_none(offered, self._agreed)
+        assert heard is not None
         in_use = self._agreed.codec if self._agreed else None
         codec = next((c for c in (prefer, in_use) if c in heard.codecs), None) or next(iter(heard.codecs))
         mux = heard.media.value("rtcp-mux") is not None
@@ -189,9 +190,9 @@ class AudioNegotiator:
         self._agreed = self._agreement(heard, next(iter(heard.codecs)), self._offered, mux=False)
 
     def _usable(self, remote: SessionDescription) -> _Heard | None:
-        """The first audio stream that can be used; None if the far side has switched off the only one (port 0).
+        """The first audio stream that can be used; None if the far side now switches off the one in use (port 0).
 
-        Raises ``NotAcceptable`` if there are streams and none can be used.
+        Raises ``NotAcceptable`` if none can be used.
         """
         why = "no audio stream over plain RTP"
         off = False
@@ -216,9 +217,9 @@ class AudioNegotiator:
                 why = f"no address that can be sent to: {said[:60] or 'none given'}"
                 continue
             return _Heard(index, media, address, remote.direction_of(media), codecs, dtmf)
-        if off:
+        if off and self._agreed is not None:
             return None
-        raise NotAcceptable(why)
+        raise NotAcceptable("every audio stream is switched off" if off else why)
 
     def _reachable(self, text: str) -> IPv4Address | IPv6Address | None:
         try:
@@ -245,11 +246,9 @@ class AudioNegotiator:
             remote_on_hold=not wants,
         )
 
-    def _answer_with_none(self, offered: SessionDescription) -> bytes:
+    def _answer_with_none(self, offered: SessionDescription, was: Agreed) -> bytes:
         """The far side keeps the call but switches its audio off; a stream offered with port 0 is answered with port 0."""
-        if self._agreed is None:
-            raise NotAcceptable("every audio stream is switched off")
-        self._agreed = replace(self._agreed, sends=False, receives=False, remote_on_hold=True)
+        self._agreed = replace(was, sends=False, receives=False, remote_on_hold=True)
         self._offered = None
         return self._say(tuple(map(_declined, offered.media)), offered.timing)
 
