@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias, get_args, get_origin
 
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from parkade.store.directory_rules import Where, problems
 
 Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | float | bool | None"
 _DEEPEST = 20
+_MOST_VALUES = 1_000_000
 
 
 class Complaint(NamedTuple):
@@ -92,12 +94,12 @@ def _load(text: bytes, name: str) -> object:
 def _plain(node: object, where: Where, line: int, lines: dict[Where, int]) -> Plain:
     """``node`` without its YAML dress; ``lines`` learns the line of every value."""
     lines[where] = line
-    if len(where) > _DEEPEST:
-        raise ValueError("nested too deeply")
+    if len(where) > _DEEPEST or len(lines) > _MOST_VALUES:
+        raise ValueError("nested too deeply, or far too big")
     if isinstance(node, CommentedMap):
-        return {str(key): _plain(node[key], (*where, str(key)), _line_of_key(node, key, line), lines) for key in node}
+        return {str(key): _plain(node[key], (*where, str(key)), _line_in(node.lc.data, key, line), lines) for key in node}
     if isinstance(node, CommentedSeq):
-        return [_plain(item, (*where, i), node.lc.item(i)[0] + 1, lines) for i, item in enumerate(node)]
+        return [_plain(item, (*where, i), _line_in(node.lc.data, i, line), lines) for i, item in enumerate(node)]
     if isinstance(node, str):
         return str(node)
     if isinstance(node, bool) or node is None:
@@ -109,11 +111,9 @@ def _plain(node: object, where: Where, line: int, lines: dict[Where, int]) -> Pl
     return f"{type(node).__name__} {node}"
 
 
-def _line_of_key(node: CommentedMap, key: object, otherwise: int) -> int:
-    try:
-        return int(node.lc.key(key)[0]) + 1
-    except KeyError:  # merged in from elsewhere
-        return otherwise
+def _line_in(marks: Mapping[object, Sequence[int]] | None, key: object, otherwise: int) -> int:
+    """Where an entry stands; what was merged in from elsewhere, or is tagged, has no mark of its own."""
+    return marks[key][0] + 1 if marks and key in marks else otherwise
 
 
 def _quoted(value: Plain) -> object:

@@ -10,7 +10,8 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 from parkade.switch.secrets import REALM, DeviceSecret
 
-_hasher = PasswordHasher()
+# 19 MiB and two passes on one lane, the first of OWASP's recommended settings: an import may have thousands to make.
+_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 def hash_password(password: str) -> str:
