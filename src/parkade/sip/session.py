@@ -150,10 +150,7 @@ class Session:
 
     def end(self, now: Instant, headers: HeaderLines = ()) -> None:
         """End it, whatever it is: CANCEL, 480 or BYE with ``headers``."""
-        finish = FINISH.get((self.incoming, self.state))
-        if finish is not None and self.close(now):
-            finish(self, headers, now)
-            self.handler.on_ended(self, "ended", now)
+        self._finish("ended", headers, now)
 
     def offer(self, sdp: bytes, now: Instant, headers: HeaderLines = (), *, prefer_update: bool = False) -> None:
         """Offer ``sdp`` by re-INVITE, or by UPDATE if that is preferred and allowed, as soon as the dialog is free.
@@ -229,10 +226,8 @@ class Session:
             self.ua.forget(self)
 
     def lost(self, why: End, now: Instant) -> None:
-        """End it with a BYE, for a reason of ours."""
-        if self.close(now):
-            self.say_bye((), now)
-            self.handler.on_ended(self, why, now)
+        """End it, for a reason found in this room."""
+        self._finish(why, (), now)
 
     def hung_up(self, now: Instant) -> None:
         """They have said BYE."""
@@ -296,6 +291,7 @@ class Session:
     def ack_lost(self, now: Instant) -> None:
         """The 2xx has waited long enough for its ACK (13.3.1.4)."""
         self.unacked = None
+        self.step(Event.ACKED)
         if self.state is not State.CLOSING:
             self.lost("ack lost", now)
         elif self._bye_waits is not None:
@@ -303,10 +299,11 @@ class Session:
 
     def judge(self, outcome: Outcome, now: Instant) -> bool:
         """End the session if the outcome of a request in it says that the far side has none (12.2.1.2). Whether it is over."""
-        if outcome == "timeout":
-            self.lost("timeout", now)
-        elif isinstance(outcome, Response) and outcome.status in (408, 481):
-            self.lost("gone", now)
+        if self.state is State.CONFIRMED:
+            if outcome == "timeout":
+                self.lost("timeout", now)
+            elif isinstance(outcome, Response) and outcome.status in (408, 481):
+                self.lost("gone", now)
         return self.state >= State.CLOSING
 
     def say_bye(self, headers: HeaderLines, now: Instant) -> None:
@@ -322,6 +319,12 @@ class Session:
     def bye_after_ack(self, headers: HeaderLines, now: Instant) -> None:
         """BYE has to wait for the ACK to our 2xx, or for the time in which it may come (section 15)."""
         self._bye_waits = headers
+
+    def _finish(self, why: End, headers: HeaderLines, now: Instant) -> None:
+        finish = FINISH.get((self.incoming, self.state))
+        if finish is not None and self.close(now):
+            finish(self, headers, now)
+            self.handler.on_ended(self, why, now)
 
     def _say_waiting_bye(self, now: Instant) -> None:
         headers, self._bye_waits = self._bye_waits or (), None
