@@ -22,13 +22,18 @@ RESERVE = 32
 
 @dataclass(slots=True)
 class MediaLeg:
-    """One leg as the media process knows it. ``described`` is None until offer/answer has agreed on something."""
+    """One leg as the media process knows it. ``described`` is None until offer/answer has agreed on something.
+
+    A leg that is to hear a peer goes on hearing ``before`` until the peer says something: then somebody sets ``begun``.
+    """
 
     id: str
     port: int
     opened_at: Instant
     described: Describe | None = None
     sound: Sound = field(default_factory=Silence)
+    before: Sound = field(default_factory=Silence)
+    begun: bool = False
     heard: list[tuple[Instant, Sound]] = field(default_factory=list)
     """Every sound it was given, with the time."""
 
@@ -105,7 +110,9 @@ class FakeMedia:
         if isinstance(sound, Peer):
             assert sound.leg in self.legs, f"{leg.id} is to hear {sound.leg}, which is not open"
             assert sound.leg != leg.id, f"{leg.id} is to hear itself"
-        leg.sound = sound
+        if leg.begun or not isinstance(leg.sound, Peer):
+            leg.before = leg.sound
+        leg.sound, leg.begun = sound, False
         leg.heard.append((now, sound))
         if isinstance(sound, Spoken):
             self._prompts.set(leg.id, now + PHRASE_S * len(sound.phrases))
@@ -119,6 +126,8 @@ class FakeMedia:
             if other.sound == Peer(leg.id):
                 other.sound = Silence()
                 other.heard.append((now, other.sound))
+            if other.before == Peer(leg.id):
+                other.before = Silence()
         self._reports.append(LegClosed(leg.id, 0, 0, 0, 0))
         self._free.append(leg.port)
         self._announce()

@@ -85,6 +85,9 @@ class Simulation:
                 raise AssertionError(f"still waiting for something at {at - self.now:.3f} s from now")
             self._step(at)
 
+    def settled(self) -> None:
+        """Called whenever something has happened and all that follows at that instant has happened too. For subclasses."""
+
     def _run(self, until: Instant, done: Callable[[], bool]) -> bool:
         self._settle()
         steps_at_once = 0
@@ -126,6 +129,7 @@ class Simulation:
         """Send what machines were made to say from outside."""
         for address, node in self._nodes.items():
             self._perform(address, node)
+        self.settled()
 
     def _perform(self, address: Address, node: Node) -> None:
         for effect in node.drain():

@@ -1,0 +1,285 @@
+"""A whole installation in simulated time: the switch, a pretended media process, phones, and a network between them.
+
+::
+
+    world = SimWorld()
+    world.account("acme", {"101": "Alice", "102": "Bob"})
+    alice, bob = world.phone("acme-101"), world.phone("acme-102")
+    call = alice.call("102")
+    world.run(1)
+    bob.answer()
+    world.run(1)
+    assert call.hears(bob)
+    bob.refer("*800")
+    world.run(2)
+    assert call.hears("music")
+
+A phone acts at once, and what it sends travels when time passes, so a story is: act, ``run``, look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from parkade.base.clock import Instant
+from parkade.base.sound import Music, Peer, Sound, Spoken, Tone
+from parkade.calls.directory import (
+    Account,
+    Device,
+    Directory,
+    FeatureCodes,
+    Lot,
+    Owner,
+    OwnerKind,
+    ParkPolicy,
+    RingGroup,
+)
+from parkade.calls.effects import Event, EventType
+from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
+from parkade.sip.digest import ha1
+from parkade.sip.flow import CloseFlow, Flow, Send, SipEffect
+from parkade.switch.inputs import DirectoryLoaded, FlowLost, MediaReport, Received, SwitchEffect, SwitchInput
+from parkade.switch.secrets import REALM, DeviceSecret
+from parkade.switch.switch import Switch
+from parkade.testing.fake_call import FakeCall
+from parkade.testing.media import FakeMedia, MediaLeg
+from parkade.testing.net import FAIR, Address, Weather
+from parkade.testing.phone import FakePhone
+from parkade.testing.simulation import Simulation
+
+SERVER = Address("198.51.100.1", 5060)
+"""Where the switch is, and where its media legs seem to be."""
+
+
+class SimWorld(Simulation):
+    """``switch`` is the real one, ``media`` a pretended one, ``events`` everything the switch announced."""
+
+    def __init__(self, seed: int = 0, weather: Weather = FAIR) -> None:
+        super().__init__(seed, weather)
+        self.media = FakeMedia()
+        self.events: list[Event] = []
+        self.directory = Directory()
+        self.switch = Switch(self.directory, {}, self.ids(), lambda _: SERVER)
+        self._secrets: dict[str, DeviceSecret] = {}
+        self._phones: list[FakePhone] = []
+        self._server = _Server(self)
+        self.attach(SERVER, self._server)
+
+    # Building it
+
+    def account(
+        self,
+        slug: str,
+        users: Mapping[str, str],
+        *,
+        common_areas: Mapping[str, str] | None = None,
+        lot: tuple[int, int] = (801, 899),
+        policy: ParkPolicy = ParkPolicy(),  # noqa: B008 - frozen
+        language: str = "en",
+        ring_groups: Sequence[RingGroup] = (),
+        feature_codes: FeatureCodes = FeatureCodes(),  # noqa: B008 - frozen
+    ) -> Account:
+        """Create an account, or change it; each extension gets a device ``slug-extension`` and one lot serves all.
+
+        ``users`` and ``common_areas`` are names by extension. For anything else ``load`` a changed directory.
+        """
+        people = [(ext, name, OwnerKind.USER) for ext, name in users.items()]
+        places = [(ext, name, OwnerKind.COMMON_AREA) for ext, name in (common_areas or {}).items()]
+        owners = {ext: Owner(ext, name, kind, language, devices=(f"{slug}-{ext}",)) for ext, name, kind in (*people, *places)}
+        account = Account(
+            slug,
+            slug.title(),
+            language,
+            owners=owners,
+            ring_groups={group.extension: group for group in ring_groups},
+            lots={"": Lot("main", *lot, policy)},
+            feature_codes=feature_codes,
+        )
+        others = {id_: device for id_, device in self.directory.devices.items() if device.account != slug}
+        devices = {f"{slug}-{ext}": Device(f"{slug}-{ext}", slug, ext) for ext in owners}
+        self.load(Directory({**self.directory.accounts, slug: account}, {**others, **devices}))
+        return account
+
+    def device(
+        self, id_: str, account: str, extension: str, address: str | None = None, destination: str | None = None
+    ) -> None:
+        """Give an extension one more device, or the account a gateway."""
+        device = Device(id_, account, extension, address=address, destination=destination)
+        changed = self.directory.accounts[account]
+        owner = changed.owners.get(extension)
+        if owner is not None:
+            owner = replace(owner, devices=(*owner.devices, id_))
+            changed = replace(changed, owners={**changed.owners, extension: owner})
+        accounts = {**self.directory.accounts, account: changed}
+        self.load(Directory(accounts, {**self.directory.devices, id_: device}))
+
+    def load(self, directory: Directory) -> None:
+        """Give the switch a new directory. Every device has the password ``secret of <id>``."""
+        self.directory = directory
+        for id_ in directory.devices:
+            if id_ not in self._secrets:
+                md5, sha256 = (ha1(id_, REALM, password_of(id_), algorithm) for algorithm in ("MD5", "SHA-256"))
+                self._secrets[id_] = DeviceSecret(md5, sha256)
+        self._server.tell(DirectoryLoaded(directory, dict(self._secrets)))
+
+    def phone(
+        self, device: str, *, transport: str = "UDP", nat: bool = False, password: str | None = None, register: bool = True
+    ) -> FakePhone:
+        """Plug in a phone for ``device`` and wait until it is registered.
+
+        Behind ``nat`` it believes in a private address. Several phones may be of the same device.
+        """
+        number = len(self._phones) + 1
+        address = self._device_address(device) or Address(f"192.0.2.{number}", 5060)
+        known = self.directory.devices.get(device)
+        phone = FakePhone(
+            device,
+            password_of(device) if password is None else password,
+            address,
+            Flow(transport, *SERVER),
+            self,
+            self.ids(),
+            domain=f"{known.account if known else 'nowhere'}.example.com",
+            private_host=f"10.0.0.{number}" if nat else None,
+        )
+        self._phones.append(phone)
+        self.attach(address, phone)
+        if register:
+            phone.register()
+            self.run_until(lambda: phone.registered, within_s=40.0)
+        return phone
+
+    # Looking at it
+
+    def event_types(self) -> list[EventType]:
+        """The types of all events so far, in order."""
+        return [event.type for event in self.events]
+
+    def hearing(self, call: FakeCall) -> str:
+        """What a call hears, by the orders that the media process has and by what its phone has agreed to.
+
+        Values as in ``FakeCall.hearing``.
+        """
+        leg = self._leg_of(call)
+        agreed = call.negotiator.agreed
+        if leg is None or leg.described is None or not leg.described.sends or agreed is None or not agreed.receives:
+            return "silence"
+        heard = self._spell(leg.sound)
+        return self._spell(leg.before) if heard == "silence" and isinstance(leg.sound, Peer) and not leg.begun else heard
+
+    def press_in_rtp(self, call: FakeCall, keys: str) -> None:
+        """Let the media process hear ``keys`` from a call."""
+        leg = self._leg_of(call)
+        assert leg is not None, f"{call} has no media"
+        self.media.press(leg.id, keys)
+        self._server.listen_to_media()
+
+    def assert_nothing_leaks(self, within_s: float = 120.0) -> None:
+        """Check that all is given back once everybody has hung up: legs, dialogs, transactions, ports, timers, in both worlds.
+
+        Raises AssertionError with what is left.
+        """
+        for phone in self._phones:
+            assert not phone.live, f"{phone.name} has calls: {phone.live}"
+        self.run_until_quiet(within_s)
+        left = {kind: count for kind, count in self.switch.counts().items() if kind not in ("bindings", "ports") and count}
+        assert not left, f"the switch still has {left}"
+        assert not self.media.legs, f"media legs are still open: {[*self.media.legs]}"
+        for phone in self._phones:
+            assert phone.alive == 0, f"{phone.name} still has {phone.alive} things alive"
+
+    def settled(self) -> None:
+        """Note what each call hears whenever something has happened."""
+        for leg in self.media.legs.values():
+            if isinstance(leg.sound, Peer) and not leg.begun:
+                leg.begun = self._spell(leg.sound) != "silence"
+        for phone in self._phones:
+            for call in phone.live:
+                hearing = self.hearing(call)
+                if not call.heard or call.heard[-1][1] != hearing:
+                    call.heard.append((self.now, hearing))
+
+    def _device_address(self, device: str) -> Address | None:
+        known = self.directory.devices.get(device)
+        return Address(known.address, 5060) if known is not None and known.address else None
+
+    def _spell(self, sound: Sound) -> str:
+        match sound:
+            case Music():
+                return "music"
+            case Tone(name):
+                return name
+            case Spoken(phrases=phrases):
+                return " ".join(phrases)
+            case Peer(leg):
+                return self._talker(self.media.legs[leg])
+            case _:
+                return "silence"
+
+    def _leg_of(self, call: FakeCall) -> MediaLeg | None:
+        return self.media.toward(call.phone.host, call.rtp_port)
+
+    def _talker(self, leg: MediaLeg) -> str:
+        """Whose voice comes in on ``leg``: that of a phone that sends to it and is listened to."""
+        if leg.described is None or not leg.described.receives:
+            return "silence"
+        for phone in self._phones:
+            for call in phone.live:
+                agreed = call.negotiator.agreed
+                if agreed is not None and agreed.sends and (agreed.address, agreed.port) == (SERVER.host, leg.port):
+                    return phone.name
+        return "silence"
+
+
+class _Server:
+    """The switch and its media process as one machine on the network."""
+
+    def __init__(self, world: SimWorld) -> None:
+        self._world = world
+        self._out: list[SipEffect] = []
+        self.listen_to_media()
+
+    def receive(self, flow: Flow, data: bytes, now: Instant) -> None:
+        self.tell(Received(flow, data))
+
+    def flow_lost(self, flow: Flow, now: Instant) -> None:
+        self.tell(FlowLost(flow))
+
+    def deadline(self) -> Instant | None:
+        due = (self._world.switch.deadline(), self._world.media.deadline())
+        return min((at for at in due if at is not None), default=None)
+
+    def wake(self, now: Instant) -> None:
+        self._world.media.wake(now)
+        self.listen_to_media()
+        self._perform(self._world.switch.wake(now))
+
+    def drain(self) -> list[SipEffect]:
+        effects, self._out = self._out, []
+        return effects
+
+    def tell(self, given: SwitchInput) -> None:
+        """One input and everything that follows, the media process's reports included."""
+        self._perform(self._world.switch.tell(given, self._world.now))
+
+    def listen_to_media(self) -> None:
+        """Pass on what the media process has to say."""
+        for report in self._world.media.drain():
+            self.tell(MediaReport(report))
+
+    def _perform(self, effects: Sequence[SwitchEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send() | CloseFlow():
+                    self._out.append(effect)
+                case OpenLeg() | Describe() | Hear() | CloseLeg():
+                    self._world.media.perform(effect, self._world.now)
+                case Event():
+                    self._world.events.append(effect)
+        self.listen_to_media()
+
+
+def password_of(device: str) -> str:
+    """The password of every device in a simulated world."""
+    return f"secret of {device}"
