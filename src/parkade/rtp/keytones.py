@@ -2,7 +2,7 @@
 
 The sound is looked at through windows of 20 ms, one every 10 ms. A window shows a key when nearly all of its energy is in one
 row tone and one column tone of about equal strength; a key is told when two windows in a row show it, and not again before
-two windows in a row do not. Speech and music seldom put nearly everything into two such frequencies for 30 ms, which is the
+four windows in a row do not. Speech and music seldom put nearly everything into two such frequencies for 30 ms, which is the
 whole protection against keys that nobody pressed.
 
 Accepts tones of 40 ms and more, pauses of 40 ms and more, levels from about -33 dBm0, frequencies within 1.5 %.
@@ -41,7 +41,9 @@ class KeyToneListener:
     NORMAL_TWIST = 10 ** (8 / 10)
     REVERSE_TWIST = 10 ** (4 / 10)
     """How much stronger the column may be than the row, and the row than the column (Q.24)."""
-    WINDOWS = 2
+    HITS = 2
+    MISSES = 4
+    """Windows that show a key before it is told, and that do not before it is let go."""
 
     _CORRELATORS = _correlators()
     _SIZE = len(_DETUNED) * (len(ROWS_HZ) + len(COLUMNS_HZ))
@@ -74,9 +76,9 @@ class KeyToneListener:
         self._hits = self._hits + 1 if shown and shown == self._shown else int(bool(shown))
         self._shown = shown
         self._misses = 0 if shown and shown == self._down else self._misses + 1
-        if self._misses >= self.WINDOWS:
+        if self._misses >= self.MISSES:
             self._down = ""
-        if self._hits >= self.WINDOWS and shown != self._down:
+        if self._hits >= self.HITS and shown != self._down:
             self._down, self._misses = shown, 0
             return shown
         return ""
