@@ -26,6 +26,11 @@ def ids_of(seed: int) -> Ids:
     return Ids(random.Random(seed).randbytes)
 
 
+def word_of(message: Request | Response) -> str:
+    """``INVITE``, ``200 INVITE``."""
+    return message.method if isinstance(message, Request) else f"{message.status} {message.cseq.method}"
+
+
 class Party(Quiet):
     """A user agent with its owner and handler in one; notes each event as a word and answers as its fields say."""
 
@@ -139,9 +144,14 @@ class Party(Quiet):
 class Wire:
     """Carries what the parties send. ``log`` holds ``(from, to, message)`` of everything put on it, lost or not."""
 
-    def __init__(self, seed: int = 0, loss: float = 0.0, delay_s: tuple[float, float] = (0.01, 0.01)) -> None:
+    def __init__(
+        self, seed: int = 0, loss: float = 0.0, delay_s: tuple[float, float] = (0.01, 0.01), mercy: int | None = None
+    ) -> None:
+        """With ``mercy`` no more than so many messages of one kind (``INVITE``, ``200 INVITE``) are lost in a row."""
         self.now: Instant = 1000.0
         self.loss = loss
+        self._mercy = mercy
+        self._lost: dict[str, int] = {}
         self.log: list[tuple[str, str, Request | Response]] = []
         self.drop: Callable[[Request | Response], bool] = lambda message: False
         self._delay_s = delay_s
@@ -184,11 +194,17 @@ class Wire:
 
     def words(self) -> list[str]:
         """What went over the wire: ``INVITE``, ``200 INVITE``."""
-        return [m.method if isinstance(m, Request) else f"{m.status} {m.cseq.method}" for _, _, m in self.log]
+        return [word_of(message) for _, _, message in self.log]
 
     def alive(self) -> int:
         """Everything that any party still keeps."""
         return sum(len(party.ua) for party in self._parties.values())
+
+    def _loses(self, word: str) -> bool:
+        in_a_row = self._lost.get(word, 0)
+        lost = self._random.random() < self.loss and (self._mercy is None or in_a_row < self._mercy)
+        self._lost[word] = in_a_row + 1 if lost else 0
+        return lost
 
     def _due(self) -> Instant | None:
         due = [d for party in self._parties.values() if (d := party.ua.deadline()) is not None]
@@ -202,7 +218,7 @@ class Wire:
         self.log.append((source, target, message))
         if target not in self._parties or self.drop(message):
             return
-        if not effect.flow.reliable and self._random.random() < self.loss:
+        if not effect.flow.reliable and self._loses(word_of(message)):
             return
         self._serial += 1
         at = self.now + self._random.uniform(*self._delay_s)

@@ -25,6 +25,9 @@ from parkade.sip.unacked import Unacked
 if TYPE_CHECKING:
     from parkade.sip.session import Session
 
+PATIENCE_S = 60.0
+"""How long a re-INVITE may stay without a final response, in seconds; the phone has no person to ask."""
+
 
 class Kind(IntEnum):
     """What a request of ours is for, the most pressing first."""
@@ -186,6 +189,8 @@ class Exchange:
         """The session is over: what is asked gets 487 (15.1.2), what was wished is forgotten."""
         self._wishes.clear()
         self._session.ua.timers.cancel(self._rested)
+        if self._ours is not None:
+            self._ours.cancel(now)
         self.refuse(487, (), now)
 
     def _take(self, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
@@ -238,7 +243,7 @@ class Exchange:
 class OurOffer:
     """One re-INVITE or UPDATE of ours, with its second try after a challenge or 422, and the ACK for each 2xx."""
 
-    __slots__ = ("_ack", "_dialog", "_exchange", "_flow", "_retried", "_sdp", "_session", "is_invite", "wish")
+    __slots__ = ("_ack", "_dialog", "_exchange", "_flow", "_retried", "_sdp", "_session", "_tx", "is_invite", "wish")
 
     def __init__(
         self, exchange: Exchange, session: Session, dialog: Dialog, wish: Wish, *, by_update: bool, now: Instant
@@ -249,6 +254,7 @@ class OurOffer:
         self._ack: Request | None = None
         self._flow = dialog.flow
         self._retried = False
+        self._tx: ClientTransaction | None = None
         self._sdp = wish.sdp if wish.sdp or by_update else dialog.offers.local
         self.is_invite = not by_update
         self.wish = wish
@@ -260,6 +266,7 @@ class OurOffer:
         """From the transaction."""
         if response.status < 200:
             return
+        self._session.ua.timers.cancel(self.cancel)
         if response.status < 300:
             self._success(tx, response, now)
         else:
@@ -267,7 +274,14 @@ class OurOffer:
 
     def on_failed(self, tx: ClientTransaction, why: Why, now: Instant) -> None:
         """From the transaction."""
+        self._session.ua.timers.cancel(self.cancel)
         self._give_up(408 if why == "timeout" else 503, why, now)
+
+    def cancel(self, now: Instant) -> None:
+        """Wait no longer: CANCEL an INVITE. Its last response, or nothing for 32 s, is the end of this."""
+        self._session.ua.timers.cancel(self.cancel)
+        if self.is_invite and self._tx is not None:
+            self._tx.cancel(now)
 
     def _send(self, more: HeaderLines, now: Instant) -> None:
         session = self._session
@@ -276,7 +290,9 @@ class OurOffer:
             lines += session.refresh.propose()
         request = self._dialog.request("INVITE" if self.is_invite else "UPDATE", lines, self._sdp)
         self._flow = self._dialog.next_hop()
-        session.ua.layer.request(request, self._flow, self, now)
+        self._tx = session.ua.layer.request(request, self._flow, self, now)
+        if self.is_invite:
+            session.ua.timers.set(self.cancel, now + PATIENCE_S)
 
     def _success(self, tx: ClientTransaction, response: Response, now: Instant) -> None:
         session, offers = self._session, self._dialog.offers

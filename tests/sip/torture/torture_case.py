@@ -19,8 +19,8 @@ class Case:
     """``name`` and ``section`` are those of :rfc:`4475`.
 
     ``rejected`` is the status with which the message parser rejects it, or None if it reads it. ``answered`` tells whether
-    such a rejection can be answered. ``outcome`` is what the whole server makes of it. ``departs`` says why, where the RFC would
-    prefer something else.
+    such a rejection can be answered. ``outcome`` is what the whole server makes of it. ``departs`` says why, where the RFC
+    would prefer something else.
     """
 
     name: str
