@@ -1,0 +1,5 @@
+"""``python -m parkade`` is the same as ``parkade``."""
+
+from parkade.cli import main
+
+main()

@@ -1,0 +1,243 @@
+"""What a person at the command line sees: one clear line for each mistake, never a traceback, and the right exit code."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from parkade import check as doctor
+from parkade.cli import app
+
+ACME = Path(__file__).parents[2] / "examples" / "acme.yaml"
+
+
+def parkade(*arguments: str | Path, stdin: str | None = None, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin, env=env, catch_exceptions=False)
+
+
+def one_line(result: Result) -> str:
+    """The only line on standard error."""
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def test_help_names_every_command_and_what_is_for_later() -> None:
+    listed = parkade("--help").stdout
+    for command in ("demo", "serve", "import", "export", "check", "set-password"):
+        assert command in listed
+    text = " ".join(parkade("serve", "--help", env={"COLUMNS": "200"}).stdout.split())
+    for flag in ("--data", "--host", "--advertise", "--sip-port", "--rtp-ports", "--config"):
+        assert flag in text
+    for flag in ("--sips-port", "--http-port", "--https-port"):
+        assert "does not listen there yet" in text[text.index(flag) :][:120]
+
+
+def test_an_import_says_what_changed_and_then_that_nothing_does(tmp_path: Path) -> None:
+    first = parkade("import", "--data", tmp_path, ACME)
+    assert first.exit_code == 0
+    assert "acme: created user 101 Alice" in first.stdout
+    assert first.stdout.splitlines()[-1] == "25 created, 0 updated, 0 removed"
+    assert parkade("import", "--data", tmp_path, ACME).stdout == "nothing to change\n"
+
+
+def test_an_export_imports_as_no_change(tmp_path: Path) -> None:
+    parkade("import", "--data", tmp_path, ACME)
+    text = parkade("export", "--data", tmp_path).stdout
+    assert parkade("import", "--data", tmp_path, "-", stdin=text).stdout == "nothing to change\n"
+    assert parkade("export", "--data", tmp_path).stdout == text
+
+
+def test_a_bad_file_says_line_and_reason_and_changes_nothing(tmp_path: Path) -> None:
+    parkade("import", "--data", tmp_path, ACME)
+    before = parkade("export", "--data", tmp_path).stdout
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(ACME.read_text().replace("name: Alice", "name: Alicia").replace("sequence: 1", "sequence: 7"))
+    result = parkade("import", "--data", tmp_path, bad)
+    assert result.exit_code == 1
+    line = bad.read_text()[: bad.read_text().index("sequence")].count("\n") + 1
+    assert one_line(result) == f"parkade: {bad}:{line}: settings.call_park.sequence: 7 is none of 0, 1"
+    assert parkade("export", "--data", tmp_path).stdout == before
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    result = parkade("import", "--data", tmp_path, tmp_path / "none.yaml")
+    assert (result.exit_code, one_line(result)) == (1, f"parkade: {tmp_path / 'none.yaml'}: no such file or directory")
+
+
+def test_an_export_of_nothing_makes_nothing(tmp_path: Path) -> None:
+    result = parkade("export", "--data", tmp_path / "none")
+    assert result.exit_code == 1
+    assert one_line(result).endswith("there is no database; serve or import makes one")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("command", ["serve", "export", "check"])
+def test_a_bad_setting_is_a_usage_error(command: str) -> None:
+    result = parkade(command, "--data", "d", env={"PARKADE_DATA": "", "PARKADE_CONFIG": "/nowhere.toml"})
+    assert (result.exit_code, one_line(result)) == (2, "parkade: /nowhere.toml: no such file or directory")
+
+
+def test_every_command_wants_a_data_directory() -> None:
+    for arguments in (("serve",), ("export",), ("check",), ("import", str(ACME)), ("set-password", "x")):
+        result = parkade(*arguments, env={"PARKADE_DATA": ""})
+        assert result.exit_code == 2
+        assert one_line(result).startswith("parkade: no data directory")
+
+
+def test_the_environment_serves_as_well_as_a_flag(tmp_path: Path) -> None:
+    assert parkade("import", ACME, env={"PARKADE_DATA": str(tmp_path)}).exit_code == 0
+    assert (tmp_path / "parkade.db").exists()
+
+
+def test_a_new_password_comes_from_standard_input(tmp_path: Path) -> None:
+    parkade("import", "--data", tmp_path, ACME)
+    result = parkade("set-password", "--data", tmp_path, "alice@acme.test", stdin="hunter2\n")
+    assert (result.exit_code, result.stdout) == (0, "New password set for login alice@acme.test.\n")
+    for user, password, reason in (("nobody", "x\n", "no login and no device nobody"), ("acme-101", "\n", "empty password")):
+        result = parkade("set-password", "--data", tmp_path, user, stdin=password)
+        assert result.exit_code == 1
+        assert reason in one_line(result)
+
+
+# check --------------------------------------------------------------------------------------------------------------
+
+
+def checked(tmp_path: Path, *arguments: str) -> Result:
+    return parkade("check", "--data", tmp_path, "--host", "127.0.0.1", "--sip-port", "0", *arguments)
+
+
+def test_a_sound_installation_passes_the_doctor_with_a_line_for_each_thing(tmp_path: Path) -> None:
+    parkade("import", "--data", tmp_path, ACME)
+    result = checked(tmp_path)
+    assert result.exit_code == 0, result.stdout
+    assert all(line.split()[0] in {"ok", "warn"} for line in result.stdout.splitlines())
+    for said in (
+        "SIP",
+        "RTP",
+        "address",
+        "data directory",
+        "1 accounts, 3 devices",
+        "TLS",
+        "(en)",
+        "(vi)",
+        "music",
+        "open files",
+    ):
+        assert said in result.stdout
+
+
+@contextmanager
+def taken_port(kind: socket.SocketKind) -> Iterator[int]:
+    with socket.socket(socket.AF_INET, kind) as holder:
+        holder.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            holder.listen()
+        yield holder.getsockname()[1]
+
+
+@pytest.mark.parametrize(("kind", "name"), [(socket.SOCK_DGRAM, "UDP"), (socket.SOCK_STREAM, "TCP")])
+def test_the_doctor_sees_a_port_that_is_taken(tmp_path: Path, kind: socket.SocketKind, name: str) -> None:
+    with taken_port(kind) as port:
+        result = checked(tmp_path, "--sip-port", str(port))
+    assert result.exit_code == 1
+    assert f"fail SIP over {name}: 127.0.0.1 port {port}: address already in use" in result.stdout
+
+
+def test_the_doctor_sees_a_data_directory_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    result = checked(tmp_path / "file")
+    assert result.exit_code == 1
+    assert "it is a file" in result.stdout
+    result = checked(tmp_path / "file" / "below")
+    assert result.exit_code == 1
+    assert "cannot be written" in result.stdout
+
+
+def test_the_doctor_sees_a_broken_database(tmp_path: Path) -> None:
+    (tmp_path / "parkade.db").write_bytes(b"nothing of the kind" * 99)
+    result = checked(tmp_path)
+    assert result.exit_code == 1
+    assert "file is not a database" in result.stdout
+
+
+def test_the_doctor_warns_of_an_address_that_others_cannot_reach(tmp_path: Path) -> None:
+    assert "warn address: phones are told 127.0.0.1, which only phones on this machine can reach" in checked(tmp_path).stdout
+    assert "which is not this machine's" in checked(tmp_path, "--advertise", "203.0.113.9").stdout
+
+
+def test_the_doctor_sees_missing_and_broken_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for language in doctor.LANGUAGES:
+        (tmp_path / "prompts" / language).mkdir(parents=True)
+    (tmp_path / "prompts" / "en" / "star.wav").write_bytes(b"no sound")
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "default.wav").write_bytes(b"RIFF")
+    monkeypatch.setattr(doctor, "_sounds", lambda: tmp_path)
+    result = checked(tmp_path / "data")
+    assert result.exit_code == 1
+    assert "fail prompts (en): missing 0, 1, 2" in result.stdout
+    assert "fail prompts (vi): missing 0, 1, 2" in result.stdout
+    assert "fail music: " in result.stdout
+
+
+# the installed command ----------------------------------------------------------------------------------------------
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "parkade", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("where", ["file", "file/below", "/proc/parkade"])
+def test_serve_explains_a_data_directory_that_cannot_be(tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").write_text("x")
+    result = run("serve", "--data", tmp_path / where, "--sip-port", "0", "--host", "127.0.0.1")
+    assert (result.returncode, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"parkade: data directory {tmp_path / where}: ")
+
+
+def test_serve_explains_a_port_that_is_taken(tmp_path: Path) -> None:
+    with taken_port(socket.SOCK_DGRAM) as port:
+        result = run("serve", "--data", tmp_path, "--sip-port", str(port), "--host", "127.0.0.1")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert str(port) in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_gives_the_password_once_says_ready_in_json_and_stops_when_told(tmp_path: Path, number: signal.Signals) -> None:
+    data = tmp_path / "new"
+    passwords = []
+    for _ in range(2):
+        server = subprocess.Popen(
+            [sys.executable, "-m", "parkade", "serve", "--data", data, "--host", "127.0.0.1", "--sip-port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert server.stdout is not None
+            ready = json.loads(server.stdout.readline())
+            assert ready["ready"] is True
+            assert ready["sip"] > 0
+            server.send_signal(number)
+            _, errors = server.communicate(timeout=30)
+        finally:
+            if server.poll() is None:
+                server.kill()
+                server.communicate()
+        assert server.returncode == 0, errors
+        assert "Traceback" not in errors
+        passwords += [line for line in errors.splitlines() if "password:" in line]
+    assert len(passwords) == 1
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
