@@ -28,7 +28,7 @@ LEVEL_DBFS = -20.0
 
 # id: (English, Vietnamese)
 PHRASES: dict[str, tuple[str, str]] = {
-    "star": ("star", "sao"),
+    "star": ("star", "dấu sao"),
     "0": ("zero", "không"),
     "1": ("one", "một"),
     "2": ("two", "hai"),
