@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import NamedTuple
 
 from parkade.rtp.sdp import (
     STATIC_RTPMAP,
@@ -78,13 +80,20 @@ class Agreed:
     remote_on_hold: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Heard:
+class _Address(NamedTuple):
+    """An IP address in canonical form. ``unspecified`` is all zeros."""
+
+    text: str
+    version: int
+    unspecified: bool
+
+
+class _Heard(NamedTuple):
     """One usable audio stream of the far side's description."""
 
-    index: int
+    line: int
     media: Media
-    address: IPv4Address | IPv6Address
+    address: _Address
     direction: Direction
     codecs: dict[Codec, int]
     dtmf_payload_type: int | None
@@ -139,7 +148,8 @@ class AudioNegotiator:
         if dtmf is None:
             dtmf = _DTMF_PAYLOAD_TYPE if _DTMF_PAYLOAD_TYPE not in codecs.values() else _DTMF_PAYLOAD_TYPE + 1
         index = self._audio_line()
-        audio = self._audio(self._lines[index].protocol if self._lines else "RTP/AVP", ordered, dtmf, direction)
+        protocol = self._lines[index].protocol if self._lines else "RTP/AVP"
+        audio = _audio(tuple(ordered.items()), dtmf, direction)._replace(port=self._port, protocol=protocol)
         self._offered = direction
         return self._say(tuple(audio if i == index else _declined(m) for i, m in enumerate(self._lines or (audio,))), "0 0")
 
@@ -158,15 +168,11 @@ class AudioNegotiator:
         codec = next((c for c in (prefer, in_use) if c in heard.codecs), None) or next(iter(heard.codecs))
         mux = heard.media.value("rtcp-mux") is not None
         agreed = self._agreement(heard, codec, direction, mux=mux)
-        ours = self._audio(
-            heard.media.protocol,
-            {codec: agreed.payload_type},
-            agreed.dtmf_payload_type,
-            Direction.of(sends=agreed.sends, receives=agreed.receives),
-            mux=mux,
-        )
+        flow = Direction.of(sends=agreed.sends, receives=agreed.receives)
+        ours = _audio(((codec, agreed.payload_type),), agreed.dtmf_payload_type, flow, mux=mux)
+        ours = ours._replace(port=self._port, protocol=heard.media.protocol)
         self._agreed, self._offered = agreed, None
-        return self._say(tuple(ours if i == heard.index else _declined(m) for i, m in enumerate(offered.media)), offered.timing)
+        return self._say(tuple(ours if i == heard.line else _declined(m) for i, m in enumerate(offered.media)), offered.timing)
 
     def consider(self, remote: bytes) -> None:
         """Raise now whatever ``answer`` would raise for this offer; its reading is kept for the answer."""
@@ -212,8 +218,8 @@ class AudioNegotiator:
                 continue
             dtmf = next((number for number, encoding in encodings.items() if encoding == _DTMF), None)
             said = remote.address_of(media) or ""
-            address = self._reachable(said)
-            if address is None:
+            address = _address(said)
+            if address is None or not (address.unspecified or address.version == self._ip_version):
                 why = f"no address that can be sent to: {said[:60] or 'none given'}"
                 continue
             return _Heard(index, media, address, remote.direction_of(media), codecs, dtmf)
@@ -221,20 +227,12 @@ class AudioNegotiator:
             return None
         raise NotAcceptable("every audio stream is switched off" if off else why)
 
-    def _reachable(self, text: str) -> IPv4Address | IPv6Address | None:
-        try:
-            address = ip_address(text)
-        except ValueError:
-            return None
-        usable = address.is_unspecified or (address.version == self._ip_version and not address.is_multicast)
-        return address if usable else None
-
     def _agreement(self, heard: _Heard, codec: Codec, ours: Direction, *, mux: bool) -> Agreed:
         media, address = heard.media, heard.address
         # An address of zeros is how hold was said before RFC 3264 (its section 8.4).
-        wants = heard.direction.receives and not address.is_unspecified
+        wants = heard.direction.receives and not address.unspecified
         return Agreed(
-            address=str(address),
+            address=address.text,
             port=media.port,
             rtcp_port=media.port if mux else _rtcp_port(media),
             codec=codec,
@@ -265,23 +263,6 @@ class AudioNegotiator:
             numbers[self._agreed.codec] = self._agreed.payload_type
         return numbers
 
-    def _audio(
-        self, protocol: str, codecs: dict[Codec, int], dtmf: int | None, direction: Direction, *, mux: bool = False
-    ) -> Media:
-        attributes = [Attribute("rtpmap", f"{number} {codec.value}/8000") for codec, number in codecs.items()]
-        formats = [str(number) for number in codecs.values()]
-        if dtmf is not None:
-            formats.append(str(dtmf))
-            attributes += (
-                Attribute("rtpmap", f"{dtmf} telephone-event/8000"),
-                Attribute("fmtp", f"{dtmf} {_KEY_EVENTS}"),
-            )
-        attributes.append(Attribute("ptime", str(PTIME_MS)))
-        if mux:
-            attributes.append(Attribute("rtcp-mux"))
-        attributes.append(Attribute(direction.value))
-        return Media("audio", self._port, protocol, tuple(formats), None, tuple(attributes))
-
     def _say(self, lines: tuple[Media, ...], timing: str) -> bytes:
         said = self._said
         if said is None or said.media != lines or said.timing != timing:
@@ -291,6 +272,31 @@ class AudioNegotiator:
             self._said = said = SessionDescription(origin, self._host, lines, timing=timing)
         self._lines = lines
         return said.encode()
+
+
+@lru_cache
+def _audio(codecs: tuple[tuple[Codec, int], ...], dtmf: int | None, direction: Direction, *, mux: bool = False) -> Media:
+    """Our audio line, but for port and protocol; there are few different ones."""
+    attributes = [Attribute("rtpmap", f"{number} {codec.value}/8000") for codec, number in codecs]
+    formats = [str(number) for _, number in codecs]
+    if dtmf is not None:
+        formats.append(str(dtmf))
+        attributes += (Attribute("rtpmap", f"{dtmf} telephone-event/8000"), Attribute("fmtp", f"{dtmf} {_KEY_EVENTS}"))
+    attributes.append(Attribute("ptime", str(PTIME_MS)))
+    if mux:
+        attributes.append(Attribute("rtcp-mux"))
+    attributes.append(Attribute(direction.value))
+    return Media("audio", 0, "RTP/AVP", tuple(formats), None, tuple(attributes))
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> _Address | None:
+    """The unicast address that ``text`` is, if any. Remembered, because phones keep theirs from call to call."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return None if address.is_multicast else _Address(str(address), address.version, address.is_unspecified)
 
 
 def _declined(media: Media) -> Media:

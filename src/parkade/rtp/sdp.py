@@ -10,8 +10,8 @@ is replaced.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from parkade.base.errors import ParkadeError
 
@@ -56,8 +56,7 @@ _BY_HALVES = {(d.sends, d.receives): d for d in Direction}
 _DIRECTIONS = {d.value: d for d in Direction}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """``o=``: who wrote the description, and the number of its version."""
 
     user: str = "-"
@@ -66,16 +65,14 @@ class Origin:
     address: str = "0.0.0.0"
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """``a=name:value``; a flag has an empty value. Names are lower case."""
 
     name: str
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Media:
+class Media(NamedTuple):
     """An ``m=`` line with the lines under it. ``connection`` is the address of its own ``c=``, if it has one."""
 
     kind: str
@@ -103,8 +100,7 @@ class Media:
         return {number: mapped[f] for number, f in numbers if number is not None and number < 128 and f in mapped}
 
 
-@dataclass(frozen=True, slots=True)
-class SessionDescription:
+class SessionDescription(NamedTuple):
     """A whole description. ``connection`` is the address that holds where a ``Media`` has none of its own."""
 
     origin: Origin
