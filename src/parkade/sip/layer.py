@@ -174,11 +174,14 @@ class TransactionLayer:
 def _stamp(request: Request, flow: Flow) -> Via:
     """Write into the top Via where the request really came from (18.2.1, :rfc:`3581` section 4), and return it."""
     via = request.top_via
-    if via.wants_rport:
-        via = via.with_param("rport", str(flow.port))
-    elif via.host == flow.host:
+    wants_rport = via.wants_rport
+    if not wants_rport and via.host == flow.host:
         return via
-    via = via.with_param("received", flow.host)
+    params = [param for param in via.params if param[0].lower() not in ("received", "rport")]
+    params.append(("received", flow.host))
+    if wants_rport:
+        params.append(("rport", str(flow.port)))
+    via = Via(via.transport, via.host, via.port, tuple(params))
     request.headers.replace_top("Via", str(via))
     return via
 

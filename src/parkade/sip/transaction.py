@@ -82,13 +82,14 @@ class Transaction:
     ``request`` is the request, ``flow`` where our own messages go, ``state`` the state of the figure.
     """
 
-    __slots__ = ("_desk", "_doubled_s", "_last", "_table", "flow", "request", "state")
+    __slots__ = ("_desk", "_doubled_s", "_last", "_reliable", "_table", "flow", "request", "state")
 
     def __init__(self, desk: Desk, request: Request, flow: Flow, table: Table, state: State) -> None:
         self.request = request
         self.flow = flow
         self.state = state
         self._desk = desk
+        self._reliable = flow.reliable
         self._table = table
         self._last = b""
         self._doubled_s = 0.0
@@ -112,7 +113,7 @@ class Transaction:
 
     def _arm(self, timer: Timer, now: Instant, *, again: bool = False, wait_s: float | None = None) -> None:
         wait = WAITS[timer]
-        seconds = wait.reliable_s if self.flow.reliable else wait.unreliable_s
+        seconds = wait.reliable_s if self._reliable else wait.unreliable_s
         if seconds is None:
             return
         if wait.longest_s is not None:
