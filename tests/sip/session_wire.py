@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+import zlib
 from collections.abc import Callable
 
 from parkade.base.clock import Instant
@@ -37,7 +38,7 @@ class Party(Quiet):
     def __init__(self, wire: Wire, host: str, *, transport: str = "UDP", port: int = 5060) -> None:
         self.wire = wire
         self.host, self.port, self.transport = host, port, transport
-        self.ua = UserAgent(self, ids_of(hash(host) & 0xFFFF), lambda _: (host, port))
+        self.ua = UserAgent(self, ids_of(zlib.crc32(host.encode())), lambda _: (host, port))
         self.heard: list[str] = []
         self.bodies: list[bytes] = []
         self.sessions: list[Session] = []
