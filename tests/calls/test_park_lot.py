@@ -16,6 +16,11 @@ RANDOM = ParkPolicy(assignment=Assignment.RANDOM)
 WHO = PickUp("x", "Bob", "102", 0.0)
 
 
+def test_a_code_is_a_slot_of_the_lot_or_nothing() -> None:
+    main = Lot("Main", 801, 899)
+    assert [main.slot(code) for code in ("*801", "899", "*900", "0801", "*", "8²1", "8" * 5000)] == [801, 899, *[None] * 5]
+
+
 def ids() -> Ids:
     return Ids(random.Random(5).randbytes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from parkade.sip.flow import Flow
 from parkade.sip.message import Request, parse_message
-from parkade.switch.registrar import MAX_BINDINGS, Registrar
+from parkade.switch.registrar import DEFAULT_EXPIRES_S, MAX_BINDINGS, Registrar
 
 FLOW = Flow("UDP", "192.0.2.7", 5060)
 NOW = 1_800_000_000.0
@@ -41,6 +41,20 @@ def test_the_expires_header_counts_where_the_contact_names_none() -> None:
     registrar = Registrar()
     registrar.register("d", register("<sip:d@192.0.2.7>", expires="120"), FLOW, NOW)
     assert registrar.bindings("d", NOW)[0].expires_at == NOW + 120
+
+
+def test_an_expiry_beyond_all_reason_counts_as_none() -> None:
+    registrar = Registrar()
+    for expires in ("9" * 5000, str(2**48), "²"):
+        assert registrar.register("d", register("<sip:d@192.0.2.7>", expires=expires, call_id=expires), FLOW, NOW)[0] == 200
+        assert registrar.bindings("d", NOW)[0].expires_at == NOW + DEFAULT_EXPIRES_S
+
+
+def test_the_same_contact_written_differently_is_the_same_place() -> None:
+    registrar = Registrar()
+    registrar.register("d", register("<sip:%64@Phone.example;ob;transport=tcp>"), FLOW, NOW)
+    registrar.register("d", register("<sip:d@phone.example;transport=TCP;ob>", cseq=2), FLOW, NOW)
+    assert len(registrar) == 1
 
 
 def test_too_brief_an_expiry_is_answered_423_and_changes_nothing() -> None:

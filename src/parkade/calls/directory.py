@@ -65,7 +65,7 @@ class Lot:
     def slot(self, code: str) -> int | None:
         """The slot number that ``code`` (``*801`` or ``801``) names in this lot, or None."""
         digits = code.removeprefix("*")
-        if not (digits.isascii() and digits.isdigit()) or digits.startswith("0"):
+        if not (digits.isascii() and digits.isdigit()) or digits.startswith("0") or len(digits) > len(str(self.last)):
             return None
         slot = int(digits)
         return slot if self.first <= slot <= self.last else None

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from parkade.base.clock import Instant
 from parkade.sip.errors import SipError
 from parkade.sip.flow import Flow
+from parkade.sip.grammar import number
 from parkade.sip.headers import NameAddr, parse_name_addr
 from parkade.sip.message import Request
+from parkade.sip.uri import parse_uri, same_uri
 
 MIN_EXPIRES_S = 30
 MAX_EXPIRES_S = 3600
@@ -107,9 +109,10 @@ class Registrar:
         merged = list(current)
         for contact in contacts:
             wanted_s = _expires_s(contact, request)
-            uri = str(contact.address)
+            address = contact.address
+            uri = str(address)
             instance = contact.param("+sip.instance")
-            same = [b for b in merged if b.contact == uri or (instance and b.instance == instance)]
+            same = [b for b in merged if same_uri(parse_uri(b.contact), address) or (instance and b.instance == instance)]
             if any(_is_stale(b, request) for b in same):
                 raise _StaleError
             merged = [b for b in merged if b not in same]
@@ -139,9 +142,10 @@ def _is_stale(binding: Binding, request: Request) -> bool:
 
 
 def _expires_s(contact: NameAddr, request: Request) -> int:
-    text = contact.param("expires") or request.headers.get("Expires")
     # A malformed value counts as the default, not as an error (section 10.2.1.1 treats it as 3600).
-    wanted_s = int(text) if text is not None and text.isascii() and text.isdigit() else DEFAULT_EXPIRES_S
+    wanted_s = number(contact.param("expires") or request.headers.get("Expires") or "")
+    if wanted_s is None:
+        return DEFAULT_EXPIRES_S
     if 0 < wanted_s < MIN_EXPIRES_S:
         raise _TooBriefError
     return wanted_s
