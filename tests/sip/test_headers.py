@@ -9,19 +9,15 @@ from parkade.sip.headers import (
     CSeq,
     NameAddr,
     RAck,
-    Reason,
     Replaces,
     SessionExpires,
-    Via,
     parse_cseq,
     parse_name_addr,
     parse_name_addrs,
     parse_rack,
-    parse_reason,
     parse_replaces,
     parse_session_expires,
     parse_via,
-    parse_vias,
 )
 
 
@@ -168,11 +164,6 @@ def test_what_is_no_via_deserves_a_400(text: str) -> None:
     assert caught.value.status == 400
 
 
-def test_several_vias_may_share_a_line() -> None:
-    vias = parse_vias(["SIP/2.0/UDP a;branch=1, SIP/2.0/TCP b;branch=2", "SIP/2.0/TLS c"])
-    assert vias == [Via("UDP", "a", None, (("branch", "1"),)), Via("TCP", "b", None, (("branch", "2"),)), Via("TLS", "c")]
-
-
 @pytest.mark.parametrize(("text", "cseq"), [("1 INVITE", CSeq(1, "INVITE")), ("0004294967295\t ACK ", CSeq(2**32 - 1, "ACK"))])
 def test_cseqs(text: str, cseq: CSeq) -> None:
     assert parse_cseq(text) == cseq
@@ -194,16 +185,6 @@ def test_a_rack_names_a_response_and_its_request() -> None:
     for text in ("", "1 INVITE", "x 1 INVITE", "1 1 1 INVITE", "1 1 @"):
         with pytest.raises(SipError):
             parse_rack(text)
-
-
-def test_a_reason_has_a_cause_and_a_text() -> None:
-    reason = parse_reason('SIP ;cause=200 ;text="Call completed elsewhere"')
-    assert reason == Reason("SIP", 200, "Call completed elsewhere")
-    assert parse_reason(str(reason)) == reason
-    assert parse_reason("Q.850;cause=nonsense") == Reason("Q.850")
-    assert str(Reason("preemption")) == "preemption"
-    with pytest.raises(SipError):
-        parse_reason("")
 
 
 def test_replaces_names_a_dialog_as_its_receiver_sees_it() -> None:

@@ -26,26 +26,6 @@ from parkade.sip.grammar import (
 )
 from parkade.sip.uri import SipUri, host_port, parse_host_port, parse_uri
 
-__all__ = [
-    "CSeq",
-    "NameAddr",
-    "RAck",
-    "Reason",
-    "Replaces",
-    "SessionExpires",
-    "Via",
-    "parse_cseq",
-    "parse_name_addr",
-    "parse_name_addrs",
-    "parse_rack",
-    "parse_reason",
-    "parse_replaces",
-    "parse_session_expires",
-    "parse_via",
-    "parse_vias",
-    "quote",
-]
-
 _NAME_ADDR = re.compile(r'(?:("(?:[^"\\]|\\.)*")[ \t]*|([^<"]*))<([^>]*)>[ \t]*(.*)', re.DOTALL)
 _NOT_IN_URI = re.compile(r'[\x00-\x20\x7f<>"]')
 _VIA = re.compile(
@@ -188,11 +168,6 @@ def parse_via(text: str) -> Via:
     return Via(transport.upper(), host, port_number, parse_params(params or ""))
 
 
-def parse_vias(lines: Iterable[str]) -> list[Via]:
-    """Read all hops, topmost first, several a line or one. Raises SipError(400)."""
-    return [parse_via(value) for line in lines for value in split_list(line)]
-
-
 @dataclass(frozen=True, slots=True)
 class CSeq:
     """Command sequence (:rfc:`3261` section 20.16)."""
@@ -233,29 +208,6 @@ def parse_rack(text: str) -> RAck:
         if rseq is not None and cseq is not None:
             return RAck(rseq, cseq, words[2])
     raise SipError(400, "Broken RAck")
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a call ends (:rfc:`3326`): ``SIP;cause=200;text="Call completed elsewhere"``. ``cause`` is None if not said."""
-
-    protocol: str
-    cause: int | None = None
-    text: str = ""
-
-    def __str__(self) -> str:
-        cause = "" if self.cause is None else f";cause={self.cause}"
-        return f"{self.protocol}{cause};text={quote(self.text)}" if self.text else f"{self.protocol}{cause}"
-
-
-def parse_reason(text: str) -> Reason:
-    """Read one Reason value. Raises SipError(400)."""
-    protocol, semicolon, rest = text.strip(WHITESPACE).partition(";")
-    protocol = protocol.strip(WHITESPACE)
-    if not is_token(protocol):
-        raise SipError(400, "Broken Reason")
-    params = parse_params(semicolon + rest)
-    return Reason(protocol, number(param_of(params, "cause") or ""), readable(param_of(params, "text") or ""))
 
 
 @dataclass(frozen=True, slots=True)

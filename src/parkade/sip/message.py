@@ -492,6 +492,8 @@ def _check(message: Message) -> None:
     if repeated:
         raise SipError(400, f"More than one {repeated}")
     _ = message.top_via, message.from_, message.to, message.call_id, message.cseq
+    if "," in (message.headers.get("Via") or ""):
+        _ = message.vias
 
 
 def _check_request_line(request: Request) -> None:
@@ -514,10 +516,10 @@ def _parse_call_id(text: str) -> str:
 
 
 def _parse_top_via(text: str) -> Via:
-    vias = [parse_via(value) for value in split_list(text)]
-    if not vias:
+    values = split_list(text)
+    if not values:
         raise SipError(400, "Broken Via")
-    return vias[0]
+    return parse_via(values[0])
 
 
 def _parse_first_name_addr(text: str) -> NameAddr | None:
