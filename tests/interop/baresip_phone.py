@@ -212,8 +212,7 @@ class BaresipPhone:
 
     def register(self) -> None:
         """Waits for the 200 to the REGISTER that baresip sends by itself when it starts."""
-        outcome = self.wait_event("a registration", lambda e: e["type"] in ("REGISTER_OK", "REGISTER_FAIL"))
-        assert outcome["type"] == "REGISTER_OK", f"{self.name}: {outcome}"
+        eventually(lambda: "OK" in self.command("reginfo"), f"the registration of {self.name}\n{self._log()}")
 
     def uri(self, number: str) -> str:
         """The address that dialling ``number`` means."""
@@ -248,8 +247,11 @@ class BaresipPhone:
         return None
 
     def close(self) -> None:
-        """Ends the process, whatever it is doing."""
-        if self._process.poll() is None:
+        """Hangs up and ends the process, whatever it is doing."""
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
             self._process.kill()
         self._process.wait()
         self._control.close()

@@ -12,14 +12,16 @@ import pytest
 from tests.interop.office import Office
 from tests.interop.server import Server, Tree, account
 
-EACH = 50
 KINDS: dict[str, Callable[[str], Tree]] = {
     "plain": account,
     "tiny": lambda slug: account(slug, codes="801-802"),
     "impatient": lambda slug: account(slug, expiration_seconds=4, ring_back_seconds=4, reserve_seconds=1),
     "final": lambda slug: account(slug, expiration_seconds=3, call_not_picked_up_action=9),
 }
-"""What kinds of accounts there are; ``EACH`` of each kind."""
+"""What kinds of accounts there are."""
+
+HOW_MANY = {"plain": 80, "tiny": 5, "impatient": 10, "final": 5}
+"""How many of each kind, one for each test that wants one."""
 
 OfficeMaker: TypeAlias = Callable[..., Office]
 SERVER = pytest.StashKey[tuple[Server, int]]()
@@ -28,7 +30,7 @@ SERVER = pytest.StashKey[tuple[Server, int]]()
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server under test."""
-    accounts = [make(f"{kind}{number}") for kind, make in KINDS.items() for number in range(1, EACH + 1)]
+    accounts = [make(f"{kind}{number}") for kind, make in KINDS.items() for number in range(1, HOW_MANY[kind] + 1)]
     running = Server(tmp_path_factory.mktemp("server"), accounts)
     try:
         yield running
@@ -52,7 +54,7 @@ def office_of(
 
     def make(kind: str) -> Office:
         next_number[kind] += 1
-        assert next_number[kind] <= EACH, f"more than {EACH} tests want an account of kind {kind}"
+        assert next_number[kind] <= HOW_MANY[kind], f"more than {HOW_MANY[kind]} tests want an account of kind {kind}"
         offices.append(Office(server, f"{kind}{next_number[kind]}", tmp_path / f"office{len(offices)}"))
         return offices[-1]
 

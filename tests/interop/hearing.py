@@ -14,39 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from parkade.testing.listening import heard_music, heard_prompt, heard_tone, is_silent, level_dbfs
 from tests.interop.waiting import PATIENCE_S, eventually
 
 RATE_HZ = 8000
 SAMPLE_BYTES = 2
-LOUD_ENOUGH = 150.0
-"""Root mean square of 16-bit samples below which nothing is heard."""
-
 Samples = npt.NDArray[np.int16]
-
-
-def level(sound: Samples) -> float:
-    """Root mean square."""
-    return float(np.sqrt(np.mean(sound.astype(np.float64) ** 2))) if sound.size else 0.0
-
-
-def share_of(sound: Samples, hz: float) -> float:
-    """The part of the sound's power, 0 to 1, that lies within 20 Hz of ``hz``."""
-    power = np.abs(np.fft.rfft(sound.astype(np.float64) * np.hanning(sound.size))) ** 2
-    total = float(power[1:].sum())
-    if not total:
-        return 0.0
-    frequencies = np.fft.rfftfreq(sound.size, 1 / RATE_HZ)
-    return float(power[np.abs(frequencies - hz) <= 20].sum()) / total
-
-
-def is_tone(sound: Samples, hz: float) -> bool:
-    """Whether ``hz`` is there and almost nothing else."""
-    return level(sound) > LOUD_ENOUGH and share_of(sound, hz) > 0.8
-
-
-def is_other_sound(sound: Samples, tones_hz: tuple[float, ...]) -> bool:
-    """Whether there is sound, such as music or speech, that is none of the phones' tones."""
-    return level(sound) > LOUD_ENOUGH and all(share_of(sound, hz) < 0.3 for hz in tones_hz)
 
 
 def write_tone(path: Path, hz: float, seconds: float) -> None:
@@ -89,40 +62,38 @@ class Ear:
 
     def hears_tone(self, hz: float, within_s: float = PATIENCE_S) -> None:
         """Waits until 0.4 s in a row are that tone alone."""
-        self._until(lambda sound: is_tone(sound, hz), f"a tone of {hz:g} Hz", 0.4, within_s)
+        self._until(lambda heard: heard_tone(heard[-int(0.5 * RATE_HZ) :], hz, 400), f"a tone of {hz:g} Hz", within_s)
 
-    def hears_music(self, *tones_hz: float, within_s: float = PATIENCE_S) -> None:
-        """Waits until a whole second is sound that is none of ``tones_hz``."""
-        self._until(lambda sound: is_other_sound(sound, tones_hz), f"sound other than {tones_hz} Hz", 1.0, within_s)
+    def hears_music(self, within_s: float = PATIENCE_S) -> None:
+        """Waits until a whole second is the hold music."""
+        self._until(lambda heard: heard_music(heard[-int(1.5 * RATE_HZ) :]), "the hold music", within_s)
+
+    def hears_phrase(self, phrase: str, language: str = "en", within_s: float = PATIENCE_S) -> None:
+        """Waits until a recorded phrase has been said."""
+        self._until(lambda heard: heard_prompt(heard, language, phrase), f"the phrase {phrase}", within_s)
 
     def hears_nothing(self, within_s: float = PATIENCE_S) -> None:
         """Waits until 0.5 s in a row are silent, or no sound at all has come for a second."""
-        deadline = time.monotonic() + within_s
-        start, grew_at = self.position(), time.monotonic()
-        while True:
-            heard = self.since(start)
-            if heard.size >= RATE_HZ // 2 and level(heard[-RATE_HZ // 2 :]) < LOUD_ENOUGH:
-                return
-            size, now = heard.size, time.monotonic()
-            time.sleep(0.05)
-            if self.position() - start != size:
-                grew_at = now
-            if now - grew_at > 1.0:
-                return
-            if now > deadline:
-                raise AssertionError(f"it was never silent within {within_s:g} s; {describe(heard)}")
+        grew_at, size = time.monotonic(), 0
 
-    def _until(self, wanted: Callable[[Samples], bool], what: str, seconds: float, within_s: float) -> None:
-        count = int(seconds * RATE_HZ)
+        def silent(heard: Samples) -> bool:
+            nonlocal grew_at, size
+            now = time.monotonic()
+            if heard.size != size:
+                grew_at, size = now, heard.size
+            half = RATE_HZ // 2
+            return now - grew_at > 1.0 or (heard.size >= half and is_silent(heard[-half:]))
+
+        self._until(silent, "silence", within_s)
+
+    def _until(self, wanted: Callable[[Samples], bool], what: str, within_s: float) -> None:
+        """Waits until what was heard since the beginning of the wait is as ``wanted``."""
         start = self.position()
         deadline = time.monotonic() + within_s
-        while True:
-            heard = self.since(start)
-            if heard.size >= count and wanted(heard[-count:]):
-                return
+        while not wanted(heard := self.since(start)):
             if time.monotonic() > deadline:
                 raise AssertionError(f"never heard {what} within {within_s:g} s; {describe(heard)}")
-            time.sleep(0.05)
+            time.sleep(0.1)
 
 
 def describe(sound: Samples) -> str:
@@ -135,5 +106,5 @@ def describe(sound: Samples) -> str:
         piece = sound[start : start + step].astype(np.float64)
         power = np.abs(np.fft.rfft(piece * np.hanning(step)))
         strongest = int(np.argmax(power[1:]) + 1) * RATE_HZ // step
-        parts.append(f"{level(sound[start : start + step]):.0f}@{strongest}Hz")
+        parts.append(f"{level_dbfs(sound[start : start + step]):.0f}dB@{strongest}Hz")
     return "heard, level and strongest frequency per half second: " + " ".join(parts)

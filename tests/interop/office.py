@@ -97,11 +97,6 @@ def hear_each_other(one: PjsipCall | BaresipCall, other: PjsipCall | BaresipCall
     other.ear.hears_tone(one.phone.tone_hz, within_s)
 
 
-def hears_music(call: PjsipCall | BaresipCall) -> None:
-    """Sound that is nobody's voice."""
-    call.ear.hears_music(*TONES_HZ.values())
-
-
 def park_code(phone: PjsipPhone, since: int = 0) -> str:
     """The code that the server told the parking phone in a header."""
     return phone.wait_message("rx", "a park code", lambda m: bool(m.header(PARK_CODE)), since=since).header(PARK_CODE)

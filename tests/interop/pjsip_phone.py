@@ -217,8 +217,12 @@ class PjsipPhone:
         return PjsipCall(self, event["call"])
 
     def close(self) -> None:
-        """Ends the process, whatever it is doing."""
-        if self._process.poll() is None:
+        """Hangs up and ends the process, whatever it is doing."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps({"id": 0, "do": "end"}) + "\n")
+            self._process.wait(5)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
             self._process.kill()
         self._process.wait()
         self._reader.join()

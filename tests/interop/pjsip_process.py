@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import re
 import select
 import sys
@@ -23,6 +24,7 @@ import pjsua2 as pj
 
 RATE_HZ = 8000
 FRAME_US = 20_000
+GOODBYE_S = 1.0
 MESSAGE = re.compile(r"(RX|TX) \d+ bytes [^\n]*?(?:from|to) (\S+ \S+):\n(.*)\n--end msg--", re.DOTALL)
 STATES = {
     pj.PJSIP_INV_STATE_NULL: "null",
@@ -215,6 +217,8 @@ class Phone:
         options = self.options
         config = pj.AccountConfig()
         config.mediaConfig.transportConfig.boundAddress = "127.0.0.1"
+        # A port of its own, so that nothing meant for another phone is heard by this one.
+        config.mediaConfig.transportConfig.port = random.randrange(4000, 19000, 100)
         config.mediaConfig.transportConfig.publicAddress = "127.0.0.1"
         if "registrar" in options:
             config.idUri = f'"{options["name"]}" <sip:{options["username"]}@{options["domain"]}>'
@@ -299,7 +303,7 @@ class Phone:
         self.calls[call].xfer(target, prm)
 
     def do_transfer_replacing(self, call: int, other: int) -> None:
-        self.calls[call].xferReplaces(self.calls[other], 0, self._op())
+        self.calls[call].xferReplaces(self.calls[other], self._op())
 
     def do_press(self, call: int, digits: str, how: str) -> None:
         if how == "inband":
@@ -328,6 +332,12 @@ class Phone:
         return str(self.calls[call].dump(True, " "))
 
     def do_end(self) -> None:
+        self.endpoint.hangupAllCalls()
+        until = time.monotonic() + GOODBYE_S
+        while self.calls and time.monotonic() < until:
+            self.endpoint.libHandleEvents(5)
+        for _ in range(4):
+            self.endpoint.libHandleEvents(5)  # the answers to the last BYEs
         raise SystemExit
 
     @staticmethod

@@ -64,7 +64,7 @@ class Server:
             [PARKADE, "import", "--data", data, file], capture_output=True, text=True, check=False, timeout=120
         )
         assert imported.returncode == 0, f"parkade import failed:\n{imported.stdout}\n{imported.stderr}"
-        low = random.randrange(20000, 29000, 500)
+        low = random.randrange(20000, 29000, 1000)
         command = [
             PARKADE,
             "serve",
@@ -75,7 +75,7 @@ class Server:
             "--sip-port",
             "0",
             "--rtp-ports",
-            f"{low}-{low + 499}",
+            f"{low}-{low + 999}",
         ]
         self._log_file = self._log_path.open("wb")
         self._process = subprocess.Popen(

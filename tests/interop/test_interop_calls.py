@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.interop.office import Office, hear_each_other, hears_music, refer_status, talk
+from tests.interop.office import Office, hear_each_other, refer_status, talk
 
 pytestmark = pytest.mark.interop
 
@@ -81,7 +81,7 @@ def test_who_is_held_hears_music_and_then_the_other_again(office: Office, spelli
     outgoing.wait_talking()
     hear_each_other(outgoing, incoming)
     outgoing.hold()
-    hears_music(incoming)
+    incoming.ear.hears_music()
     outgoing.resume()
     hear_each_other(outgoing, incoming)
     outgoing.hang_up()
@@ -97,7 +97,7 @@ def test_baresip_holds_and_resumes(office: Office) -> None:
     outgoing.wait_talking()
     hear_each_other(outgoing, incoming)
     outgoing.hold()
-    hears_music(incoming)
+    incoming.ear.hears_music()
     outgoing.resume()
     incoming.ear.hears_tone(bob.tone_hz)
     outgoing.hears_packets()
@@ -109,10 +109,10 @@ def test_both_hold_each_other_and_come_back(office: Office) -> None:
     alice, bob = office.phones("101", "102")
     outgoing, incoming = talk(alice, bob, "102")
     outgoing.hold()
-    hears_music(incoming)
+    incoming.ear.hears_music()
     incoming.hold()
     outgoing.resume()
-    hears_music(outgoing)
+    outgoing.ear.hears_music()
     incoming.resume()
     hear_each_other(outgoing, incoming)
 
@@ -214,7 +214,7 @@ def test_attended_transfer_joins_the_two_far_ends(office: Office) -> None:
     alice, bob, carol = office.phones("101", "102", "103")
     outgoing, incoming = talk(alice, bob, "102")
     incoming.hold()
-    hears_music(outgoing)
+    outgoing.ear.hears_music()
     consultation, third = talk(bob, carol, "103")
     incoming.transfer_to(consultation)
     assert incoming.wait_transferred() == 200

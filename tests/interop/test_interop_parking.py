@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.interop.office import Office, hear_each_other, hears_music, park_code, refer_status, talk
+from tests.interop.office import Office, hear_each_other, park_code, refer_status, talk
 from tests.interop.pjsip_phone import PjsipCall, PjsipPhone
 from tests.interop.waiting import eventually
 
@@ -48,7 +48,7 @@ def test_style_a_blind_transfer_parks_and_another_phone_picks_up(office: Office,
     parked, parker = talk(alice, bob, "102")
     before = len(parked.messages("rx"))
     assert park_blind(parker, dialled) == code
-    hears_music(parked)
+    parked.ear.hears_music()
     assert_undisturbed(parked, before)
     call = pick_up(carol, code, parked)
     assert_undisturbed(parked, before)
@@ -69,7 +69,7 @@ def test_style_a_with_baresip_at_all_three_ends(office: Office) -> None:
     hear_each_other(parked, parker)
     parker.transfer("*800")
     parker.wait_ended()
-    hears_music(parked)
+    parked.ear.hears_music()
     call = carol.dial("*801")
     call.wait_talking()
     hear_each_other(call, parked)
@@ -85,12 +85,12 @@ def test_style_b_attended_transfer_parks_and_says_the_code(office: Office) -> No
     consultation = bob.dial("*800")
     consultation.wait_talking()
     code = park_code(bob)
-    hears_music(consultation)  # the spoken code: sound that is nobody's voice
+    consultation.ear.hears_phrase("parked-at")
     parker.transfer_to(consultation)
     assert parker.wait_transferred() == 200
     parker.wait_ended()
     consultation.wait_ended()
-    hears_music(parked)
+    parked.ear.hears_music()
     assert_undisturbed(parked, before)
     pick_up(carol, code, parked)
 
@@ -103,8 +103,8 @@ def test_style_c_dialling_the_park_code_parks_the_held_call(office: Office) -> N
     announcement = bob.dial("*800")
     announcement.wait_talking()
     assert park_code(bob) == "*801"
-    hears_music(announcement)
-    hears_music(parked)
+    announcement.ear.hears_phrase("parked-at")
+    parked.ear.hears_music()
     assert announcement.wait_ended(within_s=20) == 200
     parker.wait_ended()
     assert_undisturbed(parked, before)
@@ -120,7 +120,7 @@ def test_style_c_with_baresip(office: Office) -> None:
     parked.wait_talking()
     hear_each_other(parked, parker)
     parker.hold()
-    hears_music(parked)
+    parked.ear.hears_music()
     announcement = bob.dial("*800")
     announcement.wait_talking()
     announcement.wait_ended(within_s=20)
@@ -134,7 +134,7 @@ def test_style_d_keys_in_the_call_park_the_far_end(office: Office, how: str) -> 
     parked, parker = talk(alice, bob, "102")
     before = len(parked.messages("rx"))
     parker.press("*5", how)
-    hears_music(parked)
+    parked.ear.hears_music()
     assert parker.wait_ended(within_s=25) == 200
     assert_undisturbed(parked, before)
     pick_up(carol, "*801", parked)
@@ -148,7 +148,7 @@ def test_style_d_with_baresip(office: Office) -> None:
     parker.answer()
     parked.wait_talking()
     parker.press("*5")
-    hears_music(parked)
+    parked.ear.hears_music()
     parker.wait_ended(within_s=25)
     pick_up(carol, "*801", parked)
 
@@ -161,8 +161,8 @@ def test_parked_again_within_the_reserve_the_call_keeps_its_code(office: Office)
     other, other_parker = talk(bob, office_phone(office, "104"), "104")
     assert park_blind(other_parker) == "*802", "*801 is kept for Alice"
     assert park_blind(retriever) == "*801"
-    hears_music(parked)
-    hears_music(other)
+    parked.ear.hears_music()
+    other.ear.hears_music()
 
 
 def office_phone(office: Office, extension: str) -> PjsipPhone:
@@ -183,7 +183,7 @@ def test_after_the_reserve_the_code_is_free_for_others(office_of: Callable[[str]
     other, other_parker = talk(bob, dave, "104")
     eventually(lambda: time.monotonic() - since > 1.5, "the end of the reserve, one second in this account")
     assert park_blind(other_parker) == "*801"
-    hears_music(other)
+    other.ear.hears_music()
 
 
 def test_nobody_picks_up_and_every_phone_of_the_parker_rings(office_of: Callable[[str], Office]) -> None:
@@ -197,12 +197,12 @@ def test_nobody_picks_up_and_every_phone_of_the_parker_rings(office_of: Callable
     outgoing.wait_talking()
     marks = bob.position(), bob_at_home.position()
     assert park_blind(incoming) == "*801"
-    hears_music(outgoing)
+    outgoing.ear.hears_music()
     desk = bob.wait_call(since=marks[0])
     home = bob_at_home.wait_call(since=marks[1])
     assert "Park *801 Alice" in desk.remote
     assert carol.dial("*801").wait_ended() == 404, "the code has expired"
-    hears_music(outgoing)
+    outgoing.ear.hears_music()
     home.answer()
     hear_each_other(outgoing, home)
     assert desk.wait_ended() == 487
@@ -217,7 +217,7 @@ def test_a_parker_who_does_not_answer_finds_the_call_at_the_next_code(office_of:
     ring_back = bob.wait_call(since=mark)
     ring_back.ring()
     ring_back.wait_ended()
-    hears_music(parked)
+    parked.ear.hears_music()
     pick_up(carol, "*802", parked)
 
 
@@ -238,13 +238,13 @@ def test_a_parked_caller_who_hangs_up_leaves_the_code_free(office: Office) -> No
     assert carol.dial("*801").wait_ended() == 404
     again, parker = talk(alice, bob, "102")
     assert park_blind(parker) == "*801"
-    hears_music(again)
+    again.ear.hears_music()
 
 
 def test_an_empty_code_is_explained_aloud_before_any_answer(office: Office) -> None:
     (carol,) = office.phones("103")
     call = carol.dial("*850")
-    hears_music(call)  # the spoken words
+    call.ear.hears_phrase("no-call-parked-at")
     assert call.state == "early"
     assert call.wait_ended() == 404
     final = next(m for m in call.messages("rx") if m.status == 404)
@@ -263,7 +263,7 @@ def test_a_code_of_another_account_looks_like_a_free_one(office_of: Callable[[st
     assert call.wait_ended() == 404
     final = next(m for m in call.messages("rx") if m.status == 404)
     assert "no_call_parked" in final.header("Warning")
-    hears_music(parked)
+    parked.ear.hears_music()
 
 
 def test_an_occupied_code_is_refused_and_the_two_go_on_talking(office: Office) -> None:
@@ -276,7 +276,7 @@ def test_an_occupied_code_is_refused_and_the_two_go_on_talking(office: Office) -
     refusal = next(m for m in incoming.messages("rx") if m.status == 486)
     assert "slot_taken" in refusal.header("Warning")
     hear_each_other(outgoing, incoming)
-    hears_music(parked)
+    parked.ear.hears_music()
 
 
 def test_a_full_lot_refuses_and_nobody_is_dropped(office_of: Callable[[str], Office]) -> None:
@@ -297,8 +297,8 @@ def test_a_full_lot_refuses_and_nobody_is_dropped(office_of: Callable[[str], Off
     assert refused.wait_ended() == 486
     incoming.resume()
     hear_each_other(outgoing, incoming)
-    hears_music(first)
-    hears_music(second)
+    first.ear.hears_music()
+    second.ear.hears_music()
 
 
 def test_of_two_who_dial_the_code_at_once_exactly_one_gets_the_call(office: Office) -> None:
@@ -333,5 +333,5 @@ def test_the_caller_can_park_the_called(office: Office) -> None:
     alice, bob, carol = office.phones("101", "102", "103")
     parker, parked = talk(alice, bob, "102")
     assert park_blind(parker) == "*801"
-    hears_music(parked)
+    parked.ear.hears_music()
     pick_up(carol, "*801", parked)

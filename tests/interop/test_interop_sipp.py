@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.office import Office, hear_each_other, hears_music, talk
+from tests.interop.office import Office, hear_each_other, talk
 from tests.interop.pjsip_phone import PjsipPhone
 from tests.interop.server import password
 from tests.interop.sip_text import Message
@@ -87,7 +87,7 @@ def test_each_spelling_of_hold_is_answered_in_kind_and_gives_the_other_music(sip
     call = bob.wait_call()
     call.answer()
     for _ in range(3):
-        hears_music(call)
+        call.ear.hears_music()
         call.ear.hears_nothing()  # the caller is back, and silent
     assert call.wait_ended() == 200
     run.wait()
@@ -172,7 +172,7 @@ def test_a_refer_during_a_hold_parks(sipp: Sipp, bob: PjsipPhone) -> None:
     assert first.body.startswith("SIP/2.0 100")
     assert last.body.startswith("SIP/2.0 200")
     assert last.header("Subscription-State").startswith("terminated")
-    hears_music(call)
+    call.ear.hears_music()
 
 
 GARBAGE = [
