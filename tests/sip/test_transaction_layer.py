@@ -285,6 +285,17 @@ def test_the_second_copy_of_a_request_that_took_two_paths_is_answered_482(node: 
     assert node.told == ["INVITE", "INVITE"], "the first is over, so this one is new"
 
 
+def test_a_request_that_was_refused_may_come_again_with_the_numbers_it_had(node: Node) -> None:
+    node.receive(request_text("REGISTER"))
+    node.respond(401)
+    node.receive(request_text("REGISTER", via=VIA.replace("one", "two")))
+    node.respond(200)
+    assert node.statuses() == [401, 200]
+    node.receive(request_text("REGISTER", via=VIA.replace("one", "three")))
+    assert node.statuses() == [482]
+    node.run_until_quiet()
+
+
 def test_our_request_carries_our_via_with_rport_on_udp_only(node: Node) -> None:
     node.start(request_text())
     node.start(request_text(), flow=Flow("TCP", "198.51.100.7", 5060, 3))

@@ -229,6 +229,8 @@ class ServerTransaction(Transaction):
             happening = Happening.SEND_SUCCESS
         else:
             happening = Happening.SEND_FAILURE
+            # Careless phones answer a challenge with the CSeq they had; that is no second copy of the same request.
+            self._unmerge()
         self.take(happening, now, response)
 
     def _perform(self, step: Step, message: Request | Response | None, now: Instant) -> None:
@@ -253,8 +255,11 @@ class ServerTransaction(Transaction):
 
     def _forget(self) -> None:
         self._desk.servers.pop(self.key, None)
-        if self._merge_key is not None:
-            self._desk.merged.pop(self._merge_key, None)
+        self._unmerge()
+
+    def _unmerge(self) -> None:
+        if self._merge_key is not None and self._desk.merged.get(self._merge_key) is self:
+            del self._desk.merged[self._merge_key]
 
 
 class _Nobody:
