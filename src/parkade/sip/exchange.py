@@ -149,11 +149,11 @@ class Exchange:
         if body and dialog.offers.move(Move.THEY_ANSWER, body):
             self._session.respond(tx, 200, now)
             self._session.handler.on_answer(self._session, body, now)
-            self.pursue(now)
         elif body:
             self._take(dialog, tx, now)
         else:
             self._session.respond(tx, 200, now)
+        self.pursue(now)
 
     def answer(self, sdp: bytes, headers: HeaderLines, now: Instant) -> bool:
         """Answer what was asked with ``sdp``: an answer, or an offer where none came. False if nothing was asked."""
