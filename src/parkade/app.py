@@ -77,6 +77,7 @@ class _Server:
                 rtp_ports=settings.rtp_ports,
                 on_report=lambda report: pump.feed(MediaReport(report)),
                 on_death=self._media_died,
+                sounds=settings.sounds,
             )
             pump.send_orders = media.send
             print(json.dumps({"ready": True, "sip": port, "rtp": str(settings.rtp_ports)}), flush=True)  # noqa: T201

@@ -47,6 +47,7 @@ class Settings:
     rtp_ports: PortRange = DEFAULT_RTP_PORTS
     drain_seconds: int = 30
     log_level: str = "info"
+    sounds: Path | None = None
 
 
 Value = Path | str | int | PortRange
@@ -131,6 +132,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("https-port", _port, "PORT", f"Portal and API over TLS. {_LATER}"),
     Setting("rtp-ports", _port_range, "FIRST-LAST", "UDP ports for sound. Default 20000-29999."),
     Setting("drain-seconds", _seconds, "SECONDS", "How long SIGTERM waits for conversations to end. Default 30."),
+    Setting("sounds", _directory, "DIR", "Folder with music/ and prompts/ to use instead of the built-in sounds."),
     Setting("log-level", _log_level, "LEVEL", f"How much to log: {', '.join(LOG_LEVELS)}. Default info."),
 )
 CONFIG_VARIABLE = "PARKADE_CONFIG"

@@ -38,7 +38,7 @@ class FakeCall(Quiet):
         self.transfer: list[tuple[int, str, bool]] = []
         self.infos: list[Request] = []
         self.heard: list[tuple[Instant, str]] = []
-        self.rtp_port = phone.FIRST_RTP_PORT + 2 * number
+        self.rtp_port = phone.first_rtp_port + 2 * number
         self.negotiator = AudioNegotiator(phone.host, self.rtp_port, number + 1, 1)
         self.direction = Direction.SENDRECV
         self.session: Session

@@ -27,7 +27,8 @@ from parkade.testing.recorder import Recorder
 class Surroundings(Protocol):
     """What a phone needs of the world around it."""
 
-    now: Instant
+    @property
+    def now(self) -> Instant: ...
 
     def after(self, seconds: float, action: Callable[[], object]) -> None: ...
 
@@ -43,8 +44,6 @@ class FakePhone:
     False: says nothing to an INVITE until it is answered. ``hangs_up_after_transfer``: ends its call when a NOTIFY says that
     its transfer has worked.
     """
-
-    FIRST_RTP_PORT = 4000
 
     def __init__(
         self,
@@ -68,6 +67,7 @@ class FakePhone:
         self.auto_answer_s: float | None = None
         self.rejects: int | None = None
         self.rings = True
+        self.first_rtp_port = 4000
         self.hangs_up_after_transfer = True
         self._credentials = (name, password)
         self._server = server
