@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 from parkade.base.clock import Instant
@@ -20,13 +21,17 @@ from parkade.rtp.rtcp import Receiver
 
 def destination(address: str, port: int, *, ipv6: bool) -> Address | None:
     """Where to send to; None if ``address`` is no usable literal, so that no packet ever waits for a name to be resolved."""
+    host = _usable(address, ipv6)
+    return (host, port) if host is not None and 0 < port < 65536 else None
+
+
+@lru_cache(maxsize=4096)
+def _usable(address: str, ipv6: bool) -> str | None:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return None
-    if parsed.is_unspecified or (parsed.version == 6) != ipv6 or not 0 < port < 65536:
-        return None
-    return (str(parsed), port)
+    return None if parsed.is_unspecified or (parsed.version == 6) != ipv6 else str(parsed)
 
 
 STATIC_CODECS = {0: "PCMU", 8: "PCMA"}

@@ -7,6 +7,7 @@ Each turn does one short thing of each kind, so that none of them waits long for
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -100,10 +101,11 @@ class MediaProcess:
             signal.signal(number, self._end)
         while self._reserve.short_of and self._top_up(64):
             pass
+        # What has been read and made by now stays for good: no collection of garbage needs to look through it.
+        gc.freeze()
         while self._running:
             self._turn()
         self._plane.close()
-        self._signalling.flush()
         self._signalling.close()
         self._reserve.close()
         self._epoll.close()

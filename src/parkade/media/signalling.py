@@ -18,6 +18,7 @@ from parkade.rtp.orders import Order, Report
 
 log = logging.getLogger(__name__)
 
+LAST_WORDS_S = 1.0
 UNREAD_LIMIT = 4 * 1024 * 1024
 """Signalling that leaves more reports than this unread is cut off."""
 
@@ -93,7 +94,11 @@ class Signalling:
             self._epoll.modify(self._connection, events)
 
     def close(self) -> None:
-        """End the connection and remove the socket's file."""
+        """Hand over the last reports, end the connection and remove the socket's file."""
+        if self._connection is not None:
+            self._connection.settimeout(LAST_WORDS_S)
+            with contextlib.suppress(OSError):
+                self._connection.sendall(self._unread)
         self._drop(None)
         self._listener.close()
         self._path.unlink(missing_ok=True)
