@@ -102,14 +102,15 @@ def parse_params(text: str) -> Params:
         return ()
     if text[0] != ";":
         raise SipError(400, "Text where a parameter should start")
-    pieces = _split(text, _PARAM_MARKS) if '"' in text else text.split(";")
+    plain = not _NOT_IN_NAME.search(text)
     params: list[tuple[str, str | None]] = []
-    for piece in pieces:
+    for piece in text.split(";") if plain else _split(text, _PARAM_MARKS):
         name, equals, value = piece.partition("=")
-        name = name.strip(WHITESPACE)
-        if name and not _NOT_IN_NAME.search(name):
-            params.append((name, value.strip(WHITESPACE) if equals else None))
-        elif piece.strip(WHITESPACE):
+        if not plain:
+            name, value = name.strip(WHITESPACE), value.strip(WHITESPACE)
+        if name and (plain or not _NOT_IN_NAME.search(name)):
+            params.append((name, value if equals else None))
+        elif name or equals:
             raise SipError(400, "A parameter without a proper name")
     return tuple(params)
 

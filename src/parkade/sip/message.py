@@ -9,14 +9,18 @@ are dropped (:rfc:`3261` section 8.2.2), and a value that is written never start
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, TypeAlias, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias, TypeVar
 
 from parkade.sip.errors import SipError
+from parkade.sip.fields import Headers
 from parkade.sip.grammar import WHITESPACE, body_start, is_token, number, split_list
 from parkade.sip.headers import CSeq, NameAddr, Via, parse_cseq, parse_name_addr, parse_via
-from parkade.sip.names import LISTS, SPELLINGS, spelling
+from parkade.sip.names import SPELLINGS, spelling
+from parkade.sip.reasons import REASONS
 from parkade.sip.uri import SipUri, parse_uri
+
+__all__ = ["REASONS", "Headers", "Message", "Request", "Response", "is_keepalive", "make_response", "parse_message"]
 
 T = TypeVar("T")
 
@@ -26,204 +30,6 @@ _NOT_IN_URI = re.compile(r'[\x00-\x20\x7f<>"]')
 
 _ONCE: Final = ("From", "To", "Call-ID", "CSeq", "Max-Forwards")
 _DIALOG_MAKERS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
-
-REASONS: Final[dict[int, str]] = {
-    100: "Trying",
-    180: "Ringing",
-    181: "Call Is Being Forwarded",
-    182: "Queued",
-    183: "Session Progress",
-    199: "Early Dialog Terminated",
-    200: "OK",
-    202: "Accepted",
-    204: "No Notification",
-    300: "Multiple Choices",
-    301: "Moved Permanently",
-    302: "Moved Temporarily",
-    305: "Use Proxy",
-    380: "Alternative Service",
-    400: "Bad Request",
-    401: "Unauthorized",
-    402: "Payment Required",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    406: "Not Acceptable",
-    407: "Proxy Authentication Required",
-    408: "Request Timeout",
-    410: "Gone",
-    412: "Conditional Request Failed",
-    413: "Request Entity Too Large",
-    414: "Request-URI Too Long",
-    415: "Unsupported Media Type",
-    416: "Unsupported URI Scheme",
-    417: "Unknown Resource-Priority",
-    420: "Bad Extension",
-    421: "Extension Required",
-    422: "Session Interval Too Small",
-    423: "Interval Too Brief",
-    428: "Use Identity Header",
-    429: "Provide Referrer Identity",
-    430: "Flow Failed",
-    433: "Anonymity Disallowed",
-    436: "Bad Identity-Info",
-    437: "Unsupported Certificate",
-    438: "Invalid Identity Header",
-    439: "First Hop Lacks Outbound Support",
-    440: "Max-Breadth Exceeded",
-    469: "Bad Info Package",
-    470: "Consent Needed",
-    480: "Temporarily Unavailable",
-    481: "Call/Transaction Does Not Exist",
-    482: "Loop Detected",
-    483: "Too Many Hops",
-    484: "Address Incomplete",
-    485: "Ambiguous",
-    486: "Busy Here",
-    487: "Request Terminated",
-    488: "Not Acceptable Here",
-    489: "Bad Event",
-    491: "Request Pending",
-    493: "Undecipherable",
-    494: "Security Agreement Required",
-    500: "Server Internal Error",
-    501: "Not Implemented",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Server Time-out",
-    505: "Version Not Supported",
-    513: "Message Too Large",
-    580: "Precondition Failure",
-    600: "Busy Everywhere",
-    603: "Decline",
-    604: "Does Not Exist Anywhere",
-    606: "Not Acceptable",
-    607: "Unwanted",
-    608: "Rejected",
-}
-"""The usual phrase of each registered status."""
-
-
-class Headers:
-    """Header lines in order, names in any case and in compact form alike, values as text.
-
-    A name may stand on several lines, and a line of a list header (``names.LISTS``) may hold several values: :meth:`get` gives
-    a whole line, :meth:`all` the single values.
-    """
-
-    __slots__ = ("_first", "_lines", "_typed")
-
-    def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
-        self._lines = [(spelling(name), value) for name, value in lines]
-        self._first: dict[str, str] | None = None
-        self._typed: dict[str, object] = {}
-
-    def get(self, name: str) -> str | None:
-        """The value of the first line called ``name``, or None."""
-        first = self._index()
-        value = first.get(name)
-        return first.get(spelling(name)) if value is None else value
-
-    def all(self, name: str) -> list[str]:
-        """Every value of ``name`` in order; the lines of list headers are split at their commas, empty values left out."""
-        name = spelling(name)
-        values = [value for key, value in self._lines if key == name]
-        return [value for line in values for value in split_list(line)] if name in LISTS else values
-
-    def add(self, name: str, value: str) -> None:
-        """Add a line at the end."""
-        name = spelling(name)
-        self._lines.append((name, value))
-        self._changed(name)
-
-    def prepend(self, name: str, value: str) -> None:
-        """Add a line before all others."""
-        name = spelling(name)
-        self._lines.insert(0, (name, value))
-        self._changed(name)
-
-    def set(self, name: str, value: str) -> None:
-        """Make ``value`` the only line called ``name``, where the first one stood or else at the end."""
-        name = spelling(name)
-        at = next((i for i, (key, _) in enumerate(self._lines) if key == name), len(self._lines))
-        self._lines = [line for line in self._lines if line[0] != name]
-        self._lines.insert(at, (name, value))
-        self._changed(name)
-
-    def replace_top(self, name: str, value: str) -> None:
-        """Put ``value`` in place of the first value of list header ``name``, leaving its other values alone."""
-        name = spelling(name)
-        for at, (key, line) in enumerate(self._lines):
-            if key == name:
-                self._lines[at] = (name, ", ".join([value, *split_list(line)[1:]]))
-                break
-        self._changed(name)
-
-    def remove(self, name: str) -> None:
-        """Remove every line called ``name``."""
-        name = spelling(name)
-        self._lines = [line for line in self._lines if line[0] != name]
-        self._changed(name)
-
-    def typed(self, name: str, parse: Callable[[str], T]) -> T | None:
-        """``parse`` of the first line of ``name`` (in its common spelling), remembered until it changes; None if absent.
-
-        Raises what ``parse`` raises. A name must always come with the same ``parse``.
-        """
-        known = self._typed.get(name)
-        if known is not None:
-            return cast(T, known)
-        text = self.get(name)
-        if text is None:
-            return None
-        value = self._typed[name] = parse(text)
-        return value
-
-    def repeated(self, names: Iterable[str]) -> str | None:
-        """The first of ``names`` (in their common spelling) that stands on more than one line, or None."""
-        if len(self._index()) == len(self._lines):
-            return None
-        present = [name for name, _ in self._lines]
-        return next((name for name in names if present.count(name) > 1), None)
-
-    def copy(self) -> Headers:
-        """An independent copy."""
-        copy = Headers.__new__(Headers)
-        copy._lines = self._lines.copy()
-        copy._first = self._first
-        copy._typed = self._typed.copy()
-        return copy
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name) is not None
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._lines)
-
-    def __len__(self) -> int:
-        return len(self._lines)
-
-    def __repr__(self) -> str:
-        return f"Headers({self._lines!r})"
-
-    def _index(self) -> dict[str, str]:
-        first = self._first
-        if first is None:
-            first = self._first = dict(reversed(self._lines))
-        return first
-
-    def _changed(self, name: str) -> None:
-        self._first = None
-        if self._typed:
-            self._typed.pop(name, None)
-
-    @classmethod
-    def _of(cls, lines: list[tuple[str, str]]) -> Headers:
-        self = cls.__new__(cls)
-        self._lines = lines
-        self._first = None
-        self._typed = {}
-        return self
 
 
 class _Message:
@@ -235,9 +41,8 @@ class _Message:
 
     __slots__ = ("body", "headers")
 
-    def __init__(self, headers: Headers, body: bytes) -> None:
-        self.headers = headers
-        self.body = body
+    headers: Headers
+    body: bytes
 
     @property
     def call_id(self) -> str:
@@ -309,7 +114,8 @@ class Request(_Message):
     __slots__ = ("method", "uri")
 
     def __init__(self, method: str, uri: str, headers: Headers, body: bytes = b"") -> None:
-        super().__init__(headers, body)
+        self.headers = headers
+        self.body = body
         self.method = method
         self.uri = uri
 
@@ -338,7 +144,8 @@ class Response(_Message):
     __slots__ = ("reason", "status")
 
     def __init__(self, status: int, reason: str, headers: Headers, body: bytes = b"") -> None:
-        super().__init__(headers, body)
+        self.headers = headers
+        self.body = body
         self.status = status
         self.reason = reason
 
@@ -453,7 +260,7 @@ def _read_headers(lines: list[str]) -> Headers:
         whole = bool(known and colon)
         if whole:
             read.append((known, value.strip(WHITESPACE)))
-    return Headers._of(read)
+    return Headers.of_usual(read)
 
 
 def _read_request_line(line: str, headers: Headers) -> tuple[Request, str]:
@@ -491,7 +298,7 @@ def _check(message: Message) -> None:
     repeated = message.headers.repeated(_ONCE)
     if repeated:
         raise SipError(400, f"More than one {repeated}")
-    _ = message.top_via, message.from_, message.to, message.call_id, message.cseq
+    message.headers.need(_NEEDED)
     if "," in (message.headers.get("Via") or ""):
         _ = message.vias
 
@@ -520,6 +327,16 @@ def _parse_top_via(text: str) -> Via:
     if not values:
         raise SipError(400, "Broken Via")
     return parse_via(values[0])
+
+
+_NEEDED: Final[tuple[tuple[str, Callable[[str], object]], ...]] = (
+    ("Via", _parse_top_via),
+    ("From", parse_name_addr),
+    ("To", parse_name_addr),
+    ("Call-ID", _parse_call_id),
+    ("CSeq", parse_cseq),
+)
+"""The headers without which a message is none (:rfc:`3261` section 8.1.1), but for Max-Forwards, which old ones lack."""
 
 
 def _parse_first_name_addr(text: str) -> NameAddr | None:

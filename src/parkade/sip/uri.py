@@ -19,6 +19,7 @@ _HEADER_SAFE = "!*'()[]/?:+$"
 _SCHEMES = frozenset({"sip", "sips"})
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._\-]*[a-z0-9._])?")
 _IPV6 = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*")
+_HOST_PORT_MAX = 260
 _NEVER = re.compile(r'[\x00-\x20\x7f<>"]')
 
 _COMPARED_IF_IN_EITHER = ("user", "ttl", "method", "maddr", "transport")
@@ -124,8 +125,11 @@ def _parse(text: str) -> SipUri:
 _parse_known = lru_cache(maxsize=4096)(_parse)
 
 
+@lru_cache(maxsize=1024)
 def parse_host_port(text: str) -> tuple[str, int | None]:
     """``host``, ``host:port``, ``[IPv6]`` or ``[IPv6]:port`` taken apart, host in lower case. Raises SipError(400)."""
+    if len(text) > _HOST_PORT_MAX:
+        raise SipError(400, "A host name too long")
     if text[:1] == "[":
         host, closed, rest = text[1:].lower().partition("]")
         # Three colons are a slip of the original grammar that receivers must bear (RFC 5118 section 4.10).

@@ -1,0 +1,144 @@
+"""The header lines of a message, kept as text and read when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar, cast
+
+from parkade.sip.errors import SipError
+from parkade.sip.grammar import split_list
+from parkade.sip.names import LISTS, spelling
+
+T = TypeVar("T")
+
+
+class Headers:
+    """Header lines in order, names in any case and in compact form alike, values as text.
+
+    A name may stand on several lines, and a line of a list header (``names.LISTS``) may hold several values: :meth:`get` gives
+    a whole line, :meth:`all` the single values.
+    """
+
+    __slots__ = ("_first", "_lines", "_typed")
+
+    def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
+        self._lines = [(spelling(name), value) for name, value in lines]
+        self._first: dict[str, str] | None = None
+        self._typed: dict[str, object] = {}
+
+    def get(self, name: str) -> str | None:
+        """The value of the first line called ``name``, or None."""
+        first = self._index()
+        value = first.get(name)
+        return first.get(spelling(name)) if value is None else value
+
+    def all(self, name: str) -> list[str]:
+        """Every value of ``name`` in order; the lines of list headers are split at their commas, empty values left out."""
+        name = spelling(name)
+        values = [value for key, value in self._lines if key == name]
+        return [value for line in values for value in split_list(line)] if name in LISTS else values
+
+    def add(self, name: str, value: str) -> None:
+        """Add a line at the end."""
+        name = spelling(name)
+        self._lines.append((name, value))
+        self._changed(name)
+
+    def prepend(self, name: str, value: str) -> None:
+        """Add a line before all others."""
+        name = spelling(name)
+        self._lines.insert(0, (name, value))
+        self._changed(name)
+
+    def set(self, name: str, value: str) -> None:
+        """Make ``value`` the only line called ``name``, where the first one stood or else at the end."""
+        name = spelling(name)
+        at = next((i for i, (key, _) in enumerate(self._lines) if key == name), len(self._lines))
+        self._lines = [line for line in self._lines if line[0] != name]
+        self._lines.insert(at, (name, value))
+        self._changed(name)
+
+    def replace_top(self, name: str, value: str) -> None:
+        """Put ``value`` in place of the first value of list header ``name``, leaving its other values alone."""
+        name = spelling(name)
+        for at, (key, line) in enumerate(self._lines):
+            if key == name:
+                self._lines[at] = (name, ", ".join([value, *split_list(line)[1:]]))
+                break
+        self._changed(name)
+
+    def remove(self, name: str) -> None:
+        """Remove every line called ``name``."""
+        name = spelling(name)
+        self._lines = [line for line in self._lines if line[0] != name]
+        self._changed(name)
+
+    def typed(self, name: str, parse: Callable[[str], T]) -> T | None:
+        """``parse`` of the first line of ``name`` (in its usual spelling), remembered until it changes; None if absent.
+
+        Raises what ``parse`` raises. A name must always come with the same ``parse``.
+        """
+        known = self._typed.get(name)
+        if known is not None:
+            return cast(T, known)
+        text = self.get(name)
+        if text is None:
+            return None
+        value = self._typed[name] = parse(text)
+        return value
+
+    def repeated(self, names: Iterable[str]) -> str | None:
+        """The first of ``names`` (in their usual spelling) that stands on more than one line, or None."""
+        if len(self._index()) == len(self._lines):
+            return None
+        present = [name for name, _ in self._lines]
+        return next((name for name in names if present.count(name) > 1), None)
+
+    def need(self, parsers: Iterable[tuple[str, Callable[[str], object]]]) -> None:
+        """Read now, as :meth:`typed` would, what must be there. Raises SipError(400) for what is missing or broken."""
+        first = self._index()
+        for name, parse in parsers:
+            text = first.get(name)
+            if text is None:
+                raise SipError(400, f"No {name}")
+            self._typed[name] = parse(text)
+
+    def copy(self) -> Headers:
+        """An independent copy."""
+        copy = Headers.__new__(Headers)
+        copy._lines = self._lines.copy()
+        copy._first = self._first
+        copy._typed = self._typed.copy()
+        return copy
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __repr__(self) -> str:
+        return f"Headers({self._lines!r})"
+
+    def _index(self) -> dict[str, str]:
+        first = self._first
+        if first is None:
+            first = self._first = dict(reversed(self._lines))
+        return first
+
+    def _changed(self, name: str) -> None:
+        self._first = None
+        if self._typed:
+            self._typed.pop(name, None)
+
+    @classmethod
+    def of_usual(cls, lines: list[tuple[str, str]]) -> Headers:
+        """Headers that keep ``lines`` itself, whose names have their usual spelling already."""
+        self = cls.__new__(cls)
+        self._lines = lines
+        self._first = None
+        self._typed = {}
+        return self
