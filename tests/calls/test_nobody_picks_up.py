@@ -8,9 +8,9 @@ import pytest
 
 from parkade.base.sound import Music, Spoken
 from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
-from parkade.calls.effects import Alert, EventType
+from parkade.calls.effects import Alert, EventType, RefuseLeg, RingDevice
 from parkade.calls.identity import Identity
-from parkade.calls.inputs import DirectoryChanged, Failure
+from parkade.calls.inputs import DirectoryChanged, Failure, LegArrived
 from parkade.testing.call_play import CallPlay, Phone
 from tests.calls.cast import play_with, two_accounts
 
@@ -81,9 +81,9 @@ def test_an_expired_code_is_no_longer_valid() -> None:
 def test_a_code_dialled_after_its_deadline_is_too_late_even_if_the_wake_up_is() -> None:
     play = play_with()
     parked(play)
-    play.now += 600
-    assert refusal_of(play.call("carol", "*801")) == "no_call_parked"
-    assert play.is_ringing("alice")
+    effects = play.control.tell(LegArrived("late", "carol", "*801"), play.now + 600)
+    assert [e.refusal.id for e in effects if isinstance(e, RefuseLeg)] == ["no_call_parked"]
+    assert {e.device for e in effects if isinstance(e, RingDevice)} == {"alice", "alice-app"}
 
 
 def test_a_code_dialled_just_before_its_deadline_is_in_time() -> None:
@@ -286,6 +286,16 @@ def test_a_caller_of_an_account_that_is_gone_is_not_forgotten() -> None:
     assert not any(play.control.counts())
     play.tell(DirectoryChanged(two_accounts()))
     assert play.talking(*play.conversation("alice", "102"))
+
+
+def test_a_lot_that_was_gone_for_a_while_still_has_its_calls() -> None:
+    play = play_with()
+    bob = parked(play)
+    play.advance(600)
+    play.tell(DirectoryChanged(without_acme(two_accounts())))
+    play.advance(30)
+    play.tell(DirectoryChanged(two_accounts()))
+    assert play.talking(play.call("carol", "*802"), bob)
 
 
 def test_a_parker_with_another_phone_by_then_is_rung_there() -> None:

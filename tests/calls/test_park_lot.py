@@ -108,7 +108,7 @@ def test_a_released_code_is_free_but_the_pick_up_is_remembered() -> None:
     assert where.next_free(ids()) == 801
     assert where.last_pick_up(801) == WHO
     where.forget(801)
-    assert where.is_idle
+    assert where.last_pick_up(801) is None
 
 
 def test_the_code_to_avoid_comes_last() -> None:

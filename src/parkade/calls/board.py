@@ -14,7 +14,7 @@ from parkade.base.ids import Ids
 from parkade.base.sound import Sound, Spoken
 from parkade.base.timers import Timers
 from parkade.calls.call import Announcing, Call, Leaving, Leg, Stage, Talking
-from parkade.calls.directory import Account, Directory, Lot, Owner
+from parkade.calls.directory import Account, Directory, Owner
 from parkade.calls.effects import AnswerLeg, Effect, EndLeg, Event, EventType, Hear, RefuseLeg, ShowParty
 from parkade.calls.identity import Identity
 from parkade.calls.park import LOST_RACE_S, ParkLot
@@ -79,15 +79,12 @@ class Board:
         return lot
 
     def load(self, directory: Directory) -> None:
-        """From now on this directory holds. A lot that is gone stays while it is in use."""
+        """From now on this directory holds. A lot that is gone from it stays here: a call may still come back to it."""
         self.directory = directory
-        for (slug, site), lot in list(self.lots.items()):
+        for (slug, site), lot in self.lots.items():
             account = directory.accounts.get(slug)
-            value: Lot | None = account.lots.get(site) if account else None
-            if value is not None:
-                lot.lot = value
-            elif lot.is_idle:
-                del self.lots[slug, site]
+            if account and site in account.lots:
+                lot.lot = account.lots[site]
 
     # Legs
 

@@ -91,11 +91,6 @@ class ParkLot:
         """How many pick-ups are remembered."""
         return len(self._picked_up)
 
-    @property
-    def is_idle(self) -> bool:
-        """True when nothing is parked, kept or remembered."""
-        return not (self._taken or self._reserved or self._picked_up)
-
     def take(self, call: str, slot: int) -> Refusal | None:
         """Park ``call`` at ``slot``; the refusal if that cannot be, and then nothing has changed."""
         if not self._lot.first <= slot <= self._lot.last and self._reserved.get(slot) != call:

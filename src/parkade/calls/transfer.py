@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parkade.base.sound import Sound
-from parkade.calls import parking, ring
+from parkade.calls import events, parking, ring
 from parkade.calls.board import GRACE_S, Board
 from parkade.calls.call import RINGBACK, Announcing, Call, Leg, Parked, Ringing, Talking
 from parkade.calls.calling import RING_S, OrdinaryCall
@@ -203,6 +203,7 @@ def _take_over_code(board: Board, call: Call, leg: Leg, second: Call, stage: Par
     call.party, call.other = call.facing(leg), None
     stage.stay.lot.hand_over(stage.stay.slot, call.id)
     board.enter(call, stage, stage.expires_at)
+    events.parked(board, call, stage)
 
 
 def _turn_to(call: Call, transferor: Leg) -> None:

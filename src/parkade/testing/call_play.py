@@ -87,10 +87,9 @@ class CallPlay:
 
     def call(self, device: str, dialled: str, *, replaces: Phone | None = None, caller: Identity | None = None) -> Phone:
         """``device`` dials."""
-        phone = Phone(self._name("leg"), device, outgoing=False)
-        self.phones[phone.leg] = phone
-        self.tell(LegArrived(phone.leg, device, dialled, replaces.leg if replaces else None, caller))
-        return phone
+        leg = self._name("leg")
+        self.tell(LegArrived(leg, device, dialled, replaces.leg if replaces else None, caller))
+        return self.phones[leg]
 
     def rings(self, device: str, early_media: bool = False) -> Phone:
         """``device`` says that it rings."""
@@ -101,20 +100,17 @@ class CallPlay:
     def answer(self, device: str) -> Phone:
         """Somebody picks up at ``device``."""
         phone = self.ringing(device)
-        phone.up = True
         self.tell(LegAnswered(phone.leg))
         return phone
 
     def fail(self, device: str, why: Failure) -> Phone:
         """``device`` cannot or does not want to."""
         phone = self.ringing(device)
-        phone.gone = True
         self.tell(LegFailed(phone.leg, why))
         return phone
 
     def hang_up(self, phone: Phone) -> None:
         """The device hangs up or cancels."""
-        phone.gone = True
         self.tell(LegEnded(phone.leg))
 
     def hold(self, phone: Phone) -> None:
@@ -158,7 +154,15 @@ class CallPlay:
         self.now = until
 
     def tell(self, given: Input) -> list[Effect]:
-        """One input of any kind."""
+        """One input of any kind, after what is due."""
+        self._perform(self.control.wake(self.now))
+        match given:
+            case LegArrived(leg, device):
+                self.phones[leg] = Phone(leg, device, outgoing=False)
+            case LegEnded(leg) | LegFailed(leg):
+                self.phones[leg].gone = True
+            case LegAnswered(leg) if not self.phones[leg].gone:
+                self.phones[leg].up = True
         effects = self.control.tell(given, self.now)
         self._perform(effects)
         return effects

@@ -1,0 +1,350 @@
+"""Call control under a random but legal crowd: messages cross, time jumps, the directory changes, and every invariant holds.
+
+``CallPlay`` asks its umpire after every step; what a call is told to go through is checked against a table at the end.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from parkade.base.sound import Peer, Spoken
+from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
+from parkade.calls.effects import EventType
+from parkade.calls.inputs import (
+    DirectoryChanged,
+    Failure,
+    Input,
+    KeyPressed,
+    LegAnswered,
+    LegEnded,
+    LegFailed,
+    LegHeld,
+    LegRang,
+    LegResumed,
+    PromptEnded,
+)
+from parkade.testing.call_play import CallPlay, Phone
+from tests.calls.cast import two_accounts
+
+POLICY = ParkPolicy(expiration_s=60, ring_back_s=20, reserve_s=15)
+FORWARDING = ParkPolicy(expiration_s=60, ring_back_s=20, reserve_s=0, not_picked_up=NotPickedUp.EXTENSION, forward_to="120")
+ACME_DEVICES = ("alice", "alice-app", "bob", "carol", "wall", "gw")
+DEVICES = (*ACME_DEVICES, "gina", "gus", "door", "dock", "dan")
+DIALLED = ("101", "102", "103", "110", "120", "105", "*800", "*801", "*802", "*803", "*805", "**801", "park:802", "999")
+PAUSES = (0.0, 0.4, 1.0, 5.0, 12.0, 16.0, 31.0, 61.0, 125.0)
+
+LEGAL: dict[EventType | None, set[EventType]] = {
+    None: {EventType.STARTED},
+    EventType.STARTED: {EventType.ANSWERED, EventType.PARKED, EventType.ENDED},
+    EventType.ANSWERED: {EventType.PARKED, EventType.ENDED},
+    EventType.PARKED: {EventType.RETRIEVED, EventType.TIMED_OUT, EventType.ABANDONED, EventType.ENDED},
+    EventType.REPARKED: {EventType.RETRIEVED, EventType.TIMED_OUT, EventType.ABANDONED, EventType.ENDED},
+    EventType.RETRIEVED: {EventType.PARKED, EventType.ENDED},
+    EventType.RETURNED: {EventType.PARKED, EventType.ENDED},
+    EventType.TIMED_OUT: {EventType.RETURNED, EventType.REPARKED, EventType.ABANDONED, EventType.ENDED},
+    EventType.ABANDONED: {EventType.ENDED},
+    EventType.ENDED: set(),
+}
+"""What may be told of a call after what: above all, each stay at a code ends once, by one winner."""
+
+T = TypeVar("T")
+Choose = Callable[[Sequence[T]], T]
+
+
+class Crowd:
+    """Phones that do whatever comes to mind, as far as their own state allows it. What they send may be under way for long."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self.directories: list[Directory] = [two_accounts(POLICY, 801, 803), two_accounts(FORWARDING, 801, 802)]
+        full = self.directories[0]
+        self.directories.append(
+            Directory(
+                {"globex": full.accounts["globex"]},
+                {name: device for name, device in full.devices.items() if device.account == "globex"},
+            )
+        )
+        self.play = CallPlay(self.directories[0], seed)
+        self.under_way: list[Input] = []
+        self.silent: set[str] = set()
+        """Legs whose device has sent its last message."""
+        self.picked_up: set[str] = set()
+
+    # Who can do something
+
+    def able(self) -> list[Phone]:
+        return [p for p in self.play.phones.values() if not p.gone and p.leg not in self.silent]
+
+    def alerted(self) -> list[Phone]:
+        return [p for p in self.able() if p.outgoing and p.leg not in self.picked_up]
+
+    def in_call(self) -> list[Phone]:
+        return [p for p in self.able() if p.up or p.leg in self.picked_up]
+
+    # What they do
+
+    def send(self, given: Input, crossing: bool) -> None:
+        self.under_way.append(given)
+        if not crossing:
+            while self.under_way:
+                self.deliver(0)
+
+    def deliver(self, which: int) -> None:
+        """The oldest message of the same leg arrives: one device's messages keep their order."""
+        leg = getattr(self.under_way[which], "leg", None)
+        first = next(n for n, given in enumerate(self.under_way) if getattr(given, "leg", None) == leg)
+        self.play.tell(self.under_way.pop(first))
+
+    def call(self, device: str, dialled: str) -> None:
+        self.play.call(device, dialled)
+
+    def replace(self, device: str, replaced: Phone) -> None:
+        self.play.call(device, "", replaces=replaced)
+
+    def ring(self, phone: Phone, crossing: bool) -> None:
+        self.send(LegRang(phone.leg, early_media=len(phone.leg) % 2 == 0), crossing)
+
+    def answer(self, phone: Phone, crossing: bool) -> None:
+        self.picked_up.add(phone.leg)
+        self.send(LegAnswered(phone.leg), crossing)
+
+    def fail(self, phone: Phone, why: Failure, crossing: bool) -> None:
+        self.silent.add(phone.leg)
+        self.send(LegFailed(phone.leg, why), crossing)
+
+    def hang_up(self, phone: Phone, crossing: bool) -> None:
+        self.silent.add(phone.leg)
+        self.send(LegEnded(phone.leg), crossing)
+
+    def hold(self, phone: Phone, crossing: bool) -> None:
+        self.send(LegHeld(phone.leg), crossing)
+
+    def resume(self, phone: Phone, crossing: bool) -> None:
+        self.send(LegResumed(phone.leg), crossing)
+
+    def press(self, phone: Phone, crossing: bool) -> None:
+        for key in "*5":
+            self.send(KeyPressed(phone.leg, key), crossing)
+
+    def listen(self, phone: Phone, crossing: bool) -> None:
+        if isinstance(phone.hears, Spoken):
+            self.send(PromptEnded(phone.leg, phone.hears.prompt), crossing)
+
+    def transfer(self, phone: Phone, target: str) -> None:
+        self.play.transfer(phone, target)
+
+    def attended(self, phone: Phone, consult: Phone) -> None:
+        self.play.transfer(phone, "", consult)
+
+    def reload(self, directory: Directory) -> None:
+        self.play.tell(DirectoryChanged(directory))
+
+    def anything(self, choose: Choose[object], chance: Callable[[], float]) -> None:
+        """One move, for a crowd that is driven by plain chance."""
+        crossing = chance() < 0.2
+        alerted, in_call, able = self.alerted(), self.in_call(), self.able()
+        moves: list[Callable[[], None]] = [
+            lambda: self.call(str(choose(DEVICES)), str(choose(DIALLED))),
+            lambda: self.play.advance(float(str(choose(PAUSES)))),
+            *[lambda: self.call(str(choose(ACME_DEVICES)), str(choose(("*801", "*802", "*803"))))] * 4,
+        ]
+        if self.under_way:
+            moves.append(lambda: self.deliver(int(chance() * len(self.under_way))))
+        if alerted:
+            one = alerted[int(chance() * len(alerted))]
+            moves += [
+                lambda: self.answer(one, crossing),
+                lambda: self.answer(one, crossing),
+                lambda: self.ring(one, crossing),
+                lambda: self.fail(one, list(Failure)[int(chance() * len(Failure))], crossing),
+            ]
+        if in_call:
+            phone, other = in_call[int(chance() * len(in_call))], in_call[int(chance() * len(in_call))]
+            moves += [
+                lambda: self.hold(phone, crossing),
+                lambda: self.resume(phone, crossing),
+                lambda: self.press(phone, crossing),
+                lambda: self.listen(phone, crossing),
+                lambda: self.transfer(phone, str(choose(DIALLED))),
+                lambda: self.attended(phone, other),
+                lambda: self.call(phone.device, "*800"),
+            ]
+        if able:
+            anyone = able[int(chance() * len(able))]
+            moves += [
+                lambda: self.hang_up(anyone, crossing),
+                lambda: self.replace(str(choose(ACME_DEVICES)), anyone),
+            ]
+        moves[int(chance() * len(moves))]()
+
+    # The end
+
+    def go_home(self) -> None:
+        """Everybody hangs up; then nothing may be left, and what was told must have been a story."""
+        while self.under_way:
+            self.deliver(0)
+        for phone in list(self.play.phones.values()):
+            if not phone.gone:
+                self.play.hang_up(phone)
+        assert self.play.control.counts()[:3] == (0, 0, 0)
+        self.play.advance(31)
+        assert not any(self.play.control.counts())
+        assert self.play.control.deadline() is None
+        last: dict[object, EventType] = {}
+        for event in self.play.events():
+            if event.type is not EventType.PARK_FAILED:
+                before = last.get(event.data["call"])
+                assert event.type in LEGAL[before], (before, event)
+                last[event.data["call"]] = event.type
+        assert set(last.values()) <= {EventType.ENDED}
+
+
+class CallMachine(RuleBasedStateMachine):
+    """Hypothesis leads the crowd."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.crowd = Crowd()
+
+    @rule(device=st.sampled_from(DEVICES), dialled=st.sampled_from(DIALLED))
+    def call(self, device: str, dialled: str) -> None:
+        self.crowd.call(device, dialled)
+
+    @rule(caller=st.sampled_from(ACME_DEVICES), callee=st.sampled_from(("101", "102", "103", "110")))
+    def converse(self, caller: str, callee: str) -> None:
+        self.crowd.call(caller, callee)
+        if alerted := self.crowd.alerted():
+            self.crowd.answer(alerted[-1], crossing=False)
+
+    @precondition(lambda self: self.crowd.alerted())
+    @rule(data=st.data(), what=st.sampled_from(["ring", "answer", "answer", "fail"]), crossing=st.booleans())
+    def ringing_phone(self, data: st.DataObject, what: str, crossing: bool) -> None:
+        phone = data.draw(st.sampled_from(self.crowd.alerted()))
+        if what == "fail":
+            self.crowd.fail(phone, data.draw(st.sampled_from(Failure)), crossing)
+        elif what == "ring":
+            self.crowd.ring(phone, crossing)
+        else:
+            self.crowd.answer(phone, crossing)
+
+    @precondition(lambda self: self.crowd.in_call())
+    @rule(data=st.data(), what=st.sampled_from(["hold", "resume", "press", "listen", "hang_up"]), crossing=st.booleans())
+    def phone_in_call(self, data: st.DataObject, what: str, crossing: bool) -> None:
+        phone = data.draw(st.sampled_from(self.crowd.in_call()))
+        getattr(self.crowd, what)(phone, crossing)
+
+    @precondition(lambda self: self.crowd.in_call())
+    @rule(data=st.data())
+    def park_over_held_call(self, data: st.DataObject) -> None:
+        phone = data.draw(st.sampled_from(self.crowd.in_call()))
+        self.crowd.hold(phone, crossing=False)
+        self.crowd.call(phone.device, data.draw(st.sampled_from(["*800", "*801", "*802"])))
+
+    @precondition(lambda self: self.crowd.in_call())
+    @rule(data=st.data(), to=st.sampled_from(DIALLED))
+    def transfer(self, data: st.DataObject, to: str) -> None:
+        self.crowd.transfer(data.draw(st.sampled_from(self.crowd.in_call())), to)
+
+    @precondition(lambda self: len(self.crowd.able()) > 1)
+    @rule(data=st.data())
+    def attended_transfer(self, data: st.DataObject) -> None:
+        able = st.sampled_from(self.crowd.able())
+        self.crowd.attended(data.draw(able), data.draw(able))
+
+    @precondition(lambda self: self.crowd.able())
+    @rule(data=st.data(), device=st.sampled_from(DEVICES))
+    def replace(self, data: st.DataObject, device: str) -> None:
+        self.crowd.replace(device, data.draw(st.sampled_from(self.crowd.able())))
+
+    @precondition(lambda self: self.crowd.able())
+    @rule(data=st.data(), crossing=st.booleans())
+    def hang_up(self, data: st.DataObject, crossing: bool) -> None:
+        self.crowd.hang_up(data.draw(st.sampled_from(self.crowd.able())), crossing)
+
+    @rule(code=st.sampled_from(["*801", "*802", "*803"]), devices=st.permutations(ACME_DEVICES))
+    def race_for_a_code(self, code: str, devices: list[str]) -> None:
+        """All dial at once: whatever is parked there goes to one of them at most."""
+        since = len(self.crowd.play.effects)
+        for device in devices[:3]:
+            self.crowd.call(device, code)
+        events = [e for e in self.crowd.play.effects[since:] if getattr(e, "type", None) is EventType.RETRIEVED]
+        assert len(events) <= 1
+
+    @precondition(lambda self: self.crowd.under_way)
+    @rule(data=st.data())
+    def message_arrives(self, data: st.DataObject) -> None:
+        self.crowd.deliver(data.draw(st.integers(0, len(self.crowd.under_way) - 1)))
+
+    @rule(seconds=st.sampled_from(PAUSES))
+    def time_passes(self, seconds: float) -> None:
+        self.crowd.play.advance(seconds)
+
+    @rule(seconds=st.sampled_from(PAUSES))
+    def the_wake_up_is_late(self, seconds: float) -> None:
+        self.crowd.play.now += seconds
+
+    @rule(which=st.sampled_from([0, 0, 1, 2]))
+    def directory_changes(self, which: int) -> None:
+        self.crowd.reload(self.crowd.directories[which])
+
+    def teardown(self) -> None:
+        self.crowd.go_home()
+
+
+CallMachine.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestCallMachine = CallMachine.TestCase
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_thousand_random_moves_leak_nothing(seed: int) -> None:
+    crowd, chance = Crowd(seed), random.Random(seed)
+    for _ in range(1000):
+        crowd.anything(chance.choice, chance.random)
+    kinds = {event.type for event in crowd.play.events()}
+    assert kinds >= set(EventType) - {EventType.RETURNED}, "the crowd was not wild enough"
+    crowd.go_home()
+
+
+def test_one_call_of_a_thousand_moves_leaks_nothing() -> None:
+    crowd, chance = Crowd(7), random.Random(7)
+    play = crowd.play
+    outside, phone = play.conversation("gw", "102")
+    for _ in range(1000):
+        what = chance.choice(["hold", "park", "keys", "transfer", "attended"])
+        if what == "hold":
+            play.hold(phone)
+            play.resume(phone)
+        elif what == "park":
+            code = play.transfers[play.transfer(phone, "*800")][-1].park_code
+            assert code
+            phone = play.call(chance.choice(ACME_DEVICES[:5]), code)
+        elif what == "keys":
+            play.press(phone, "*5")
+            assert isinstance(phone.hears, Spoken)
+            code = "*" + "".join(phone.hears.phrases[2:])
+            play.listen(phone)
+            phone = play.call(chance.choice(ACME_DEVICES[:5]), code)
+        else:
+            device, extension = chance.choice([("bob", "102"), ("carol", "103"), ("wall", "110")])
+            if device == phone.device:
+                continue
+            if what == "transfer":
+                play.transfer(phone, extension)
+                phone = play.answer(device)
+            else:
+                consult, target = play.conversation(phone.device, extension)
+                play.transfer(phone, extension, consult)
+                phone = target
+        assert play.talking(outside, phone)
+        assert len(play.control) == 1
+        play.phones = {leg: p for leg, p in play.phones.items() if not p.gone}
+    assert outside.hears == Peer(phone.leg)
+    crowd.go_home()
