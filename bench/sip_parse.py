@@ -31,7 +31,7 @@ INVITE = (
 )
 
 
-def micros(work: Callable[[], object], number: int = 500, repeat: int = 40) -> float:
+def micros(work: Callable[[], object], number: int = 50, repeat: int = 400) -> float:
     """Microseconds for one ``work()``, the best of ``repeat`` runs."""
     return min(timeit.repeat(work, timer=time.process_time, number=number, repeat=repeat)) / number * 1e6
 
