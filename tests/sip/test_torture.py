@@ -53,14 +53,15 @@ def test_all_49_are_here() -> None:
     assert len(CASES) == 49
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_our_message_is_judged_as_the_rfc_says(name: str) -> None:
-    judge(name, CASES[name].data)
-
-
-@pytest.mark.parametrize("name", ORIGINALS)
-def test_the_message_of_the_rfc_is_judged_as_it_says(name: str) -> None:
-    judge(name, ORIGINALS[name])
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        *(pytest.param(name, case.data, id=name) for name, case in CASES.items()),
+        *(pytest.param(name, data, id=f"{name}-of-the-rfc") for name, data in ORIGINALS.items()),
+    ],
+)
+def test_the_message_is_judged_as_the_rfc_says(name: str, data: bytes) -> None:
+    judge(name, data)
 
 
 def test_white_space_everywhere_changes_nothing() -> None:
