@@ -1,4 +1,4 @@
-"""What is negotiated inside a call: re-INVITE, UPDATE, glare, session timers (:rfc:`3261` section 14, :rfc:`3311`, :rfc:`4028`)."""
+"""What is negotiated inside a call: re-INVITE and UPDATE, glare, session timers (:rfc:`3261`, :rfc:`3311`, :rfc:`4028`)."""
 
 from __future__ import annotations
 
@@ -264,6 +264,43 @@ def test_after_491_the_offer_is_tried_again_when_the_lot_says(ours: bool, least_
             rig.take()
         assert rig.us.heard == ["answer"] * 6
     assert len(waits) > 3
+
+
+def test_an_offer_that_always_meets_491_is_given_up() -> None:
+    rig = Rig()
+    rig.answered_call()
+    rig.session.offer(b"v=0 offer", rig.now)
+    for _ in range(8):
+        rig.run(4.1)
+        rig.take()
+        rig.reply(rig.request_sent("INVITE"), 491)
+    assert rig.us.heard == ["offer refused 491"]
+
+
+def test_a_500_that_says_when_is_tried_again_then() -> None:
+    rig = Rig()
+    rig.answered_call()
+    rig.session.offer(b"v=0 offer", rig.now)
+    rig.take()
+    rig.reply(rig.request_sent("INVITE"), 500, extra="Retry-After: 3 (busy)")
+    rig.take()
+    rig.run(2.9)
+    assert rig.take() == []
+    rig.run(0.2)
+    assert rig.take() == ["INVITE"]
+
+
+def test_a_re_invite_whose_connection_is_lost_leaves_the_call_as_it_was() -> None:
+    rig = Rig("TCP")
+    tag = rig.answered_call()
+    rig.us.answers = None
+    rig.ask("INVITE", 2, to_tag=tag, body=SDP_2)
+    rig.us.ua.flow_lost(rig.flow, rig.now)
+    rig.flow = rig.flow._replace(connection=8)
+    rig.us.answers = b"v=0 again"
+    rig.ask("INVITE", 3, to_tag=tag, body=SDP_2)
+    assert rig.take() == ["200 INVITE"]
+    assert rig.session.flow == rig.flow
 
 
 def test_only_the_newest_of_several_waiting_offers_is_sent() -> None:

@@ -1,4 +1,4 @@
-"""Whatever both sides do, in whatever order, over a wire that loses and delays: each session ends once and nothing stays behind."""
+"""Whatever both sides do, in whatever order, over a wire that loses and delays: each session ends once and leaves nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ VERBS = (
     "wait",
 )
 STEPS = st.lists(
-    st.tuples(st.sampled_from(VERBS), st.booleans(), st.sampled_from((0.0, 0.005, 0.02, 0.3, 1.0, 8.0))), min_size=3, max_size=25
+    st.tuples(st.sampled_from(VERBS), st.booleans(), st.sampled_from((0.0, 0.005, 0.02, 0.3, 1.0, 8.0))),
+    min_size=3,
+    max_size=25,
 )
 
 
@@ -82,6 +84,8 @@ def perform(verb: str, who: Party, other: Party, now: Instant) -> None:
             who.ua.flow_lost(who.flow_to(other), now)
         case "hold answers":
             who.answers = who.offers = who.confirms = None
+        case _:
+            pass
 
 
 def settle(wire: Wire, parties: tuple[Party, Party]) -> None:

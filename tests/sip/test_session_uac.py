@@ -6,6 +6,7 @@ import pytest
 
 from parkade.sip.digest import parse_credentials
 from parkade.sip.lifecycle import State
+from parkade.sip.message import Request
 from tests.sip.session_peer import PHONE, SDP, Rig
 
 CHALLENGE = 'Digest realm="example.com", nonce="n1", algorithm=MD5, qop="auth"'
@@ -138,6 +139,41 @@ def test_a_200_that_crosses_our_cancel_gets_ack_and_bye() -> None:
     assert rig.us.heard == ["progress 180", "ended ended"]
     rig.run(40)
     assert len(rig.us.ua) == 0
+
+
+def test_forks_of_a_cancelled_call_leave_nothing_behind() -> None:
+    rig = Rig()
+    call = rig.call()
+    rig.take()
+    invite = rig.request_sent("INVITE")
+    for tag in "abc":
+        rig.reply(invite, 180, tag=tag)
+    call.end(rig.now)
+    rig.reply(invite, 200, tag="b", body=SDP)
+    rig.reply(invite, 200, tag="d", body=SDP)
+    assert rig.take() == ["CANCEL", "ACK", "BYE", "ACK", "BYE"]
+    for message in rig.got:
+        if isinstance(message, Request) and message.method in ("CANCEL", "BYE"):
+            rig.reply(message, 200)
+    rig.run(40)
+    assert len(rig.us.ua) == 0
+
+
+def test_an_early_update_is_answered_in_the_fork_it_came_in() -> None:
+    rig = Rig()
+    call = rig.call()
+    rig.take()
+    invite = rig.request_sent("INVITE")
+    early = "Require: 100rel\nRSeq: 1"
+    rig.reply(invite, 183, tag="a", extra=early, body=SDP)
+    rig.reply(invite, 183, tag="b", extra=early, body=SDP)
+    rig.us.answers = None
+    rig.take()
+    rig.ask_back(invite, "UPDATE", 1, tag="a", body="v=0 a")
+    call.answer(b"v=0 for a", rig.now)
+    assert rig.take() == ["200 UPDATE"]
+    assert (rig.got[0].from_.tag, rig.got[0].body) == ("a", b"v=0 for a")
+    assert call.remote_sdp == SDP.encode()
 
 
 def test_a_phone_that_ignores_our_cancel_is_forgotten() -> None:

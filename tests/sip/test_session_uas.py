@@ -268,7 +268,7 @@ def test_a_bye_that_nobody_answers_is_repeated_and_then_forgotten() -> None:
     byes = rig.take()
     assert len(byes) > 8
     assert set(byes) == {"BYE"}
-    assert rig.session.state is State.CLOSING
+    assert len(rig.us.ua) > 0
     rig.run(2)
     assert rig.session.state is State.ENDED
     assert rig.us.heard == ["ended ended"]

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 PATIENCE_S = 60.0
 """How long a re-INVITE may stay without a final response, in seconds; the phone has no person to ask."""
 
+MAX_TRIES = 8
+"""How often one wish is sent while the phone says that it cannot just now."""
+
 
 class Kind(IntEnum):
     """What a request of ours is for, the most pressing first."""
@@ -45,12 +48,13 @@ class Wish:
     sdp: bytes = b""
     headers: HeaderLines = ()
     by_update: bool = False
+    tries: int = 0
 
 
 class Exchange:
     """Of one session. ``asked`` is their INVITE, UPDATE or PRACK that the owner has yet to answer."""
 
-    __slots__ = ("_ours", "_resting", "_session", "_wishes", "asked")
+    __slots__ = ("_asked_in", "_ours", "_resting", "_session", "_wishes", "asked")
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -58,6 +62,7 @@ class Exchange:
         self._ours: OurOffer | None = None
         self._resting = False
         self.asked: ServerTransaction | None = None
+        self._asked_in: Dialog | None = None
 
     # Ours
 
@@ -91,6 +96,9 @@ class Exchange:
         else:
             return
         del self._wishes[wish.kind]
+        if not (wish.sdp or by_update or dialog.offers.local):
+            return  # A re-INVITE without SDP would ask for an offer.
+        wish.tries += 1
         self._ours = OurOffer(self, session, dialog, wish, by_update=by_update, now=now)
 
     def done(self, now: Instant) -> None:
@@ -157,10 +165,10 @@ class Exchange:
 
     def answer(self, sdp: bytes, headers: HeaderLines, now: Instant) -> bool:
         """Answer what was asked with ``sdp``: an answer, or an offer where none came. False if nothing was asked."""
-        tx, session, dialog = self.asked, self._session, self._session.dialog
+        tx, dialog, session = self.asked, self._asked_in, self._session
         if tx is None or dialog is None:
             return False
-        self.asked = None
+        self.asked = self._asked_in = None
         if tx.request.method == "INVITE":
             session.unacked = Unacked(session, tx, sdp, headers, now)
         elif tx.request.method == "UPDATE":
@@ -175,10 +183,10 @@ class Exchange:
 
     def refuse(self, status: int, headers: HeaderLines, now: Instant) -> bool:
         """Refuse what was asked: what was agreed before holds. False if nothing was asked."""
-        tx, dialog = self.asked, self._session.dialog
+        tx, dialog = self.asked, self._asked_in
         if tx is None or dialog is None:
             return False
-        self.asked = None
+        self.asked = self._asked_in = None
         dialog.offers.move(Move.DROPPED)
         self._session.respond(tx, status, now, headers)
         self._session.resume(now)
@@ -202,13 +210,13 @@ class Exchange:
         if clash is not None:
             session.respond(tx, clash, now)
             return
-        self.asked = tx
+        dialog.refresh_target(tx.request)
+        self.asked, self._asked_in = tx, dialog
         if session.unacked is not None and tx.request.method == "INVITE":
             # They have moved on, so they have our 2xx: its ACK was lost or is late.
             session.acked(b"", now)
             if self.asked is not tx:
                 return
-        dialog.refresh_target(tx.request)
         if body:
             offers.move(Move.THEY_OFFER, body)
             session.handler.on_offer(session, body, now)
@@ -343,6 +351,8 @@ class OurOffer:
 
     def _delay_s(self, response: Response) -> float | None:
         """How long to wait before trying again what was refused for the moment (14.1); None if it is refused for good."""
+        if self.wish.tries >= MAX_TRIES:
+            return None
         ids = self._session.ua.ids
         if response.status == 491:
             ours = not self._session.incoming

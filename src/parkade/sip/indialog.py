@@ -72,11 +72,11 @@ def _options(session: Session, dialog: Dialog, tx: ServerTransaction, now: Insta
 def _refer(session: Session, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
     try:
         refer = Refer(session, dialog, tx, first=not session.referred)
+        dialog.refresh_target(tx.request)
     except SipError as error:
         session.respond(tx, error.status, now)
         return
     session.referred = True
-    dialog.refresh_target(tx.request)
     session.undecided.append(refer)
     session.handler.on_refer(session, refer, now)
 

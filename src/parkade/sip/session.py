@@ -220,6 +220,8 @@ class Session:
         if self.unacked is not None:
             self.unacked.stop()
             self.unacked = None
+        if self.ours is not None:
+            self.ours.leave_others()
         if self._referrals:
             self.ua.timers.set(self._lapse, now + ANSWERABLE_S)
         else:
@@ -262,6 +264,8 @@ class Session:
             self.theirs.refuse(503, None, (), now)
             self.handler.on_ended(self, "transport", now)
             self.gone(now)
+        elif self.exchange.asked is tx:
+            self.exchange.refuse(503, (), now)
 
     def acked(self, sdp: bytes, now: Instant) -> None:
         """The 2xx that waited has its ACK, which brought ``sdp``."""

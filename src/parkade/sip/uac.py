@@ -106,6 +106,12 @@ class Outgoing:
             if fork.dialog is dialog and fork.ack is not None:
                 self._session.ua.layer.send(fork.ack, dialog.next_hop())
 
+    def leave_others(self) -> None:
+        """Requests in any dialog but that of the session are for nobody any more."""
+        for fork in self._forks.values():
+            if fork.dialog is not self._session.dialog:
+                self._session.ua.unbind(fork.dialog)
+
     # From the transaction
 
     def on_response(self, tx: ClientTransaction, response: Response, now: Instant) -> None:
@@ -183,9 +189,7 @@ class Outgoing:
         self._winner = fork
         dialog.confirm(response)
         session.dialog = dialog
-        for other in self._forks.values():
-            if other is not fork:
-                session.ua.unbind(other.dialog)
+        self.leave_others()
         session.learn(response)
         session.refresh.accept(response, now)
         offers, body = dialog.offers, response.body
