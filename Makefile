@@ -6,8 +6,7 @@
 # make lock    pin the dependencies of pyproject.toml anew
 
 BIN := .venv/bin
-CODE := $(wildcard src tests bench tools examples)
-LOCKS := requirements/run.txt requirements/dev.txt
+CODE := $(foreach room,src tests bench tools examples,$(if $(wildcard $(room)/*.py $(room)/*/*.py),$(room)))
 
 .PHONY: demo test setup dev debian lint mypy bench lock
 .DEFAULT_GOAL := setup
@@ -25,7 +24,7 @@ lint: dev
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/python -m mypy $(CODE)
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs $(CODE)
+	@$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs examples $(CODE)
 
 mypy: dev
 	@$(BIN)/python -m mypy $(CODE)
