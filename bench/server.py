@@ -68,14 +68,15 @@ def running(core: int, rtp_ports: str) -> Iterator[Server]:
         data, file, log = Path(folder) / "data", Path(folder) / "directory.yaml", Path(folder) / "server.log"
         file.write_text(json.dumps(_DIRECTORY))  # JSON is YAML
         subprocess.run([_PARKADE, "import", "--data", data, file], check=True, stdout=subprocess.DEVNULL)
-        command = [_PARKADE, "serve", "--data", data, "--host", "127.0.0.1", "--sip-port", "0", "--rtp-ports", rtp_ports]
+        command = [str(_PARKADE), "serve", "--data", str(data), "--host", "127.0.0.1", "--sip-port", "0"]
+        command += ["--rtp-ports", rtp_ports, "--log-level", "warning"]
         elsewhere = os.sched_getaffinity(0)
         with log.open("wb") as errors:
             # A process is born with the affinity of its parent, and hands it on to its own.
             os.sched_setaffinity(0, {core})
             try:
                 process = subprocess.Popen(
-                    [*command, "--log-level", "warning"],
+                    command,
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     stdin=subprocess.DEVNULL,
