@@ -16,11 +16,13 @@ KINDS: dict[str, Callable[[str], Tree]] = {
     "plain": account,
     "tiny": lambda slug: account(slug, codes="801-802"),
     "impatient": lambda slug: account(slug, expiration_seconds=4, ring_back_seconds=4, reserve_seconds=1),
+    "brief": lambda slug: account(slug, expiration_seconds=3),
+    "vietnamese": lambda slug: account(slug, language="vi"),
     "final": lambda slug: account(slug, expiration_seconds=3, call_not_picked_up_action=9),
 }
 """What kinds of accounts there are."""
 
-HOW_MANY = {"plain": 80, "tiny": 5, "impatient": 10, "final": 5}
+HOW_MANY = {"plain": 80, "tiny": 5, "impatient": 10, "brief": 5, "vietnamese": 5, "final": 5}
 """How many of each kind, one for each test that wants one."""
 
 OfficeMaker: TypeAlias = Callable[..., Office]

@@ -350,5 +350,5 @@ class PjsipCall:
     @property
     def remote(self) -> str:
         """The other party's address as PJSIP shows it."""
-        last = self._last("state")
-        return str(last["remote"]) if last else ""
+        since = self.phone.wait_event("state", "a state", lambda e: e["call"] == self.number)
+        return str((self._last("state") or since)["remote"])

@@ -44,6 +44,16 @@ MEDIA = {
 }
 
 
+def without_events(sdp: str) -> str:
+    """The SDP of a phone that knows no telephone-event."""
+    found = re.search(r"a=rtpmap:(\d+) telephone-event", sdp)
+    if not found:
+        return sdp
+    number = found[1]
+    lines = [line for line in sdp.split("\r\n") if not line.startswith((f"a=rtpmap:{number} ", f"a=fmtp:{number} "))]
+    return "\r\n".join(line.removesuffix(f" {number}") if line.startswith("m=audio") else line for line in lines)
+
+
 class Events:
     """Where events are written: a descriptor of its own, away from PJSIP's printing."""
 
@@ -128,6 +138,10 @@ class PhoneCall(pj.Call):  # type: ignore[misc]
         audio.startTransmit(self._ear)
         self._phone.mouth.startTransmit(audio)
         self._phone.fingers.startTransmit(audio)
+
+    def onCallSdpCreated(self, created: pj.OnCallSdpCreatedParam) -> None:  # noqa: N802
+        if self._phone.options.get("telephone_event") == "no":
+            created.sdp.wholeSdp = without_events(created.sdp.wholeSdp)
 
     def onCallTransferStatus(self, status: pj.OnCallTransferStatusParam) -> None:  # noqa: N802
         self._phone.events.tell(

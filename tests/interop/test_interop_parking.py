@@ -51,7 +51,8 @@ def test_style_a_blind_transfer_parks_and_another_phone_picks_up(office: Office,
     parked.ear.hears_music()
     assert_undisturbed(parked, before)
     call = pick_up(carol, code, parked)
-    assert_undisturbed(parked, before)
+    requests = [m for m in parked.messages("rx")[before:] if m.status is None]
+    assert not [m.first_line for m in requests if m.method == "INVITE" or m.body], "its display may change, its media may not"
     answers = [m for m in call.messages("rx") if (m.status or 0) > 100 and m.status != 401]
     assert '"Alice" <sip:101@' in answers[0].header("P-Asserted-Identity")
     assert '"Alice" <sip:101@' in answers[0].header("Remote-Party-ID")
@@ -130,7 +131,10 @@ def test_style_c_with_baresip(office: Office) -> None:
 
 @pytest.mark.parametrize("how", ["rfc4733", "info", "inband"])
 def test_style_d_keys_in_the_call_park_the_far_end(office: Office, how: str) -> None:
-    alice, bob, carol = office.phones("101", "102", "103")
+    # Tones in the audio count for a phone that has no other way of sending keys.
+    events = "no" if how == "inband" else "yes"
+    alice, bob, carol = office.pjsip("101"), office.pjsip("102", telephone_event=events), office.pjsip("103")
+    office.ready()
     parked, parker = talk(alice, bob, "102")
     before = len(parked.messages("rx"))
     parker.press("*5", how)
@@ -187,7 +191,7 @@ def test_after_the_reserve_the_code_is_free_for_others(office_of: Callable[[str]
 
 
 def test_nobody_picks_up_and_every_phone_of_the_parker_rings(office_of: Callable[[str], Office]) -> None:
-    office = office_of("impatient")
+    office = office_of("brief")
     alice, bob, bob_at_home, carol = office.pjsip("101"), office.pjsip("102"), office.pjsip("102"), office.pjsip("103")
     office.ready()
     outgoing = alice.dial("102")
@@ -201,11 +205,11 @@ def test_nobody_picks_up_and_every_phone_of_the_parker_rings(office_of: Callable
     desk = bob.wait_call(since=marks[0])
     home = bob_at_home.wait_call(since=marks[1])
     assert "Park *801 Alice" in desk.remote
-    assert carol.dial("*801").wait_ended() == 404, "the code has expired"
     outgoing.ear.hears_music()
     home.answer()
     hear_each_other(outgoing, home)
     assert desk.wait_ended() == 487
+    assert carol.dial("*801").wait_ended() == 404, "the code has expired"
 
 
 def test_a_parker_who_does_not_answer_finds_the_call_at_the_next_code(office_of: Callable[[str], Office]) -> None:
@@ -226,7 +230,8 @@ def test_with_no_one_left_the_caller_hears_an_apology_and_then_the_end(office_of
     alice, bob = office.phones("101", "102")
     parked, parker = talk(alice, bob, "102")
     park_blind(parker)
-    assert parked.wait_ended(within_s=30) == 200
+    parked.ear.hears_phrase("sorry-nobody-goodbye")
+    assert parked.wait_ended() == 200
     assert [m for m in parked.messages("rx") if m.first_line.startswith("BYE")]
 
 
@@ -241,10 +246,13 @@ def test_a_parked_caller_who_hangs_up_leaves_the_code_free(office: Office) -> No
     again.ear.hears_music()
 
 
-def test_an_empty_code_is_explained_aloud_before_any_answer(office: Office) -> None:
-    (carol,) = office.phones("103")
+@pytest.mark.parametrize(("kind", "language"), [("plain", "en"), ("vietnamese", "vi")])
+def test_an_empty_code_is_explained_aloud_before_any_answer(
+    office_of: Callable[[str], Office], kind: str, language: str
+) -> None:
+    (carol,) = office_of(kind).phones("103")
     call = carol.dial("*850")
-    call.ear.hears_phrase("no-call-parked-at")
+    call.ear.hears_phrase("no-call-parked-at", language)
     assert call.state == "early"
     assert call.wait_ended() == 404
     final = next(m for m in call.messages("rx") if m.status == 404)
