@@ -12,6 +12,9 @@ import logging
 import os
 import signal
 import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 from parkade.base.errors import ParkadeError
 from parkade.base.ids import Ids
@@ -23,8 +26,9 @@ from parkade.edge.pump import Pump
 from parkade.edge.tcp import TcpTransport
 from parkade.edge.udp import UdpTransport
 from parkade.media.client import MediaClient
+from parkade.rtp.orders import PortsReady, Report
 from parkade.store.store import Store
-from parkade.switch.inputs import DirectoryLoaded, Drain, MediaReport
+from parkade.switch.inputs import DirectoryLoaded, Drain, HangUp, MediaReport
 from parkade.switch.switch import Switch
 
 log = logging.getLogger("parkade")
@@ -32,6 +36,7 @@ events = logging.getLogger("parkade.events")
 
 DIRECTORY_POLL_S = 1.0
 DRAIN_POLL_S = 0.2
+PORTS_S = 10.0
 BIND_TRIES = 20
 
 
@@ -40,6 +45,7 @@ def serve(settings: Settings) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     return asyncio.run(_Server(settings).run())
 
 
@@ -61,36 +67,53 @@ class _Server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        async with await Store.open(settings.data) as store:
-            directory, secrets = await store.directory()
+        async with AsyncExitStack() as cleanup:
+            store = await cleanup.enter_async_context(await Store.open(settings.data))
             self._revision = await store.revision()
             ports: dict[str, int] = {}
-            advertise = Advertise(settings.advertise, settings.host, ports)
-            switch = Switch(directory, secrets, Ids(os.urandom), advertise)
+            switch = Switch(*await store.directory(), Ids(os.urandom), Advertise(settings.advertise, settings.host, ports))
             pump = Pump(switch, Clock(), _publish)
             udp, tcp, port = await _bind(settings.host, settings.sip_port, pump)
+            cleanup.callback(udp.stop)
+            cleanup.callback(tcp.stop)
             pump.transports.update(UDP=udp, TCP=tcp)
             ports.update(UDP=port, TCP=port)
-            media = await MediaClient.start(
-                socket_path=settings.data / "media.sock",
-                host=settings.host,
-                rtp_ports=settings.rtp_ports,
-                on_report=lambda report: pump.feed(MediaReport(report)),
-                on_death=self._media_died,
-                sounds=settings.sounds,
-            )
-            pump.send_orders = media.send
-            print(json.dumps({"ready": True, "sip": port, "rtp": str(settings.rtp_ports)}), flush=True)  # noqa: T201
+            media = await self._start_media(pump, cleanup)
+            cleanup.push_async_callback(media.close)
             watcher = asyncio.create_task(self._watch_directory(store, pump))
-            try:
-                await self._until_stopped()
-                await self._drain(switch, pump)
-            finally:
-                watcher.cancel()
-                udp.stop()
-                tcp.stop()
-                await media.close()
+            cleanup.callback(watcher.cancel)
+            print(json.dumps({"ready": True, "sip": port, "rtp": str(settings.rtp_ports)}), flush=True)  # noqa: T201
+            await self._until_stopped()
+            await self._drain(switch, pump)
         return 0
+
+    async def _start_media(self, pump: Pump, cleanup: AsyncExitStack) -> MediaClient:
+        """A media process with its first ports bound, so that the first call finds one."""
+        settings, ready = self._settings, asyncio.Event()
+
+        def report(given: Report) -> None:
+            pump.feed(MediaReport(given))
+            if isinstance(given, PortsReady):
+                ready.set()
+
+        # Not in the data directory: the path of a unix socket may have 107 bytes and no more.
+        folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="parkade-"))
+        media = await MediaClient.start(
+            socket_path=Path(folder) / "media.sock",
+            host=settings.host,
+            rtp_ports=settings.rtp_ports,
+            on_report=report,
+            on_death=self._media_died,
+            sounds=settings.sounds,
+        )
+        pump.send_orders = media.send
+        try:
+            async with asyncio.timeout(PORTS_S):
+                await ready.wait()
+        except TimeoutError:
+            await media.close()
+            raise CannotListenError(f"no free UDP port for sound within {settings.rtp_ports}") from None
+        return media
 
     async def _watch_directory(self, store: Store, pump: Pump) -> None:
         """An import into a running server takes effect within a second."""
@@ -121,6 +144,8 @@ class _Server:
             if not switch.counts()["legs"]:
                 return
             await asyncio.sleep(DRAIN_POLL_S)
+        # Whoever is left hears it from us, and not from the silence.
+        pump.feed(HangUp())
 
 
 class MediaGoneError(ParkadeError):

@@ -48,5 +48,10 @@ class Drain:
     """Take no new calls from now on; those in progress go on."""
 
 
-SwitchInput: TypeAlias = Received | FlowLost | MediaReport | DirectoryLoaded | Drain
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End every leg there is."""
+
+
+SwitchInput: TypeAlias = Received | FlowLost | MediaReport | DirectoryLoaded | Drain | HangUp
 SwitchEffect: TypeAlias = Send | CloseFlow | Order | Event

@@ -102,6 +102,16 @@ class Legs:
         elif leg_id in self._legs:
             self._wiring.inputs.append(PromptEnded(leg_id, prompt))
 
+    def hang_up(self, now: Instant) -> None:
+        """End every leg; call control is told of each."""
+        for leg in [*self._legs.values(), *self._lingering.values()]:
+            if leg.session is not None:
+                leg.session.end(now)
+            else:
+                end_attempts(leg.attempts, now, elsewhere=False)
+                leg.tell(LegFailed(leg.id, Failure.UNREACHABLE))
+                self.gone(leg)
+
     def deadline(self) -> Instant | None:
         """When the next lingering leg is to be let go."""
         return self._timers.deadline()

@@ -37,6 +37,7 @@ from parkade.switch.inputs import (
     DirectoryLoaded,
     Drain,
     FlowLost,
+    HangUp,
     MediaReport,
     Received,
     SwitchEffect,
@@ -100,6 +101,8 @@ class Switch:
                 self._load(given)
             case Drain():
                 self._draining = True
+            case HangUp():
+                self._legs.hang_up(now)
         return self._settle(now)
 
     def deadline(self) -> Instant | None:
