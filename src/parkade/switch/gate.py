@@ -64,9 +64,10 @@ class Gate:
         by_algorithm = {"MD5": secret.ha1_md5, "SHA-256": secret.ha1_sha256}
         genuine = verify(credentials, request.method, request.uri, request.body, by_algorithm)
         state = self._nonces.check(credentials.nonce, now)
-        if device is None or not genuine or state is NonceState.FORGED:
+        if device is None or not genuine:
             return self._challenge(request, now)
-        if state is NonceState.STALE or not self._nonces.use(credentials.nonce, credentials.nc):
+        # A nonce from before a restart is not ours any more, but the password was right: stale keeps the phone from asking a person.
+        if state is not NonceState.FRESH or not self._nonces.use(credentials.nonce, credentials.nc):
             return self._challenge(request, now, stale=True)
         return device
 
