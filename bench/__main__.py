@@ -24,7 +24,7 @@ def main() -> None:
         print(f"park, {park_calls.PARKED_MS / 1000:.0f} s of music, retrieve, hang up:")
         calls = park_calls.highest(500, given.seconds)
         print("\nparked callers with music:")
-        streams = park_streams.highest(1000, 500, given.seconds)
+        streams = park_streams.highest(2000, 500, given.seconds)
     print(
         f"\ncalls a second on one core:   {calls.calls_per_s:.0f}"
         if calls

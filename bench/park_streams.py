@@ -17,7 +17,7 @@ from bench.listen import Deaf, Ear, Streams
 from bench.load import Plan, calling
 from bench.server import running
 
-ARRIVING_PER_S = 100
+ARRIVING_PER_S = 200
 LISTENED_TO = 8
 PACING_MS = 5.0
 """The greatest p99 of the spacing with which a number of streams counts as carried."""
@@ -74,15 +74,22 @@ def measure(callers: int, seconds: float) -> Parked:
 
 
 def highest(start: int, step: int, seconds: float) -> Parked | None:
-    """As many as are carried, found in steps upwards from ``start``."""
+    """As many as are carried, found in steps upwards from ``start``, or downwards if even those are too many."""
     best: Parked | None = None
-    callers = start
-    while True:
+    callers, way = start, step
+    while callers > 0:
         parked = measure(callers, seconds)
         print(parked, flush=True)
-        if not parked.carried:
-            return best
-        best, callers = parked, callers + step
+        if parked.carried:
+            best = parked
+            if way < 0:
+                break
+        elif best is not None:
+            break
+        else:
+            way = -step
+        callers += way
+    return best
 
 
 def main() -> None:
@@ -95,7 +102,7 @@ def main() -> None:
         if given.streams:
             print(measure(given.streams, given.seconds))
         else:
-            highest(1000, 500, given.seconds)
+            highest(2000, 500, given.seconds)
 
 
 if __name__ == "__main__":
