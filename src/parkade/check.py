@@ -46,14 +46,15 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Every finding, in the order a person would look."""
+    sounds = settings.sounds or Path(str(files("parkade"))) / "media" / "sounds"
     return [
         *_sip_port(settings.host, settings.sip_port),
         *_rtp_ports(settings.host, settings.rtp_ports),
         *_advertised(settings),
         *_data(settings.data),
         Finding(Verdict.OK, "TLS: this version does not use it"),
-        *_prompts(),
-        *_music(),
+        *_prompts(sounds / "prompts"),
+        *_music(sounds / "music"),
         *_open_files(),
     ]
 
@@ -143,10 +144,6 @@ async def _directory(data: Path) -> Directory:
     return directory
 
 
-def _sounds() -> Path:
-    return Path(str(files("parkade"))) / "media" / "sounds"
-
-
 def _unreadable(path: Path) -> str | None:
     try:
         with wave.open(str(path), "rb") as sound:
@@ -155,15 +152,14 @@ def _unreadable(path: Path) -> str | None:
         return f"{path}: {error}"
 
 
-def _prompts() -> Iterator[Finding]:
-    there = {language: {path.stem for path in (_sounds() / "prompts" / language).glob("*.wav")} for language in LANGUAGES}
+def _prompts(folder: Path) -> Iterator[Finding]:
+    there = {language: {path.stem for path in (folder / language).glob("*.wav")} for language in LANGUAGES}
     wanted = set(SPOKEN_CODE).union(*there.values())
     for language in LANGUAGES:
         if missing := sorted(wanted - there[language]):
             yield Finding(Verdict.FAIL, f"prompts ({language}): missing {', '.join(missing)}")
             continue
-        folder = _sounds() / "prompts" / language
-        bad = [why for stem in sorted(wanted) if (why := _unreadable(folder / f"{stem}.wav"))]
+        bad = [why for stem in sorted(wanted) if (why := _unreadable(folder / language / f"{stem}.wav"))]
         yield (
             Finding(Verdict.FAIL, f"prompts ({language}): {bad[0]}")
             if bad
@@ -171,8 +167,8 @@ def _prompts() -> Iterator[Finding]:
         )
 
 
-def _music() -> Iterator[Finding]:
-    pieces = sorted((_sounds() / "music").glob("*.wav"))
+def _music(folder: Path) -> Iterator[Finding]:
+    pieces = sorted(folder.glob("*.wav"))
     bad = [why for path in pieces if (why := _unreadable(path))]
     if bad or not any(path.stem == "default" for path in pieces):
         yield Finding(Verdict.FAIL, f"music: {bad[0] if bad else 'default.wav is missing'}")

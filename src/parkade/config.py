@@ -46,8 +46,8 @@ class Settings:
     https_port: int = 8443
     rtp_ports: PortRange = DEFAULT_RTP_PORTS
     drain_seconds: int = 30
-    log_level: str = "info"
     sounds: Path | None = None
+    log_level: str = "info"
 
 
 Value = Path | str | int | PortRange

@@ -48,6 +48,7 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         "https-port": "4",
         "rtp-ports": "30000-30099",
         "drain-seconds": "5",
+        "sounds": "my-sounds",
         "log-level": "debug",
     }
     assert set(said) == {setting.name for setting in SETTINGS}
