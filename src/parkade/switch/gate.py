@@ -66,7 +66,7 @@ class Gate:
         state = self._nonces.check(credentials.nonce, now)
         if device is None or not genuine:
             return self._challenge(request, now)
-        # A nonce from before a restart is not ours any more, but the password was right: stale keeps the phone from asking a person.
+        # A nonce from before a restart is not ours, but the password was right: stale keeps the phone from asking for it.
         if state is not NonceState.FRESH or not self._nonces.use(credentials.nonce, credentials.nc):
             return self._challenge(request, now, stale=True)
         return device

@@ -66,6 +66,7 @@ class Leg(Quiet):
     wiring: Wiring
     dialled: str = ""
     session: Session | None = None
+    is_a_person: bool = True
     negotiator: AudioNegotiator | None = None
     port: int | None = None
     hears: Sound | None = None

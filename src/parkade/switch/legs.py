@@ -218,7 +218,8 @@ class Legs:
 
     def _show_party(self, effect: effects.ShowParty, now: Instant) -> None:
         leg = self._legs.get(effect.leg)
-        if leg is not None and leg.session is not None:
+        # Only by UPDATE: a display is not worth a re-INVITE. And only people have displays: no gateway is told who answered.
+        if leg is not None and leg.session is not None and leg.is_a_person and leg.session.peer_allows("UPDATE"):
             leg.session.tell_identity(self._shown(leg, effect.shown), now)
 
     def _transfer_progress(self, effect: effects.TransferProgress, now: Instant) -> None:

@@ -153,7 +153,10 @@ class Switch:
         if refusal is not None:
             self._reject(session, refusal, now)
             return
-        leg = Leg(self._ids.token(), device.id, device.account, self._wiring, dialled_of(session.request), session)
+        caller = self._outside_caller(device, session)
+        leg = Leg(
+            self._ids.token(), device.id, device.account, self._wiring, dialled_of(session.request), session, caller is None
+        )
         try:
             replaces = session.request.headers.typed("Replaces", parse_replaces)
             replaced = self._leg_by_dialog(replaces) if replaces else None
@@ -171,9 +174,7 @@ class Switch:
             return
         session.handler = leg
         self._legs.add(leg)
-        self._inputs.append(
-            LegArrived(leg.id, device.id, leg.dialled, replaced.id if replaced else None, self._outside_caller(device, session))
-        )
+        self._inputs.append(LegArrived(leg.id, device.id, leg.dialled, replaced.id if replaced else None, caller))
 
     def on_request(self, tx: ServerTransaction, now: Instant) -> None:
         """A request outside of any dialog that is not an INVITE."""
