@@ -48,11 +48,6 @@ class Codec(Enum):
     PCMU = "PCMU"
     PCMA = "PCMA"
 
-    @property
-    def static_payload_type(self) -> int:
-        """The number it has where nothing else was said (:rfc:`3551`)."""
-        return _STATIC_NUMBER[self]
-
 
 _STATIC_NUMBER = {Codec(name): number for number, (name, _) in STATIC_RTPMAP.items()}
 _BY_ENCODING = {(codec.value, 8000): codec for codec in Codec}

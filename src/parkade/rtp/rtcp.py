@@ -41,12 +41,6 @@ class ReportBlock:
     last_report: int = 0
     delay: int = 0
 
-    def round_trip_s(self, now: Instant) -> float | None:
-        """Time to the far side and back, if the block answers a sender report of ours."""
-        if not self.last_report:
-            return None
-        return ((ntp(now) >> 16 & 0xFFFFFFFF) - self.last_report - self.delay & 0xFFFFFFFF) / 65536
-
 
 @dataclass(frozen=True, slots=True)
 class SenderReport:

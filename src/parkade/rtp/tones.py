@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from parkade.rtp.dtmf import KEYS
 from parkade.rtp.g711 import Samples
 
 RATE_HZ = 8000
@@ -16,7 +15,7 @@ _TONE_HZ = 425
 _AMPLITUDE = 5000.0
 _FADE_MS = 5
 
-CADENCES_MS: dict[str, tuple[int, int]] = {"ringback": (1000, 4000), "busy": (500, 500)}
+_CADENCES_MS: dict[str, tuple[int, int]] = {"ringback": (1000, 4000), "busy": (500, 500)}
 """On and off, by the names that ``Tone`` has."""
 
 ROWS_HZ = (697, 770, 852, 941)
@@ -29,12 +28,11 @@ KEY_HZ = {
     for row_hz, row in zip(ROWS_HZ, KEYPAD, strict=True)
     for column_hz, key in zip(COLUMNS_HZ, row, strict=True)
 }
-assert sorted(KEY_HZ) == sorted(KEYS)
 
 
 def progress_tone(name: str) -> Samples:
     """One period of ``ringback`` or ``busy``, to be repeated without end."""
-    on_ms, off_ms = CADENCES_MS[name]
+    on_ms, off_ms = _CADENCES_MS[name]
     return np.concatenate([_sines((_TONE_HZ,), on_ms, _AMPLITUDE), np.zeros(off_ms * RATE_HZ // 1000, np.int16)])
 
 
