@@ -1,6 +1,6 @@
 """What one call costs the SIP room: INVITE, 200, ACK, BYE, 200 through a ``UserAgent``, parsing and writing included.
 
-Run ``python bench/sip_session.py``; prints microseconds of CPU a call for an incoming and an outgoing one. The phone's side is prepared
+Run ``python bench/sip_session.py``; prints microseconds of CPU a call, incoming and outgoing. The phone's side is prepared
 bytes, so only ours is measured.
 """
 

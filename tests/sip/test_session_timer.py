@@ -36,11 +36,11 @@ def test_what_we_grant_follows_the_table(supports: bool, asked: str | None, inte
     lines = [("Supported", "timer")] if supports else []
     if asked:
         lines.append(("Session-Expires", asked))
-    assert session_timer.of_server(asking(*lines)) == SessionTimer(interval_s, we_refresh)
+    assert session_timer.of_server(asking(*lines), knows=supports) == SessionTimer(interval_s, we_refresh)
 
 
 def test_a_caller_without_timers_gets_none() -> None:
-    assert session_timer.of_server(asking()) is None
+    assert session_timer.of_server(asking(), knows=False) is None
 
 
 @pytest.mark.parametrize(

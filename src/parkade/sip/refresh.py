@@ -26,9 +26,10 @@ class Refresh:
 
     def grant(self, request: Request, now: Instant) -> list[tuple[str, str]]:
         """Settle what an INVITE or UPDATE asks for; the headers of its 2xx."""
-        timer = session_timer.of_server(request)
+        knows = "timer" in request.supported
+        timer = session_timer.of_server(request, knows=knows)
         self._settle(timer, now)
-        return session_timer.grant(timer, peer_knows="timer" in request.supported) if timer else []
+        return session_timer.grant(timer, peer_knows=knows) if timer else []
 
     def propose(self) -> list[tuple[str, str]]:
         """The headers of our INVITE or UPDATE."""

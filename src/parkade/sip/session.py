@@ -116,6 +116,8 @@ class Session:
 
     def peer_allows(self, method: str) -> bool:
         """Whether the far side takes ``method``, by its last Allow; without one, whether every phone does."""
+        if self._allowed is None and self.incoming:
+            self.learn(self.request)
         return method not in UNASSUMED if self._allowed is None else method in self._allowed
 
     # Verbs for a call of theirs

@@ -41,10 +41,9 @@ def too_brief(request: Request) -> bool:
     return asked is not None and asked[0] < MIN_S and "timer" in request.supported
 
 
-def of_server(request: Request) -> SessionTimer | None:
-    """What we grant the sender of an INVITE or UPDATE (table 2); None where it knows no timers and nobody asks."""
+def of_server(request: Request, *, knows: bool) -> SessionTimer | None:
+    """What we grant the sender of an INVITE or UPDATE (table 2), who ``knows`` timers or not; None where nobody asks."""
     asked = _asked(request)
-    knows = "timer" in request.supported
     if asked is None:
         return SessionTimer(WISHED_S, we_refresh=True) if knows else None
     seconds, refresher = asked

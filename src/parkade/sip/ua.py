@@ -278,7 +278,6 @@ class UserAgent:
         session.dialog = dialog
         session.theirs = Incoming(session, tx, dialog)
         session.step(Event.RANG)
-        session.learn(request)
         self._sessions[session.id] = session
         self.bind(dialog, session)
         self._owner.on_invite(session, now)
