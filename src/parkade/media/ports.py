@@ -13,6 +13,8 @@ import socket
 from collections import deque
 from dataclasses import dataclass
 
+KERNEL_TRIES = 64
+"""So many failures in a row mean that the kernel has no pairs left to choose from."""
 EXPEDITED = 46 << 2
 """DSCP EF, as :rfc:`4594` section 4.1 asks for telephony."""
 
@@ -44,6 +46,7 @@ class PortReserve:
         self._kernel_chooses = low == high == 0
         self._wanted = wanted
         self._bound: dict[int, PortPair] = {}
+        self._failures = 0
 
     def __len__(self) -> int:
         return len(self._bound)
@@ -57,6 +60,11 @@ class PortReserve:
         """How many pairs are missing."""
         return self._wanted - len(self._bound)
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether every port of the range has just been tried in vain; trying again later is worth while."""
+        return self._failures >= max(len(self._free), KERNEL_TRIES if self._kernel_chooses else 0)
+
     def top_up(self, tries: int = 8) -> tuple[int, ...]:
         """Try to bind at most ``tries`` pairs (some 15 µs each); the ports that are new."""
         new: list[int] = []
@@ -67,9 +75,12 @@ class PortReserve:
             pair = self._bind_pair(wished)
             if pair is not None:
                 self._bound[pair.port] = pair
+                self._failures = 0
                 new.append(pair.port)
-            elif wished:
-                self._free.append(wished)
+            else:
+                self._failures += 1
+                if wished:
+                    self._free.append(wished)
         return tuple(new)
 
     def take(self, port: int) -> PortPair | None:
@@ -89,16 +100,17 @@ class PortReserve:
         self._bound.clear()
 
     def _bind_pair(self, wished: int) -> PortPair | None:
-        rtp = self._bind(wished)
-        if rtp is None:
+        first = self._bind(wished)
+        if first is None:
             return None
-        port: int = rtp.getsockname()[1]
-        # The kernel may have chosen an odd one: then this try is lost, and the next has another number.
-        rtcp = self._bind(port + 1) if port % 2 == 0 else None
-        if rtcp is None:
-            rtp.close()
+        # Where the kernel chose, it may have chosen the odd one of two.
+        port: int = first.getsockname()[1]
+        second = self._bind(port ^ 1)
+        if second is None:
+            first.close()
             return None
-        return PortPair(port, rtp, rtcp)
+        rtp, rtcp = (second, first) if port % 2 else (first, second)
+        return PortPair(port & ~1, rtp, rtcp)
 
     def _bind(self, port: int) -> socket.socket | None:
         try:

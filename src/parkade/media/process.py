@@ -84,6 +84,7 @@ class MediaProcess:
         )
         self._running = True
         self._full_until = 0.0
+        self._said_exhausted = False
         self._alarm, alarm = socket.socketpair()
         self._wake = alarm
         self._alarm.setblocking(False)
@@ -99,8 +100,8 @@ class MediaProcess:
         signal.set_wakeup_fd(self._wake.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
-        while self._reserve.short_of and self._top_up(64):
-            pass
+        while self._reserve.short_of and not self._reserve.exhausted:
+            self._top_up(64)
         # What has been read and made by now stays for good: no collection of garbage needs to look through it.
         gc.freeze()
         while self._running:
@@ -139,8 +140,8 @@ class MediaProcess:
                 self._other(fd)
         for order in signalling.orders(ORDERS):
             plane.perform(order, self._now())
-        if short and not self._top_up(8):
-            self._full_until = now + RETRY_PORTS_S
+        if short:
+            self._top_up(8)
         signalling.flush()
 
     def _wait(self, wait_s: float | None) -> list[tuple[int, int]]:
@@ -154,13 +155,17 @@ class MediaProcess:
             return self._epoll.poll(0, PACKETS)
         return []
 
-    def _top_up(self, tries: int) -> bool:
+    def _top_up(self, tries: int) -> None:
         new = self._reserve.top_up(tries)
         if new:
             self._signalling.report(PortsReady(new))
-        else:
+        if not self._reserve.exhausted:
+            self._said_exhausted = False
+            return
+        self._full_until = self._now() + RETRY_PORTS_S
+        if not self._said_exhausted:
+            self._said_exhausted = True
             log.warning("no free RTP port pair: %d in use, %d in reserve", len(self._plane.legs), len(self._reserve))
-        return bool(new)
 
     def _announce_all(self) -> None:
         self._signalling.report(PortsReady(self._reserve.ports()))

@@ -1,0 +1,101 @@
+"""The reserve of port pairs, with real sockets on loopback."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from parkade.media.ports import PortReserve
+
+
+def free_range(pairs: int) -> tuple[int, int]:
+    """A range of ports that was free a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        low = min(probe.getsockname()[1], 65000) // 2 * 2
+    return low, low + 2 * pairs - 1
+
+
+def fill(reserve: PortReserve) -> tuple[int, ...]:
+    new: tuple[int, ...] = ()
+    while reserve.short_of and not reserve.exhausted:
+        new += reserve.top_up()
+    return new
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_pairs_are_even_and_odd_and_really_bound(host: str) -> None:
+    reserve = PortReserve(host, 0, 0, wanted=10)
+    ports = fill(reserve)
+    assert sorted(ports) == sorted(reserve.ports())
+    assert len(set(ports)) == 10
+    for port in ports:
+        pair = reserve.take(port)
+        assert pair is not None
+        assert (pair.rtp.getsockname()[1], pair.rtcp.getsockname()[1]) == (port, port + 1)
+        assert port % 2 == 0
+        pair.close()
+    assert len(reserve) == 0
+    reserve.close()
+
+
+def test_a_port_is_given_to_one_taker_only() -> None:
+    reserve = PortReserve("127.0.0.1", 0, 0, wanted=1)
+    (port,) = fill(reserve)
+    pair = reserve.take(port)
+    assert pair is not None
+    assert reserve.take(port) is None
+    assert reserve.take(12) is None
+    pair.close()
+
+
+def test_the_range_is_respected_and_ports_come_in_no_order() -> None:
+    low, high = free_range(60)
+    reserve = PortReserve("127.0.0.1", low, high, wanted=60)
+    ports = fill(reserve)
+    assert all(low <= port and port + 1 <= high for port in ports)
+    assert list(ports) != sorted(ports)
+    reserve.close()
+
+
+def test_an_odd_lower_end_is_not_used() -> None:
+    reserve = PortReserve("127.0.0.1", 30001, 30005, wanted=10)
+    fill(reserve)
+    assert set(reserve.ports()) <= {30002, 30004}
+    reserve.close()
+
+
+def test_a_port_held_by_somebody_else_is_passed_over_and_found_again_when_free() -> None:
+    first = PortReserve("127.0.0.1", 0, 0, wanted=1)
+    (port,) = fill(first)
+    taken = first.take(port)
+    assert taken is not None
+    reserve = PortReserve("127.0.0.1", port, port + 1, wanted=5)
+    assert reserve.top_up() == ()
+    assert reserve.exhausted
+    taken.rtp.close()
+    assert reserve.top_up() == ()
+    taken.rtcp.close()
+    assert reserve.top_up() == (port,)
+    reserve.close()
+
+
+def test_a_pair_given_back_comes_last() -> None:
+    low, high = free_range(40)
+    reserve = PortReserve("127.0.0.1", low, high, wanted=10)
+    ports = fill(reserve)
+    pair = reserve.take(ports[0])
+    assert pair is not None
+    reserve.give_back(pair)
+    assert ports[0] not in fill(reserve)
+    reserve.close()
+
+
+def test_an_exhausted_range_gives_what_there_is() -> None:
+    low, high = free_range(3)
+    reserve = PortReserve("127.0.0.1", low, high, wanted=10)
+    assert len(fill(reserve)) <= 3
+    assert reserve.short_of >= 7
+    assert reserve.top_up() == ()
+    reserve.close()
