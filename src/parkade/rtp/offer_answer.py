@@ -88,6 +88,7 @@ class _Heard(NamedTuple):
 
     line: int
     media: Media
+    values: dict[str, str]
     address: _Address
     direction: Direction
     codecs: dict[Codec, int]
@@ -161,7 +162,7 @@ class AudioNegotiator:
         assert heard is not None
         in_use = self._agreed.codec if self._agreed else None
         codec = next((c for c in (prefer, in_use) if c in heard.codecs), None) or next(iter(heard.codecs))
-        mux = heard.media.value("rtcp-mux") is not None
+        mux = "rtcp-mux" in heard.values
         agreed = self._agreement(heard, codec, direction, mux=mux)
         flow = Direction.of(sends=agreed.sends, receives=agreed.receives)
         ours = _audio(((codec, agreed.payload_type),), agreed.dtmf_payload_type, flow, mux=mux)
@@ -217,23 +218,24 @@ class AudioNegotiator:
             if address is None or not (address.unspecified or address.version == self._ip_version):
                 why = f"no address that can be sent to: {said[:60] or 'none given'}"
                 continue
-            return _Heard(index, media, address, remote.direction_of(media), codecs, dtmf)
+            values = {attribute.name: attribute.value for attribute in reversed(media.attributes)}
+            return _Heard(index, media, values, address, remote.direction_of(media), codecs, dtmf)
         if off and self._agreed is not None:
             return None
         raise NotAcceptable("every audio stream is switched off" if off else why)
 
     def _agreement(self, heard: _Heard, codec: Codec, ours: Direction, *, mux: bool) -> Agreed:
-        media, address = heard.media, heard.address
+        address, port = heard.address, heard.media.port
         # An address of zeros is how hold was said before RFC 3264 (its section 8.4).
         wants = heard.direction.receives and not address.unspecified
         return Agreed(
             address=address.text,
-            port=media.port,
-            rtcp_port=media.port if mux else _rtcp_port(media),
+            port=port,
+            rtcp_port=port if mux else _rtcp_port(heard.values.get("rtcp", ""), port),
             codec=codec,
             payload_type=heard.codecs[codec],
             dtmf_payload_type=heard.dtmf_payload_type,
-            ptime_ms=_ptime_ms(media),
+            ptime_ms=_ptime_ms(heard.values),
             sends=ours.sends and wants,
             receives=ours.receives and heard.direction.sends,
             remote_on_hold=not wants,
@@ -298,20 +300,18 @@ def _declined(media: Media) -> Media:
     return Media(media.kind, 0, media.protocol, media.formats or ("0",))
 
 
-def _rtcp_port(media: Media) -> int:
+def _rtcp_port(said: str, rtp_port: int) -> int:
     """Where the far side wants RTCP: ``a=rtcp`` (:rfc:`3605`) or the next port."""
-    said = (media.value("rtcp") or "").partition(" ")[0]
-    port = int(said) if said.isascii() and said.isdigit() and len(said) <= 5 else 0
-    return port if 0 < port < 65536 else min(media.port + 1, 65535)
+    port = int(text) if (text := said.partition(" ")[0]).isascii() and text.isdigit() and len(text) <= 5 else 0
+    return port if 0 < port < 65536 else min(rtp_port + 1, 65535)
 
 
-def _ptime_ms(media: Media) -> int:
-    said, most = (_milliseconds(media.value(name)) for name in ("ptime", "maxptime"))
-    wanted = min(said or PTIME_MS, most or 60)
+def _ptime_ms(values: dict[str, str]) -> int:
+    wanted = min(_milliseconds(values.get("ptime", "")) or PTIME_MS, _milliseconds(values.get("maxptime", "")) or 60)
     return wanted if wanted in _PTIMES_MS else PTIME_MS
 
 
-def _milliseconds(text: str | None) -> int | None:
+def _milliseconds(text: str) -> int | None:
     """``20`` or, as some write, ``20.0``."""
-    whole = (text or "").partition(".")[0]
-    return int(whole) if whole.isascii() and whole.isdigit() and 0 < len(whole) <= 4 else None
+    whole = text.partition(".")[0]
+    return int(whole) if whole.isascii() and whole.isdigit() and len(whole) <= 4 else None
