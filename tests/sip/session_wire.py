@@ -45,6 +45,7 @@ class Party(Quiet):
         self.refers: list[Refer] = []
         self.requests: list[Request] = []
         self.ends: dict[str, list[str]] = {}
+        self.late: list[str] = []
         self.on_ring: Callable[[Session, Instant], None] = lambda session, now: session.accept(ANSWER, now)
         self.answers: bytes | None = ANSWER
         self.offers: bytes | None = OFFER
@@ -75,7 +76,10 @@ class Party(Quiet):
         self.wire.flush()
         return session
 
-    def note(self, word: str, body: bytes = b"") -> None:
+    def note(self, session: Session, word: str, body: bytes = b"") -> None:
+        """Remember ``word``; nothing but news of a transfer may come after the end of its session."""
+        if session.id in self.ends and not word.startswith("transfer"):
+            self.late.append(word)
         self.heard.append(word)
         if body:
             self.bodies.append(body)
@@ -85,7 +89,7 @@ class Party(Quiet):
     def on_invite(self, session: Session, now: Instant) -> None:
         self.sessions.append(session)
         session.handler = self
-        self.note("invite", session.request.body)
+        self.note(session, "invite", session.request.body)
         self.on_ring(session, now)
 
     def on_request(self, tx: ServerTransaction, now: Instant) -> None:
@@ -95,51 +99,51 @@ class Party(Quiet):
     # SessionHandler
 
     def on_progress(self, session: Session, response: Response, now: Instant) -> None:
-        self.note(f"progress {response.status}", response.body)
+        self.note(session, f"progress {response.status}", response.body)
 
     def on_answered(self, session: Session, response: Response, now: Instant) -> None:
-        self.note("answered", response.body)
+        self.note(session, "answered", response.body)
         if not session.request.body and self.confirms is not None:
             session.confirm(self.confirms, now)
 
     def on_refused(self, session: Session, status: int, response: Response | None, now: Instant) -> None:
-        self.note(f"refused {status}")
+        self.note(session, f"refused {status}")
         self.ends.setdefault(session.id, []).append(str(status))
 
     def on_ended(self, session: Session, why: str, now: Instant) -> None:
-        self.note(f"ended {why}")
+        self.note(session, f"ended {why}")
         self.ends.setdefault(session.id, []).append(why)
 
     def on_established(self, session: Session, now: Instant) -> None:
-        self.note("established")
+        self.note(session, "established")
 
     def on_offer(self, session: Session, sdp: bytes, now: Instant) -> None:
-        self.note("offer", sdp)
+        self.note(session, "offer", sdp)
         if self.answers is not None:
             session.answer(self.answers, now)
 
     def on_offer_wanted(self, session: Session, now: Instant) -> None:
-        self.note("offer wanted")
+        self.note(session, "offer wanted")
         if self.offers is not None:
             session.answer(self.offers, now)
 
     def on_answer(self, session: Session, sdp: bytes, now: Instant) -> None:
-        self.note("answer", sdp)
+        self.note(session, "answer", sdp)
 
     def on_offer_refused(self, session: Session, status: int, now: Instant) -> None:
-        self.note(f"offer refused {status}")
+        self.note(session, f"offer refused {status}")
 
     def on_refer(self, session: Session, refer: Refer, now: Instant) -> None:
-        self.note("refer")
+        self.note(session, "refer")
         self.refers.append(refer)
 
     def on_refer_progress(
         self, session: Session, status: int, reason: str, final: bool, headers: HeaderLines, now: Instant
     ) -> None:
-        self.note(f"transfer {status}{' final' if final else ''}")
+        self.note(session, f"transfer {status}{' final' if final else ''}")
 
     def on_info(self, session: Session, request: Request, now: Instant) -> None:
-        self.note("info", request.body)
+        self.note(session, "info", request.body)
 
 
 class Wire:

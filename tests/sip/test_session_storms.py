@@ -98,6 +98,7 @@ def settle(wire: Wire, parties: tuple[Party, Party]) -> None:
     for party in parties:
         assert all(session.state is State.ENDED for session in party.sessions)
         assert {s.id: len(party.ends.get(s.id, [])) for s in party.sessions} == {s.id: 1 for s in party.sessions}
+        assert party.late == []
     assert wire.alive() == 0
 
 
