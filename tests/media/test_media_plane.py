@@ -454,6 +454,16 @@ def test_orders_that_make_no_sense_are_one_line_each(caplog: pytest.LogCaptureFi
     assert len(far.packets) == 6
 
 
+def test_a_peer_ordered_again_after_its_leg_was_opened_is_heard() -> None:
+    world = SimulatedPlane()
+    listener = world.phone("listener")
+    world.order(Hear("listener", Peer("late")))
+    late = world.phone("late")
+    world.order(Hear("listener", Peer("late")))
+    late.says()
+    assert len(listener.packets) == 1
+
+
 def test_a_closed_peer_leaves_silence_to_its_listeners_and_music_to_those_who_waited() -> None:
     world = SimulatedPlane()
     peer, listener, waiting = world.phone("peer"), world.phone("listener"), world.phone("waiting")

@@ -99,3 +99,12 @@ def test_an_exhausted_range_gives_what_there_is() -> None:
     assert reserve.short_of >= 7
     assert reserve.top_up() == ()
     reserve.close()
+
+
+def test_no_more_files_are_used_than_allowed() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as next_file:
+        limit = next_file.fileno() + 6
+    reserve = PortReserve("127.0.0.1", 0, 0, wanted=50, files=limit)
+    fill(reserve)
+    assert 0 < len(reserve) <= 3
+    reserve.close()

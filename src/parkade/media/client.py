@@ -70,7 +70,10 @@ class MediaClient:
         command += ["--rtp-ports", "{}-{}".format(*rtp_ports)]
         if sounds is not None:
             command += ["--sounds", str(sounds)]
-        process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, env=_environment())
+        # In a process group of its own: Ctrl-C in a terminal is for us, and we say goodbye to the callers first.
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, env=_environment(), process_group=0
+        )
         try:
             async with asyncio.timeout(START_S):
                 reader, writer = await _connect(process, socket_path)
@@ -114,7 +117,10 @@ class MediaClient:
                 except WireError as error:
                     log.warning("not a report: %s", error)
                     continue
-                self._on_report(report)
+                try:
+                    self._on_report(report)
+                except Exception:
+                    log.exception("%s was not understood", type(report).__name__)
         except (OSError, ValueError) as error:
             log.warning("the connection to the media process broke: %s", error)
         if not self._closing:

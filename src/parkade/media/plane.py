@@ -157,11 +157,11 @@ class Plane:
     # What a leg hears
 
     def _hear(self, leg: Leg, sound: Sound) -> None:
-        if sound == leg.sound and not isinstance(sound, Spoken):
-            return
-        leg.sound = sound
+        before, leg.sound = leg.sound, sound
         if isinstance(sound, Peer):
             self._await(leg, sound.leg)
+            return
+        if sound == before and not isinstance(sound, Spoken):
             return
         self._unhear(leg)
         self._stop(leg)

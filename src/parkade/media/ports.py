@@ -7,7 +7,9 @@ port held by another program is silently passed over. With the range ``0-0`` the
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import os
 import random
 import socket
 from collections import deque
@@ -34,9 +36,9 @@ class PortPair:
 
 
 class PortReserve:
-    """Up to ``wanted`` bound pairs that no leg uses yet."""
+    """Up to ``wanted`` bound pairs that no leg uses yet. File descriptors from ``files`` up are left to others."""
 
-    def __init__(self, host: str, low: int, high: int, wanted: int = 256) -> None:
+    def __init__(self, host: str, low: int, high: int, wanted: int = 256, files: int = 1 << 20) -> None:
         self._host = host
         self.ipv6 = ipaddress.ip_address(host).version == 6
         self._family = socket.AF_INET6 if self.ipv6 else socket.AF_INET
@@ -45,6 +47,7 @@ class PortReserve:
         self._free = deque(evens)
         self._kernel_chooses = low == high == 0
         self._wanted = wanted
+        self._files = files
         self._bound: dict[int, PortPair] = {}
         self._failures = 0
 
@@ -118,6 +121,8 @@ class PortReserve:
         except OSError:
             return None
         try:
+            if bound.fileno() >= self._files:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             bound.bind((self._host, port))
             if self._family == socket.AF_INET:
                 bound.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, EXPEDITED)

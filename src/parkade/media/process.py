@@ -34,6 +34,7 @@ PACKETS = 64
 ORDERS = 32
 RETRY_PORTS_S = 1.0
 FILES_BESIDE_LEGS = 64
+ALL_PORTS = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,14 @@ class MediaSettings:
     """End when standard input ends, so that no media process outlives the one that started it."""
 
 
-def raise_file_limit(wanted: int) -> None:
-    """Two files a leg: as many as the system allows, and one log line if that is fewer than ``wanted``."""
+def raise_file_limit(wanted: int) -> int:
+    """Two files a leg: as many as the system allows, which is returned; one log line if that is fewer than ``wanted``."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard not in (resource.RLIM_INFINITY, soft):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    limit = hard if hard != resource.RLIM_INFINITY else soft
+    limit = hard if hard != resource.RLIM_INFINITY else max(soft, ALL_PORTS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     if limit < wanted:
         log.warning("%d open files allowed, %d wanted: room for about %d legs", limit, wanted, limit // 2)
+    return limit
 
 
 class MediaProcess:
@@ -64,14 +65,14 @@ class MediaProcess:
 
     def __init__(self, settings: MediaSettings) -> None:
         low, high = settings.rtp_ports
-        raise_file_limit((high - low if high else 0) + FILES_BESIDE_LEGS)
+        files = raise_file_limit((high - low if high else 0) + FILES_BESIDE_LEGS) - FILES_BESIDE_LEGS
         sounds = Sounds(settings.sounds)
         sounds.warm()
         self._epoll = select.epoll()
         self._rtp: dict[int, Leg] = {}
         self._rtcp: dict[int, Leg] = {}
         self._epoch = time.time() - time.monotonic()
-        self._reserve = PortReserve(settings.host, low, high, settings.reserve)
+        self._reserve = PortReserve(settings.host, low, high, settings.reserve, files)
         self._signalling = Signalling(settings.socket_path, self._epoll, self._announce_all)
         self._plane = Plane(
             reserve=self._reserve,
@@ -105,7 +106,11 @@ class MediaProcess:
         # What has been read and made by now stays for good: no collection of garbage needs to look through it.
         gc.freeze()
         while self._running:
-            self._turn()
+            try:
+                self._turn()
+            except Exception:
+                # A mistake of ours may cost one order or packet, never all calls.
+                log.exception("unexpected")
         self._plane.close()
         self._signalling.close()
         self._reserve.close()

@@ -10,7 +10,7 @@ import logging
 import select
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from parkade.media.wire import LINE_LIMIT, WireError, order_from_line, report_to_line
@@ -53,16 +53,14 @@ class Signalling:
         else:
             self._read()
 
-    def orders(self, limit: int) -> list[Order]:
+    def orders(self, limit: int) -> Iterator[Order]:
         """At most ``limit`` of the orders that have come; what is no order is one log line."""
-        orders: list[Order] = []
-        while self._lines and len(orders) < limit:
-            line = self._lines.popleft()
+        while self._lines and limit > 0:
+            limit -= 1
             try:
-                orders.append(order_from_line(line))
+                yield order_from_line(self._lines.popleft())
             except WireError as error:
                 log.warning("not an order: %s", error)
-        return orders
 
     @property
     def has_orders(self) -> bool:
