@@ -251,6 +251,15 @@ class CallMachine(RuleBasedStateMachine):
     def transfer(self, data: st.DataObject, to: str) -> None:
         self.crowd.transfer(data.draw(st.sampled_from(self.crowd.in_call())), to)
 
+    @precondition(lambda self: self.crowd.in_call())
+    @rule(data=st.data(), to=st.sampled_from(DIALLED), answered=st.booleans())
+    def consult_and_transfer(self, data: st.DataObject, to: str, answered: bool) -> None:
+        phone = data.draw(st.sampled_from(self.crowd.in_call()))
+        consult = self.crowd.play.call(phone.device, to)
+        if answered and self.crowd.alerted():
+            self.crowd.answer(self.crowd.alerted()[-1], crossing=False)
+        self.crowd.attended(phone, consult)
+
     @precondition(lambda self: len(self.crowd.able()) > 1)
     @rule(data=st.data())
     def attended_transfer(self, data: st.DataObject) -> None:

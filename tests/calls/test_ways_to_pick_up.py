@@ -80,6 +80,16 @@ def test_of_two_who_dial_at_once_exactly_one_gets_the_call() -> None:
     assert wall.refused.phrases == ("already-picked-up-by-extension", "1", "0", "3")
 
 
+def test_a_race_lost_to_a_phone_of_nobody_is_told_without_an_extension() -> None:
+    play = play_with()
+    parked(play)
+    play.call("gw", "*801", caller=Identity("Ramp", "7"))
+    carol = play.call("carol", "*801")
+    assert carol.refused
+    assert "Ramp" in carol.refused.refusal.en
+    assert carol.refused.phrases == ("already-picked-up",)
+
+
 def test_a_lost_race_never_parks_the_call_on_hold() -> None:
     play = play_with()
     bob = parked(play)

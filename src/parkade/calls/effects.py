@@ -73,7 +73,7 @@ class RefuseLeg:
 
 @dataclass(frozen=True, slots=True)
 class EndLeg:
-    """Hang up, or stop ringing. Call control forgets the leg at once.
+    """Hang up, or stop ringing; an incoming leg that still waits is refused without a word. Call control forgets it at once.
 
     ``answered_elsewhere`` keeps a phone that stops ringing from listing a missed call. ``after_s``: leave the leg up for so
     long first (silent), so that a phone that hangs up by itself may do so.

@@ -30,7 +30,7 @@ LOST_RACE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class PickUp:
-    """Who took ``call`` out of a slot, and when."""
+    """Who took ``call`` out of a slot, and when; ``extension`` is empty if it was nobody's phone."""
 
     call: str
     name: str

@@ -194,7 +194,7 @@ def pick_up(board: Board, leg: Leg, slot: int) -> None:
         case lot, str(call_id):
             _connect(board, leg, lot, slot, board.calls[call_id])
         case _, PickUp(name=name, extension=extension):
-            board.refuse(leg, ALREADY_PICKED_UP.with_(name=name or extension), extension)
+            board.refuse(leg, ALREADY_PICKED_UP.with_(name=name), extension)
         case _:
             board.refuse(leg, NO_CALL_PARKED.with_(code=code), code)
 
@@ -202,8 +202,9 @@ def pick_up(board: Board, leg: Leg, slot: int) -> None:
 def _connect(board: Board, leg: Leg, lot: ParkLot, slot: int, call: Call) -> None:
     assert isinstance(call.stage, Parked)
     stay, reserve_s = call.stage.stay, lot.lot.policy.reserve_s
-    by = leg.identity
-    lot.pick_up(slot, PickUp(call.id, by.name, by.number, board.now), reserve=reserve_s > 0)
+    by, owner = leg.identity, board.owner(leg)
+    taken = PickUp(call.id, by.name or by.number, owner.extension if owner else "", board.now)
+    lot.pick_up(slot, taken, reserve=reserve_s > 0)
     board.timers.set((LotTimer.FORGET, lot, slot), board.now + max(reserve_s, LOST_RACE_S))
     if reserve_s > 0:
         call.reserved = lot, slot
@@ -216,11 +217,9 @@ def _connect(board: Board, leg: Leg, lot: ParkLot, slot: int, call: Call) -> Non
 
 def release_over(board: Board, lot: ParkLot, slot: int) -> None:
     """The code has been kept long enough."""
-    call = board.calls.get(lot.reserved_for(slot) or "")
-    if call is None:
-        lot.release(slot)
-    else:
-        board.release(call)
+    call_id = lot.reserved_for(slot)
+    if call_id is not None:
+        board.release(board.calls[call_id])
 
 
 def _lots(board: Board, account: Account) -> dict[str, ParkLot]:

@@ -35,7 +35,7 @@ _REFUSALS: dict[str, str] = {
     NO_SUCH_NUMBER.id: "no-such-number",
 }
 
-PHRASES = ("parked-at", "star", *"0123456789", *FAREWELL, *_REFUSALS.values())
+PHRASES = ("parked-at", "star", *"0123456789", *FAREWELL, "already-picked-up", *_REFUSALS.values())
 """Every stem that call control can ask for."""
 
 
@@ -52,4 +52,8 @@ def parked_at(code: str) -> tuple[str, ...]:
 def refusal(why: Refusal, number: str = "") -> tuple[str, ...]:
     """What somebody hears who cannot have it; nothing where the tones of the phone say enough (busy, no answer)."""
     stem = _REFUSALS.get(why.id)
-    return (stem, *digits(number)) if stem else ()
+    if stem is None:
+        return ()
+    if why.id == ALREADY_PICKED_UP.id and not number:
+        return ("already-picked-up",)
+    return (stem, *digits(number))
