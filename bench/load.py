@@ -11,6 +11,7 @@ import csv
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from bench.server import GATEWAY, PACKER, Server
 
 _SCENARIOS = Path(__file__).parent / "sipp"
 _BUFFER_BYTES = 4 << 20
+_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,16 @@ class Load:
         self._folder = folder
         self._plan = plan
         self._caller = caller
+        self._until = time.monotonic() + 1.5 * plan.expected_s + _PATIENCE_S
 
     @property
     def going(self) -> bool:
-        """Whether callers are left."""
-        return self._caller.poll() is None
+        """Whether callers are left, and some hope for them."""
+        return self._caller.poll() is None and time.monotonic() < self._until
 
     def outcome(self) -> Outcome:
-        """Wait for the last caller and count."""
+        """End what is still going, and count."""
+        self._caller.kill()
         self._caller.wait()
         caller = _last_row(self._folder / "caller.csv")
         retriever = _last_row(self._folder / "retriever.csv")
@@ -96,14 +100,7 @@ def calling(server: Server, plan: Plan, cores: set[int], rtp_ports: list[int], d
         )
         try:
             _wait_for(retriever, link)
-            spread = [
-                "-inf",
-                str(folder / "ports"),
-                "-r",
-                str(plan.calls_per_s),
-                "-timeout",
-                str(int(2 * plan.expected_s) + 20),
-            ]
+            spread = ["-inf", str(folder / "ports"), "-r", str(plan.calls_per_s)]
             caller = _sipp(server, folder, "caller", GATEWAY, link, plan, plan.parked_ms, spread, cores)
             try:
                 yield Load(folder, plan, caller)
