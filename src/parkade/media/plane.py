@@ -63,7 +63,7 @@ class Plane:
         self._watch = watch
         self._unwatch = unwatch
         self._now = now
-        self._wheel = Wheel(int(now * 1000))
+        self._wheel = Wheel(now)
         self._reports_due: Timers[str] = Timers()
         self._buffer = bytearray(2048)
         self._view = memoryview(self._buffer)
@@ -224,9 +224,9 @@ class Plane:
         leg.frames, leg.position = self._frames_of(leg, sound), 0
         if not leg.frames and leg.loops:
             return
-        due_ms = self._due_ms(leg)
-        self._wheel.place(leg, max(due_ms, self._wheel.ms))
-        if due_ms <= self._wheel.ms:
+        due = self._due(leg)
+        self._wheel.place(leg, max(due, self._wheel.at))
+        if due <= self._wheel.at:
             self._send_frames((leg,))
 
     def _cut_anew(self, leg: Leg, ptime_ms_before: int) -> None:
@@ -235,11 +235,11 @@ class Plane:
         self._wheel.remove(leg)
         leg.frames = self._frames_of(leg, leg.playing)
         leg.position = min(at_ms // leg.ptime_ms, len(leg.frames))
-        self._wheel.place(leg, max(self._due_ms(leg), self._wheel.ms + 1))
+        self._wheel.place(leg, max(self._due(leg), self._wheel.at + 1))
 
-    def _due_ms(self, leg: Leg) -> int:
-        """When the packet sent last has run out: the past, if none was."""
-        return 0 if leg.sent_at is None else int(leg.sent_at * 1000) + leg.ptime_ms
+    def _due(self, leg: Leg) -> int:
+        """The slot in which the packet sent last has run out: the past, if none was."""
+        return 0 if leg.sent_at is None else self._wheel.slot_of(leg.sent_at + leg.ptime_ms / 1000)
 
     def _stop(self, leg: Leg) -> None:
         self._wheel.remove(leg)
@@ -247,15 +247,15 @@ class Plane:
 
     def deadline(self) -> Instant | None:
         """When ``wake`` is wanted next; None while there is nothing to play or to report."""
-        next_ms, report_at = self._wheel.next_ms(), self._reports_due.deadline()
-        if next_ms is None:
-            return report_at
-        return next_ms / 1000 if report_at is None else min(next_ms / 1000, report_at)
+        slot_at, report_at = self._wheel.deadline(), self._reports_due.deadline()
+        if slot_at is None or report_at is None:
+            return report_at if slot_at is None else slot_at
+        return min(slot_at, report_at)
 
     def wake(self, now: Instant) -> None:
         """Play every slot and send every RTCP report that is due by ``now``."""
         self._now = now
-        for slot in self._wheel.turn(int(now * 1000)):
+        for slot in self._wheel.turn(now):
             self._send_frames(slot)
         for leg_id in self._reports_due.pop_due(now):
             report_on(self.legs[leg_id], self._cname, now)

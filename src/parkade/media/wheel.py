@@ -1,35 +1,45 @@
-"""Who is due when: time cut into milliseconds, for each packet time a ring of as many slots.
+"""Who is due when: time cut into slots of ``SLOT_MS``, for each packet time a ring of them.
 
-A leg that plays frames of 20 ms sits in one of twenty slots and comes round every 20 ms, wherever the others sit: thousands
-of legs are spread as evenly as their calls began, and each keeps its own beat. Placing and removing cost the same for one leg
-and for thousands.
+A leg that plays frames of 20 ms sits in one of four slots and comes round every 20 ms, wherever the others sit: thousands of
+legs are spread as evenly as their calls began, and each keeps its own beat. Placing and removing cost the same for one leg
+and for thousands. Finer slots would start music no sooner, since the first frame never waits for its slot, and wake the
+process more often: 2,000 streams cost a quarter more with slots of 1 ms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from parkade.base.clock import Instant
 from parkade.media.leg import Leg, Slot
+
+SLOT_MS = 5
+_SLOTS_PER_S = 1000 // SLOT_MS
 
 
 class Wheel:
-    """``ms`` is the millisecond that was turned to last."""
+    """``at`` is the number of the slot turned to last, counted from the epoch."""
 
-    __slots__ = ("_rings", "ms")
+    __slots__ = ("_rings", "at")
 
-    CATCH_UP_MS = 200
+    CATCH_UP = 200 // SLOT_MS
     """After a longer stop of the machine the missed slots are left out: nobody would hear them."""
 
-    def __init__(self, ms: int) -> None:
-        self.ms = ms
+    def __init__(self, now: Instant) -> None:
+        self.at = self.slot_of(now)
         self._rings: dict[int, list[Slot]] = {}
 
-    def place(self, leg: Leg, due_ms: int) -> None:
-        """Let ``leg`` come round each ``leg.ptime_ms``, first at the next such time as ``due_ms`` is one of."""
+    @staticmethod
+    def slot_of(moment: Instant) -> int:
+        """The slot that ``moment`` falls into."""
+        return int(moment * _SLOTS_PER_S)
+
+    def place(self, leg: Leg, due: int) -> None:
+        """Let ``leg`` come round each ``leg.ptime_ms``, first with the slot ``due`` or, if that is over, as much later."""
         ring = self._rings.get(leg.ptime_ms)
         if ring is None:
-            ring = self._rings[leg.ptime_ms] = [{} for _ in range(leg.ptime_ms)]
-        leg.slot = ring[due_ms % leg.ptime_ms]
+            ring = self._rings[leg.ptime_ms] = [{} for _ in range(leg.ptime_ms // SLOT_MS)]
+        leg.slot = ring[due % len(ring)]
         leg.slot[leg] = None
 
     def remove(self, leg: Leg) -> None:
@@ -38,20 +48,22 @@ class Wheel:
             del leg.slot[leg]
             leg.slot = None
 
-    def next_ms(self) -> int | None:
-        """The next millisecond with somebody in its slot."""
-        for ms in range(self.ms + 1, self.ms + 1 + max(self._rings, default=0)):
-            for ptime_ms, ring in self._rings.items():
-                if ring[ms % ptime_ms]:
-                    return ms
+    def deadline(self) -> Instant | None:
+        """When the next slot with somebody in it begins."""
+        longest = max(map(len, self._rings.values()), default=0)
+        for at in range(self.at + 1, self.at + 1 + longest):
+            for ring in self._rings.values():
+                if ring[at % len(ring)]:
+                    return at / _SLOTS_PER_S
         return None
 
-    def turn(self, ms: int) -> Iterator[Slot]:
-        """Turn to ``ms``, giving each slot on the way that is not empty."""
-        self.ms = max(self.ms, ms - self.CATCH_UP_MS)
-        while self.ms < ms:
-            self.ms += 1
-            for ptime_ms, ring in self._rings.items():
-                slot = ring[self.ms % ptime_ms]
+    def turn(self, now: Instant) -> Iterator[Slot]:
+        """Turn to ``now``, giving each slot on the way that is not empty."""
+        last = self.slot_of(now)
+        self.at = max(self.at, last - self.CATCH_UP)
+        while self.at < last:
+            self.at += 1
+            for ring in self._rings.values():
+                slot = ring[self.at % len(ring)]
                 if slot:
                     yield slot
