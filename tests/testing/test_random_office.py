@@ -152,7 +152,7 @@ def objects_of_calls() -> Counter[str]:
     gc.collect()
     rooms = ("parkade.switch.leg.", "parkade.calls.call", "parkade.calls.ring")
     kinds = (type(thing) for thing in gc.get_objects())
-    return Counter(f"{kind.__module__}.{kind.__name__}" for kind in kinds if kind.__module__.startswith(rooms))
+    return Counter(f"{kind.__module__}.{kind.__name__}" for kind in kinds if str(kind.__module__).startswith(rooms))
 
 
 def test_a_call_handed_on_a_thousand_times_is_still_there_and_then_leaves_nothing() -> None:
