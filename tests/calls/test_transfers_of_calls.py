@@ -297,6 +297,27 @@ def test_a_party_takes_the_place_of_a_transferor_who_has_been_parked() -> None:
     assert play.talking(play.call("wall", "*801"), bob)
 
 
+def test_the_code_that_was_kept_for_such_a_party_is_free() -> None:
+    play = play_with()
+    door = play.call("door", "")
+    first = play.call("alice", "*801")
+    play.hold(first)
+    second, carol = play.conversation("alice", "103")
+    play.transfer(carol, "*805")
+    play.transfer(first, "103", second)
+    assert play.control.counts().reserved == 0
+    assert play.talking(play.call("wall", "*805"), door)
+
+
+def test_the_announcement_is_no_target_for_itself() -> None:
+    play = play_with()
+    alice, _ = play.conversation("alice", "102")
+    play.hold(alice)
+    consult = play.call("alice", "*800")
+    assert why(play, play.transfer(consult, "*800", consult)) == "transfer_impossible"
+    assert not consult.gone
+
+
 def test_a_leg_of_another_account_is_no_target() -> None:
     play = play_with()
     alice, bob = play.conversation("alice", "102")

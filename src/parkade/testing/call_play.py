@@ -285,6 +285,7 @@ def umpire(control: CallControl, play: CallPlay | None = None) -> None:
             case Parked(stay, expires_at):
                 assert until == expires_at
                 assert stay.lot.call_at(stay.slot) == call.id
+                assert call.reserved is None
             case Ringing(branches=branches):
                 assert branches
                 assert not any(leg.up for leg in branches.values())
