@@ -33,9 +33,19 @@ class SippRun:
     """One run of one scenario, for one call, started at once."""
 
     def __init__(
-        self, scenario: str, workdir: Path, server: str, username: str, password: str, port: int | None = None, **keys: str
+        self,
+        scenario: str,
+        workdir: Path,
+        server: str,
+        username: str,
+        password: str,
+        port: int | None = None,
+        *,
+        repeats: bool = True,
+        **keys: str,
     ) -> None:
-        """``keys`` are what the scenario calls ``[name]``."""
+        """``keys`` are what the scenario calls ``[name]``. Without ``repeats`` SIPp neither sends anything again by itself
+        nor takes what comes twice for a repetition."""
         program = shutil.which("sipp")
         assert program, "sipp is not installed: these tests need the Debian package sip-tester"
         workdir.mkdir(parents=True)
@@ -48,6 +58,10 @@ class SippRun:
         command += ["-nostdin", "-nd", "-timeout", "60s", "-timeout_error", "-au", username, "-ap", password]
         command += ["-trace_msg", "-message_file", str(self._trace), "-trace_err", "-error_file", str(self._errors)]
         command += ["-p", str(self.port), "-key", "username", username]
+        if "target" in keys:  # the digest's URI, which SIPp would else take without the user part
+            command += ["-auth_uri", f"{keys['target']}@{server}"]
+        if not repeats:
+            command.append("-nr")
         for name, value in keys.items():
             command += ["-key", name, value]
         with self._output.open("wb") as output:
