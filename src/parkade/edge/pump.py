@@ -15,7 +15,7 @@ from parkade.calls.effects import Event
 from parkade.edge.clock import Clock
 from parkade.rtp.orders import Order
 from parkade.sip.flow import CloseFlow, Flow, Send
-from parkade.switch.inputs import SwitchEffect, SwitchInput
+from parkade.switch.inputs import Note, SwitchEffect, SwitchInput
 
 log = logging.getLogger("parkade.edge")
 
@@ -85,6 +85,8 @@ class Pump:
                     self.transports[effect.flow.transport].close(effect.flow)
                 case Event():
                     self._publish(effect)
+                case Note(text):
+                    log.info("%s", text)
                 case _:
                     orders.append(effect)
         if orders:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -12,7 +13,8 @@ from parkade.switch.inputs import FlowLost, Received, SwitchInput
 
 log = logging.getLogger("parkade.edge.udp")
 
-MAX_DATAGRAM_BYTES = 65_535
+QUEUE_BYTES = 4 << 20
+"""What the kernel may hold for us while we are busy: the default fills up in a burst of some hundred calls."""
 READ_BUFFER_BYTES = 8_192
 """asyncio allocates its read buffer anew for each datagram: 256 KiB by default, which costs half the CPU."""
 
@@ -29,6 +31,7 @@ class UdpTransport(asyncio.DatagramProtocol):
         """Bind and start to listen; gives the port in use. Raises ``OSError`` if it is taken."""
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.create_datagram_endpoint(lambda: cls(feed), local_addr=(host, port))
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE_BYTES)
         return protocol, int(transport.get_extra_info("sockname")[1])
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

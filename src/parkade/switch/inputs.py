@@ -53,5 +53,12 @@ class HangUp:
     """End every leg there is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Effect: one line for the log that says why somebody's call came to nothing. Holds no secrets."""
+
+    text: str
+
+
 SwitchInput: TypeAlias = Received | FlowLost | MediaReport | DirectoryLoaded | Drain | HangUp
-SwitchEffect: TypeAlias = Send | CloseFlow | Order | Event
+SwitchEffect: TypeAlias = Send | CloseFlow | Order | Event | Note

@@ -162,7 +162,8 @@ class Leg(Quiet):
             prefer = self._peer_codec()
             offer = self.session.request.body
             self._answer = self.negotiator.answer(offer, prefer) if offer else self.negotiator.offer(prefer=prefer)
-            self.describe()
+        # Again with the answer to a call that had early media: a phone behind a NAT may send nothing before.
+        self.describe()
         return self._answer
 
     def _peer_codec(self) -> Codec | None:

@@ -21,6 +21,7 @@ from parkade.sip.handler import End, Quiet
 from parkade.sip.session import Session
 from parkade.sip.ua import UserAgent
 from parkade.switch.displays import ANSWERED_ELSEWHERE, address_of, alert_headers, identity_headers
+from parkade.switch.inputs import Note
 from parkade.switch.leg import QUIET, Attempt, Leg, Wiring, end_attempts
 from parkade.switch.refusals import refusal_headers, status_of
 from parkade.switch.registrar import Binding, Registrar
@@ -182,6 +183,7 @@ class Legs:
         if session is None or leg is None:
             return
         del self._legs[leg.id]
+        self._wiring.out.append(Note(f"{leg.device} could not call {leg.dialled!r}: {effect.refusal.id}: {effect.refusal.en}"))
         status, headers = status_of(effect.refusal), refusal_headers(effect.refusal, effect.language)
         leg.on_let_go = lambda at: session.reject(status, headers=headers, now=at)
         sdp = self._early_description(leg) if effect.phrases else None

@@ -15,6 +15,12 @@ NO_CAPACITY = Refusal(
     "no_capacity", "The system has no free line.", "Hệ thống không còn đường dây trống.", "Try again; tell your administrator."
 )
 DRAINING = Refusal("draining", "The system is restarting.", "Hệ thống đang khởi động lại.", "Try again in a minute.")
+BAD_DESCRIPTION = Refusal(
+    "bad_description",
+    "The phone's session description cannot be read.",
+    "Không đọc được mô tả phiên của máy.",
+    "Update the phone.",
+)
 NO_SUCH_CALL = Refusal("no_such_call", "That call is over.", "Cuộc gọi đó đã kết thúc.", "Nothing: it has ended.")
 
 _STATUS = {
@@ -37,6 +43,7 @@ _STATUS = {
     NO_CAPACITY.id: 503,
     DRAINING.id: 503,
     NO_SUCH_CALL.id: 481,
+    BAD_DESCRIPTION.id: 400,
 }
 
 _FAILURE = {

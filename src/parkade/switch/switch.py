@@ -28,7 +28,7 @@ from parkade.sip.errors import SipError
 from parkade.sip.flow import Flow
 from parkade.sip.headers import Replaces, parse_replaces
 from parkade.sip.layer import ServerTransaction
-from parkade.sip.message import make_response
+from parkade.sip.message import Request, make_response
 from parkade.sip.session import Session
 from parkade.sip.ua import UserAgent
 from parkade.switch.address import dialled_of
@@ -39,6 +39,7 @@ from parkade.switch.inputs import (
     FlowLost,
     HangUp,
     MediaReport,
+    Note,
     Received,
     SwitchEffect,
     SwitchInput,
@@ -46,10 +47,18 @@ from parkade.switch.inputs import (
 from parkade.switch.leg import Leg, Wiring
 from parkade.switch.legs import Legs
 from parkade.switch.ports import PortReserve
-from parkade.switch.refusals import DRAINING, NO_CAPACITY, NO_SUCH_CALL, refusal_headers, status_of
+from parkade.switch.refusals import BAD_DESCRIPTION, DRAINING, NO_CAPACITY, NO_SUCH_CALL, refusal_headers, status_of
 from parkade.switch.registrar import Registrar
 from parkade.switch.secrets import DeviceSecret
 from parkade.switch.transfers import Transfers
+
+
+class _RefusedError(Exception):
+    """An INVITE that gets no further than this room."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.id)
+        self.refusal = refusal
 
 
 class Switch:
@@ -149,39 +158,54 @@ class Switch:
         if isinstance(device, Unknown):
             session.reject(device.status, headers=device.headers, now=now)
             return
-        refusal = self._unable()
-        if refusal is not None:
-            self._reject(session, refusal, now)
-            return
         caller = self._outside_caller(device, session)
         leg = Leg(
             self._ids.token(), device.id, device.account, self._wiring, dialled_of(session.request), session, caller is None
         )
         try:
-            replaces = session.request.headers.typed("Replaces", parse_replaces)
-            replaced = self._leg_by_dialog(replaces) if replaces else None
-            if replaces and (replaced is None or replaced.account != device.account):
-                self._reject(session, NO_SUCH_CALL, now)
-                return
-            leg.consider_offer()
-        except NotAcceptable:
-            self._reject(session, refusals.INCOMPATIBLE, now)
+            replaced = self._replaced(session.request, device)
+            self._admit(leg)
+        except _RefusedError as error:
             leg.release()
-            return
-        except (SdpError, SipError):
-            session.reject(400, now=now)
-            leg.release()
+            refusal = error.refusal
+            self._out.append(Note(f"{device.id} could not call {leg.dialled!r}: {refusal.id}: {refusal.en}"))
+            session.reject(status_of(refusal), headers=refusal_headers(refusal), now=now)
             return
         session.handler = leg
         self._legs.add(leg)
         self._inputs.append(LegArrived(leg.id, device.id, leg.dialled, replaced.id if replaced else None, caller))
+
+    def _admit(self, leg: Leg) -> None:
+        if self._draining:
+            raise _RefusedError(DRAINING)
+        if not len(self._ports):
+            raise _RefusedError(NO_CAPACITY)
+        try:
+            leg.consider_offer()
+        except NotAcceptable:
+            raise _RefusedError(refusals.INCOMPATIBLE) from None
+        except SdpError:
+            raise _RefusedError(BAD_DESCRIPTION) from None
+
+    def _replaced(self, request: Request, device: Device) -> Leg | None:
+        """The leg that an INVITE with Replaces is to take the place of (:rfc:`3891`)."""
+        try:
+            replaces = request.headers.typed("Replaces", parse_replaces)
+        except SipError:
+            raise _RefusedError(NO_SUCH_CALL) from None
+        if replaces is None:
+            return None
+        replaced = self._leg_by_dialog(replaces)
+        if replaced is None or replaced.account != device.account:
+            raise _RefusedError(NO_SUCH_CALL)
+        return replaced
 
     def on_request(self, tx: ServerTransaction, now: Instant) -> None:
         """A request outside of any dialog that is not an INVITE."""
         request = tx.request
         if request.method == "OPTIONS":
             # Unauthenticated on purpose: phones use it as a keepalive, and it says nothing that a 401 would not.
-            tx.respond(make_response(request, 200, to_tag=self._ids.token(), headers=_CAPABILITIES), now)
+            tx.respond(make_response(request, 200, to_tag=tx.to_tag, headers=_CAPABILITIES), now)
             return
         device = self._gate.identify(request, tx.flow, now)
         if isinstance(device, Unknown):
@@ -194,7 +218,7 @@ class Switch:
             status, headers = 403, []
         else:
             status, headers = 405, [ALLOW_LINE]
-        tx.respond(make_response(request, status, to_tag=self._ids.token(), headers=headers), now)
+        tx.respond(make_response(request, status, to_tag=tx.to_tag, headers=headers), now)
 
     def _register(self, device: Device, tx: ServerTransaction, now: Instant) -> tuple[int, list[tuple[str, str]]]:
         owner = self._directory.owner_of(device)
@@ -204,14 +228,6 @@ class Switch:
         for leg in self._legs.of_device(device.id):
             leg.reconnect(tx.flow)
         return answer
-
-    def _unable(self) -> Refusal | None:
-        if self._draining:
-            return DRAINING
-        return None if len(self._ports) else NO_CAPACITY
-
-    def _reject(self, session: Session, refusal: Refusal, now: Instant) -> None:
-        session.reject(status_of(refusal), headers=refusal_headers(refusal), now=now)
 
     def _outside_caller(self, device: Device, session: Session) -> Identity | None:
         """What a gateway says of its caller; a person's identity comes from the directory, never from a header."""

@@ -39,7 +39,7 @@ from parkade.calls.effects import Event, EventType
 from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
 from parkade.sip.digest import ha1
 from parkade.sip.flow import CloseFlow, Flow, Send, SipEffect
-from parkade.switch.inputs import DirectoryLoaded, FlowLost, MediaReport, Received, SwitchEffect, SwitchInput
+from parkade.switch.inputs import DirectoryLoaded, FlowLost, MediaReport, Note, Received, SwitchEffect, SwitchInput
 from parkade.switch.secrets import REALM, DeviceSecret
 from parkade.switch.switch import Switch
 from parkade.testing.fake_call import FakeCall
@@ -59,6 +59,7 @@ class SimWorld(Simulation):
         super().__init__(seed, weather)
         self.media = FakeMedia()
         self.events: list[Event] = []
+        self.notes: list[str] = []
         self.directory = Directory()
         self.switch = Switch(self.directory, {}, self.ids(), lambda _: SERVER)
         self._secrets: dict[str, DeviceSecret] = {}
@@ -278,6 +279,8 @@ class _Server:
                     self._world.media.perform(effect, self._world.now)
                 case Event():
                     self._world.events.append(effect)
+                case Note(text):
+                    self._world.notes.append(text)
         self.listen_to_media()
 
 
