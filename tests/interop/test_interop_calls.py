@@ -238,7 +238,7 @@ def test_a_transfer_to_nowhere_is_refused_and_the_two_still_talk(office: Office)
     alice, bob = office.phones("101", "102")
     outgoing, incoming = talk(alice, bob, "102")
     incoming.transfer("999")
-    assert refer_status(incoming) == 404
+    assert refer_status(incoming) == 603
     hear_each_other(outgoing, incoming)
 
 

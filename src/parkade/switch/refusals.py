@@ -59,10 +59,21 @@ _FAILURE = {
     606: Failure.INCOMPATIBLE,
 }
 
+_END_A_DIALOG = frozenset({404, 408, 410, 480, 481})
+
 
 def status_of(refusal: Refusal) -> int:
     """The final status that tells a phone of ``refusal``; 480 for one without a row."""
     return _STATUS.get(refusal.id, 480)
+
+
+def refer_status_of(refusal: Refusal) -> int:
+    """The final status that refuses a REFER: 603 where ``status_of`` would tell the phone that its own call is over.
+
+    A 404, 480 or 481 within a dialog is about that dialog (:rfc:`5057` section 5.1), not about whom it should call.
+    """
+    status = status_of(refusal)
+    return 603 if status in _END_A_DIALOG else status
 
 
 def refusal_headers(refusal: Refusal, language: str = "en") -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from parkade.sip.message import REASONS
 from parkade.sip.refer import Refer
 from parkade.switch.address import target_of
 from parkade.switch.leg import Leg
-from parkade.switch.refusals import NO_SUCH_CALL, refusal_headers, status_of
+from parkade.switch.refusals import NO_SUCH_CALL, refer_status_of, refusal_headers, status_of
 
 PARK_CODE_HEADER = "X-Parkade-Park-Code"
 
@@ -38,7 +38,7 @@ class Transfers:
         if refer.replaces is not None:
             consult = self._leg_by_dialog(refer.replaces)
             if consult is None or consult.account != leg.account:
-                refer.refuse(status_of(NO_SUCH_CALL), refusal_headers(NO_SUCH_CALL), now)
+                refer.refuse(refer_status_of(NO_SUCH_CALL), refusal_headers(NO_SUCH_CALL), now)
                 return
         target = consult.dialled if consult else target_of(refer.refer_to)
         self._refers[refer.id] = refer
@@ -62,6 +62,6 @@ class Transfers:
                 status = status_of(refusal)
                 refer.notify(status, REASONS[status], refusal_headers(refusal), now, final=True)
             case Progress.REFUSED:
-                refer.refuse(status_of(refusal), refusal_headers(refusal), now)
+                refer.refuse(refer_status_of(refusal), refusal_headers(refusal), now)
         if effect.progress in {Progress.DONE, Progress.FAILED, Progress.REFUSED}:
             del self._refers[effect.transfer]
