@@ -42,12 +42,14 @@ class FakeMedia:
     """Orders in by ``perform``, reports out by ``drain``, prompts end by ``wake``.
 
     ``legs`` are the open legs by id, ``closed`` those that were, with what they heard, ``orders`` everything ordered so far.
+    With ``reports_prompts`` False it never says that a prompt has ended.
     """
 
     def __init__(self, ports: range = range(20_000, 21_000, 2)) -> None:
         self.legs: dict[str, MediaLeg] = {}
         self.closed: dict[str, MediaLeg] = {}
         self.orders: list[tuple[Instant, Order]] = []
+        self.reports_prompts = True
         self._free = deque(ports)
         self._announced: set[int] = set()
         self._prompts: Timers[str] = Timers()
@@ -76,7 +78,8 @@ class FakeMedia:
         for leg_id in self._prompts.pop_due(now):
             leg = self.legs[leg_id]
             assert isinstance(leg.sound, Spoken)
-            self._reports.append(PromptEnded(leg_id, leg.sound.prompt))
+            if self.reports_prompts:
+                self._reports.append(PromptEnded(leg_id, leg.sound.prompt))
             leg.sound = Silence()
 
     def drain(self) -> list[Report]:

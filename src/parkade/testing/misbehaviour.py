@@ -12,6 +12,7 @@ from typing import TypeAlias
 Misbehaviour: TypeAlias = Callable[[bytes], bytes | None]
 
 GARBAGE = b"\xff\xfe\x00 SIP? \r\nno: such\x00thing"
+_LENGTH = re.compile(rb"\r\nContent-Length: *\d+")
 _CONTACT = re.compile(rb"\r\nContact: ([^\r\n]*)")
 
 
@@ -29,6 +30,19 @@ def never_answers(method: str) -> Misbehaviour:
 def answers_garbage(method: str) -> Misbehaviour:
     """Sends bytes that are no SIP in place of each response to ``method`` requests."""
     return lambda data: GARBAGE if _answers(method, data) else data
+
+
+def changes_sdp(change: Callable[[bytes], bytes]) -> Misbehaviour:
+    """Sends ``change(sdp)`` in place of each SDP body."""
+
+    def misbehave(data: bytes) -> bytes:
+        head, blank, body = data.partition(b"\r\n\r\n")
+        if b"application/sdp" not in head or not body:
+            return data
+        changed = change(body)
+        return _LENGTH.sub(b"\r\nContent-Length: %d" % len(changed), head) + blank + changed
+
+    return misbehave
 
 
 def several_contacts(data: bytes) -> bytes:
