@@ -22,6 +22,7 @@ from parkade.calls.effects import Event
 from parkade.config import Settings
 from parkade.edge.advertise import Advertise
 from parkade.edge.clock import Clock
+from parkade.edge.collector import settle_collector
 from parkade.edge.pump import Pump
 from parkade.edge.tcp import TcpTransport
 from parkade.edge.udp import UdpTransport
@@ -82,6 +83,7 @@ class _Server:
             cleanup.push_async_callback(media.close)
             watcher = asyncio.create_task(self._watch_directory(store, pump))
             cleanup.callback(watcher.cancel)
+            settle_collector()
             print(json.dumps({"ready": True, "sip": port, "rtp": str(settings.rtp_ports)}), flush=True)  # noqa: T201
             await self._until_stopped()
             await self._drain(switch, pump)
