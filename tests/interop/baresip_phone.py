@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,11 +177,6 @@ class BaresipPhone:
                 raise AssertionError(f"{self.name} waited {within_s:g} s in vain for {what}\n{seen}\n{self._log()[-6000:]}")
         return found[0]
 
-    def seen(self, test: Callable[[Event], bool], since: int = 0) -> list[Event]:
-        """The events up to now that pass ``test``."""
-        with self._news:
-            return [event for event in self._events[since:] if test(event)]
-
     def messages(self, way: str | None = None) -> list[Message]:
         """The SIP messages of baresip's trace; the time of each is unknown."""
         found = []
@@ -229,6 +225,7 @@ class BaresipPhone:
 
     def dial(self, number: str) -> BaresipCall:
         """Starts a call to an extension, a code or a whole address."""
+        self.wait_for_a_new_name()
         since = self.position()
         self.command("dial", self.uri(number))
         return BaresipCall(self, since, "outgoing")
@@ -237,6 +234,15 @@ class BaresipPhone:
         """The next call that comes in."""
         self.wait_event("a call", lambda e: e["type"] == "CALL_INCOMING", since=since, within_s=within_s)
         return BaresipCall(self, since, "incoming")
+
+    def wait_for_a_new_name(self) -> None:
+        """baresip names recordings by the second, and a call in the same second as the one before would overwrite its own."""
+
+        def is_new() -> bool:
+            now = time.strftime("dump-%Y-%m-%d-%H-%M-%S")
+            return all(path.name < now for path in self.workdir.glob("dump-*"))
+
+        eventually(is_new, "the next second")
 
     def new_recording(self) -> Path | None:
         """The oldest recording of a call that no call has claimed, claimed now."""
@@ -306,14 +312,9 @@ class BaresipCall:
         """Waits for the end; what baresip says about it, such as ``404 Not Found``."""
         return self._wait("CALL_CLOSED", within_s)["param"]
 
-    @property
-    def ended(self) -> bool:
-        """Whether the call is over."""
-        call_id = self.sip_call_id
-        return bool(self.phone.seen(lambda e: e["type"] == "CALL_CLOSED" and e.get("id") == call_id, self._since))
-
     def answer(self) -> None:
         """Answers 200 and waits for the ACK."""
+        self.phone.wait_for_a_new_name()
         self._do("accept")
         self.wait_talking()
 

@@ -54,19 +54,13 @@ class Ear:
         """What came after ``position``."""
         return self.all()[position:]
 
-    def next(self, seconds: float, within_s: float = PATIENCE_S) -> Samples:
-        """The next ``seconds`` of sound from now."""
-        start, count = self.position(), int(seconds * RATE_HZ)
-        eventually(lambda: self.position() >= start + count, f"{seconds} s more of sound", within_s + seconds)
-        return self.since(start)[:count]
-
-    def hears_tone(self, hz: float, within_s: float = PATIENCE_S) -> None:
-        """Waits until 0.4 s in a row are that tone alone."""
-        self._until(lambda heard: heard_tone(heard[-int(0.5 * RATE_HZ) :], hz, 400), f"a tone of {hz:g} Hz", within_s)
+    def hears_tone(self, hz: float, within_s: float = PATIENCE_S, since: int | None = None) -> None:
+        """Waits until 0.4 s in a row are that tone alone, after the position ``since`` or from now on."""
+        self._until(lambda heard: heard_tone(heard[-int(0.5 * RATE_HZ) :], hz, 400), f"a tone of {hz:g} Hz", within_s, since)
 
     def hears_music(self, within_s: float = PATIENCE_S) -> None:
-        """Waits until a whole second is the hold music."""
-        self._until(lambda heard: heard_music(heard[-int(1.5 * RATE_HZ) :]), "the hold music", within_s)
+        """Waits until the hold music has sounded without a break for 0.75 s."""
+        self._until(lambda heard: heard_music(heard[-RATE_HZ:], at_least_ms=750), "the hold music", within_s)
 
     def hears_phrase(self, phrase: str, language: str = "en", within_s: float = PATIENCE_S) -> None:
         """Waits until a recorded phrase has been said."""
@@ -86,9 +80,9 @@ class Ear:
 
         self._until(silent, "silence", within_s)
 
-    def _until(self, wanted: Callable[[Samples], bool], what: str, within_s: float) -> None:
-        """Waits until what was heard since the beginning of the wait is as ``wanted``."""
-        start = self.position()
+    def _until(self, wanted: Callable[[Samples], bool], what: str, within_s: float, since: int | None = None) -> None:
+        """Waits until what was heard after ``since``, else since the beginning of the wait, is as ``wanted``."""
+        start = self.position() if since is None else since
         deadline = time.monotonic() + within_s
         while not wanted(heard := self.since(start)):
             if time.monotonic() > deadline:

@@ -93,8 +93,9 @@ def talk(caller: PjsipPhone, callee: PjsipPhone, extension: str) -> tuple[PjsipC
 
 def hear_each_other(one: PjsipCall | BaresipCall, other: PjsipCall | BaresipCall, within_s: float = PATIENCE_S) -> None:
     """Each hears the voice of the other and nothing else."""
+    since = other.ear.position()
     one.ear.hears_tone(other.phone.tone_hz, within_s)
-    other.ear.hears_tone(one.phone.tone_hz, within_s)
+    other.ear.hears_tone(one.phone.tone_hz, within_s, since)
 
 
 def park_code(phone: PjsipPhone, since: int = 0) -> str:

@@ -123,7 +123,8 @@ class PjsipPhone:
                     found.append(event)
                     return True
                 if event["event"] in ("crash", "gone"):
-                    raise AssertionError(f"the phone of {self.name} died: {event.get('text', '')}")
+                    said = (self.workdir / "stderr.log").read_text(errors="replace")[-2000:]
+                    raise AssertionError(f"the phone of {self.name} died: {event.get('text', '')}{said}")
             return False
 
         with self._news:

@@ -337,14 +337,6 @@ class Phone:
         prm.method = pj.PJSUA_DTMF_METHOD_RFC2833 if how == "rfc4733" else pj.PJSUA_DTMF_METHOD_SIP_INFO
         self.calls[call].sendDtmf(prm)
 
-    def do_request(self, call: int, method: str) -> None:
-        prm = pj.CallSendRequestParam()
-        prm.method = method
-        self.calls[call].sendRequest(prm)
-
-    def do_dump(self, call: int) -> str:
-        return str(self.calls[call].dump(True, " "))
-
     def do_end(self) -> None:
         self.endpoint.hangupAllCalls()
         until = time.monotonic() + GOODBYE_S
