@@ -384,7 +384,7 @@ def test_a_broken_invite_is_refused_before_the_owner_hears_of_it() -> None:
     rig.invite(contact="X-None: 1", from_tag="a")
     rig.invite(contact="Contact: <not a uri", from_tag="b")
     rig.invite(body="hello", content_type="text/plain", from_tag="c")
-    rig.invite(uri="tel:+84281234567", from_tag="d")
+    rig.invite(uri="mailto:lan@pbx.example", from_tag="d")
     rig.ask("FLY", 1, from_tag="e")
     rig.ask("INFO", 1, to_tag="nobody")
     assert rig.take() == ["400 INVITE", "400 INVITE", "415 INVITE", "416 INVITE", "501 FLY", "481 INFO"]

@@ -22,6 +22,9 @@ METHODS = frozenset(
 )
 """The methods of the SIP registry. Any other gets 501; one of these that has no place gets 405."""
 
+SCHEMES = frozenset({"sip", "sips", "tel"})
+"""The schemes of a Request-URI. A phone may dial ``tel:`` (:rfc:`3966`) and be understood."""
+
 OPTION_TAGS = frozenset({"100rel", "replaces", "timer", "norefersub"})
 """Extensions that a Require may name."""
 

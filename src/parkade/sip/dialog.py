@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from parkade.sip.errors import SipError
 from parkade.sip.flow import Flow
 from parkade.sip.headers import parse_name_addr
+from parkade.sip.layer import COOKIE
 from parkade.sip.message import Headers, Request, Response
 from parkade.sip.offers import OfferAnswer
 from parkade.sip.uri import SipUri, parse_uri
@@ -77,10 +78,11 @@ class Dialog:
 
     @classmethod
     def of_server(cls, request: Request, local_tag: str, contact: str, flow: Flow) -> Dialog:
-        """The dialog that an incoming ``request`` opens (12.1.1). Raises SipError(400) if it names no Contact."""
+        """The dialog that an incoming ``request`` opens (12.1.1); SipError(400) without a Contact, but for :rfc:`2543`."""
         where = request.contact
-        if where is None:
+        if where is None and (request.top_via.branch or "").startswith(COOKIE):
             raise SipError(400, "Contact is missing", request)
+        where = where or request.from_
         to = request.headers.get("To") or ""
         return cls(
             call_id=request.call_id,

@@ -15,7 +15,7 @@ from parkade.base.ids import Ids
 from parkade.base.timers import Timers
 from parkade.sip import indialog, session_timer
 from parkade.sip.ask import Ask, Credentials, HeaderLines, Outcome
-from parkade.sip.capabilities import ACCEPT_LINE, ALLOW, ALLOW_LINE, METHODS, OPTION_TAGS
+from parkade.sip.capabilities import ACCEPT_LINE, ALLOW, ALLOW_LINE, METHODS, OPTION_TAGS, SCHEMES
 from parkade.sip.dialog import Dialog, DialogId
 from parkade.sip.errors import SipError
 from parkade.sip.flow import Flow, SipEffect
@@ -289,9 +289,11 @@ Refusal: TypeAlias = tuple[int, Sequence[tuple[str, str]]]
 
 
 def _refusal(request: Request) -> Refusal | None:
-    """What section 8.2 refuses of any request: unknown methods (8.2.1), extensions we lack (8.2.2.3)."""
+    """What section 8.2 refuses of any request: unknown methods (8.2.1), schemes (8.2.2.1) and extensions (8.2.2.3)."""
     if request.method not in METHODS:
         return 501, [ALLOW_LINE]
+    if request.uri.partition(":")[0].lower() not in SCHEMES:
+        return 416, ()
     if "Require" in request.headers:
         lacking = request.require - OPTION_TAGS
         if lacking:
@@ -300,11 +302,17 @@ def _refusal(request: Request) -> Refusal | None:
 
 
 def _invite_refusal(request: Request) -> Refusal | None:
-    """What is refused of an INVITE: another scheme (8.2.2.1), a body we cannot read (8.2.3), too short a session."""
-    if request.uri[:4].lower() not in ("sip:", "sips"):
-        return 416, ()
+    """What is refused of an INVITE: a body we cannot read (8.2.3), answers that are none of ours, too short a session."""
     if request.body and request.content_type != "application/sdp":
         return 415, [ACCEPT_LINE]
+    if not _accepts_sdp(request):
+        return 406, ()
     if session_timer.too_brief(request):
         return 422, [("Min-SE", str(session_timer.MIN_S))]
     return None
+
+
+def _accepts_sdp(request: Request) -> bool:
+    """Whether the sender reads SDP, as everybody does who does not say otherwise (20.1)."""
+    accepted = {value.partition(";")[0].strip().lower() for value in request.headers.all("Accept")}
+    return not accepted or not accepted.isdisjoint(("application/sdp", "application/*", "*/*"))

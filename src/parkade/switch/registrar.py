@@ -65,8 +65,8 @@ class Registrar:
             if contacts == ["*"]:
                 return self._remove_all(device, request, current, now)
             changed = self._merged(current, [parse_name_addr(c) for c in contacts], request, flow, now)
-        except SipError as error:
-            return error.status, []
+        except SipError:
+            return 400, []  # Also for a Contact of another scheme: 416 is about the Request-URI.
         except _TooBriefError:
             return 423, [("Min-Expires", str(MIN_EXPIRES_S))]
         except _StaleError:

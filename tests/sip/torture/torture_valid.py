@@ -43,6 +43,7 @@ m:"A \"quoted\" display" <sip:an@192.0.2.31> ; first =
 """,
             SDP_BODY,
         ),
+        outcome=481,
     ),
     Case(
         "intmeth",
