@@ -12,7 +12,7 @@ Secure profiles, streams other than the first usable audio and hosts given by na
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -42,7 +42,7 @@ class NotAcceptable(SdpError):  # noqa: N818 the name of its status
     """A description with which no conversation is possible: no codec, address or stream in common (SIP 488)."""
 
 
-class Codec(Enum):
+class Codec(StrEnum):
     """What the audio is coded in, by its name in ``a=rtpmap``."""
 
     PCMU = "PCMU"
@@ -83,16 +83,24 @@ class _Address(NamedTuple):
     unspecified: bool
 
 
+class _Terms(NamedTuple):
+    """What the attributes of an audio stream say: our codecs among its formats in its order, and how it wants them."""
+
+    codecs: dict[Codec, int]
+    dtmf_payload_type: int | None
+    ptime_ms: int
+    mux: bool
+    rtcp: str
+    direction: Direction
+
+
 class _Heard(NamedTuple):
     """One usable audio stream of the far side's description."""
 
     line: int
     media: Media
-    values: dict[str, str]
     address: _Address
-    direction: Direction
-    codecs: dict[Codec, int]
-    dtmf_payload_type: int | None
+    terms: _Terms
 
 
 class AudioNegotiator:
@@ -145,7 +153,7 @@ class AudioNegotiator:
             dtmf = _DTMF_PAYLOAD_TYPE if _DTMF_PAYLOAD_TYPE not in codecs.values() else _DTMF_PAYLOAD_TYPE + 1
         index = self._audio_line()
         protocol = self._lines[index].protocol if self._lines else "RTP/AVP"
-        audio = _audio(tuple(ordered.items()), dtmf, direction)._replace(port=self._port, protocol=protocol)
+        audio = Media("audio", self._port, protocol, *_audio(tuple(ordered.items()), dtmf, direction))
         self._offered = direction
         return self._say(tuple(audio if i == index else _declined(m) for i, m in enumerate(self._lines or (audio,))), "0 0")
 
@@ -160,15 +168,15 @@ class AudioNegotiator:
         if heard is None and self._agreed is not None:
             return self._answer_with_none(offered, self._agreed)
         assert heard is not None
-        in_use = self._agreed.codec if self._agreed else None
-        codec = next((c for c in (prefer, in_use) if c in heard.codecs), None) or next(iter(heard.codecs))
-        mux = "rtcp-mux" in heard.values
+        in_use, codecs, mux = self._agreed.codec if self._agreed else None, heard.terms.codecs, heard.terms.mux
+        codec = next((c for c in (prefer, in_use) if c in codecs), None) or next(iter(codecs))
         agreed = self._agreement(heard, codec, direction, mux=mux)
         flow = Direction.of(sends=agreed.sends, receives=agreed.receives)
-        ours = _audio(((codec, agreed.payload_type),), agreed.dtmf_payload_type, flow, mux=mux)
-        ours = ours._replace(port=self._port, protocol=heard.media.protocol)
+        words = _audio(((codec, agreed.payload_type),), agreed.dtmf_payload_type, flow, mux=mux)
+        ours = Media("audio", self._port, heard.media.protocol, *words)
         self._agreed, self._offered = agreed, None
-        return self._say(tuple(ours if i == heard.line else _declined(m) for i, m in enumerate(offered.media)), offered.timing)
+        lines = [ours if i == heard.line else _declined(m) for i, m in enumerate(offered.media)]
+        return self._say(tuple(lines), offered.timing)
 
     def consider(self, remote: bytes) -> None:
         """Raise now whatever ``answer`` would raise for this offer; its reading is kept for the answer."""
@@ -189,7 +197,7 @@ class AudioNegotiator:
         heard = self._usable(answered)
         if heard is None:
             raise NotAcceptable("the audio stream was declined")
-        self._agreed = self._agreement(heard, next(iter(heard.codecs)), self._offered, mux=False)
+        self._agreed = self._agreement(heard, next(iter(heard.terms.codecs)), self._offered, mux=False)
 
     def _usable(self, remote: SessionDescription) -> _Heard | None:
         """The first audio stream that can be used; None if the far side now switches off the one in use (port 0).
@@ -204,40 +212,34 @@ class AudioNegotiator:
             if media.port == 0:
                 off = True
                 continue
-            encodings = media.rtpmap()
-            codecs: dict[Codec, int] = {}
-            for number, encoding in encodings.items():
-                if encoding in _BY_ENCODING:
-                    codecs.setdefault(_BY_ENCODING[encoding], number)
-            if not codecs:
+            terms = _terms(remote, media)
+            if not terms.codecs:
                 why = "no common codec: PCMU and PCMA are spoken here"
                 continue
-            dtmf = next((number for number, encoding in encodings.items() if encoding == _DTMF), None)
             said = remote.address_of(media) or ""
             address = _address(said)
             if address is None or not (address.unspecified or address.version == self._ip_version):
                 why = f"no address that can be sent to: {said[:60] or 'none given'}"
                 continue
-            values = {attribute.name: attribute.value for attribute in reversed(media.attributes)}
-            return _Heard(index, media, values, address, remote.direction_of(media), codecs, dtmf)
+            return _Heard(index, media, address, terms)
         if off and self._agreed is not None:
             return None
         raise NotAcceptable("every audio stream is switched off" if off else why)
 
     def _agreement(self, heard: _Heard, codec: Codec, ours: Direction, *, mux: bool) -> Agreed:
-        address, port = heard.address, heard.media.port
+        address, port, terms = heard.address, heard.media.port, heard.terms
         # An address of zeros is how hold was said before RFC 3264 (its section 8.4).
-        wants = heard.direction.receives and not address.unspecified
+        wants = terms.direction.receives and not address.unspecified
         return Agreed(
             address=address.text,
             port=port,
-            rtcp_port=port if mux else _rtcp_port(heard.values.get("rtcp", ""), port),
+            rtcp_port=port if mux else _rtcp_port(terms.rtcp, port),
             codec=codec,
-            payload_type=heard.codecs[codec],
-            dtmf_payload_type=heard.dtmf_payload_type,
-            ptime_ms=_ptime_ms(heard.values),
+            payload_type=terms.codecs[codec],
+            dtmf_payload_type=terms.dtmf_payload_type,
+            ptime_ms=terms.ptime_ms,
             sends=ours.sends and wants,
-            receives=ours.receives and heard.direction.sends,
+            receives=ours.receives and terms.direction.sends,
             remote_on_hold=not wants,
         )
 
@@ -271,9 +273,35 @@ class AudioNegotiator:
         return said.encode()
 
 
+def _terms(remote: SessionDescription, media: Media) -> _Terms:
+    # A phone says the same in every call, but for address and port; what is longer than phones' own is not remembered.
+    few = len(media.attributes) + len(remote.attributes) + len(media.formats) <= _REMEMBERED_TERMS
+    return (_known_terms if few else _read_terms)(media.formats, media.attributes, remote.attributes)
+
+
+def _read_terms(formats: tuple[str, ...], own: tuple[Attribute, ...], of_session: tuple[Attribute, ...]) -> _Terms:
+    media = Media("audio", 0, "RTP/AVP", formats, None, own)
+    codecs: dict[Codec, int] = {}
+    dtmf: int | None = None
+    for number, encoding in media.rtpmap().items():
+        if encoding in _BY_ENCODING:
+            codecs.setdefault(_BY_ENCODING[encoding], number)
+        elif encoding == _DTMF and dtmf is None:
+            dtmf = number
+    values = {attribute.name: attribute.value for attribute in reversed(own)}
+    direction = SessionDescription(Origin(), None, (media,), attributes=of_session).direction_of(media)
+    return _Terms(codecs, dtmf, _ptime_ms(values), "rtcp-mux" in values, values.get("rtcp", ""), direction)
+
+
+_REMEMBERED_TERMS = 50
+_known_terms = lru_cache(maxsize=1024)(_read_terms)
+
+
 @lru_cache
-def _audio(codecs: tuple[tuple[Codec, int], ...], dtmf: int | None, direction: Direction, *, mux: bool = False) -> Media:
-    """Our audio line, but for port and protocol; there are few different ones."""
+def _audio(
+    codecs: tuple[tuple[Codec, int], ...], dtmf: int | None, direction: Direction, *, mux: bool = False
+) -> tuple[tuple[str, ...], None, tuple[Attribute, ...]]:
+    """Formats, connection and attributes of our audio line; there are few different ones."""
     attributes = [Attribute("rtpmap", f"{number} {codec.value}/8000") for codec, number in codecs]
     formats = [str(number) for _, number in codecs]
     if dtmf is not None:
@@ -283,7 +311,7 @@ def _audio(codecs: tuple[tuple[Codec, int], ...], dtmf: int | None, direction: D
     if mux:
         attributes.append(Attribute("rtcp-mux"))
     attributes.append(Attribute(direction.value))
-    return Media("audio", 0, "RTP/AVP", tuple(formats), None, tuple(attributes))
+    return tuple(formats), None, tuple(attributes)
 
 
 @lru_cache(maxsize=4096)

@@ -10,12 +10,14 @@ is replaced.
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from parkade.base.errors import ParkadeError
 
 MAX_BYTES = 65536
+_KNOWN_LENGTH = 100
 _MAX_NUMBER_DIGITS = 40
 
 STATIC_RTPMAP = {0: ("PCMU", 8000), 8: ("PCMA", 8000)}
@@ -26,7 +28,7 @@ class SdpError(ParkadeError):
     """Not a session description, or one that nothing can be done with."""
 
 
-class Direction(Enum):
+class Direction(StrEnum):
     """Which way media flows, seen from whoever wrote the description."""
 
     SENDRECV = "sendrecv"
@@ -128,12 +130,12 @@ class SessionDescription(NamedTuple):
         if self.connection:
             lines.append(_connection_line(self.connection))
         lines.append(f"t={self.timing}")
-        lines.extend(map(_attribute_line, self.attributes))
+        lines += map(_attribute_line, self.attributes)
         for media in self.media:
             lines.append(f"m={media.kind} {media.port} {' '.join((media.protocol, *media.formats))}")
             if media.connection:
                 lines.append(_connection_line(media.connection))
-            lines.extend(map(_attribute_line, media.attributes))
+            lines += map(_attribute_line, media.attributes)
         return ("\r\n".join(lines) + "\r\n").encode()
 
 
@@ -141,7 +143,8 @@ def parse_sdp(body: bytes) -> SessionDescription:
     """Read a description. Raises ``SdpError`` and nothing else."""
     if len(body) > MAX_BYTES:
         raise SdpError(f"session description of {len(body)} bytes; at most {MAX_BYTES} are read")
-    lines = [line for raw in body.decode("utf-8", "replace").replace("\r", "\n").split("\n") if (line := raw.strip())]
+    text = body.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    lines = [line for raw in text.split("\n") if (line := raw.strip())]
     if not lines or lines[0].replace(" ", "") != "v=0":
         raise SdpError("not a session description: it does not begin with v=0")
     origin, name, timing = Origin(), "-", "0 0"
@@ -149,7 +152,13 @@ def parse_sdp(body: bytes) -> SessionDescription:
     attributes: list[Attribute] = []
     media: list[Media] = []
     for line in lines[1:]:
-        kind, value = line[:2], line[2:].strip()
+        kind = line[:2]
+        if kind == "a=":
+            # Each phone repeats its few attributes in every call; long ones (keys, candidates) are new each time.
+            if attribute := _known_attribute(line[2:]) if len(line) <= _KNOWN_LENGTH else _attribute(line[2:]):
+                attributes.append(attribute)
+            continue
+        value = line[2:].strip()
         match kind:
             case "m=":
                 if media:
@@ -158,9 +167,6 @@ def parse_sdp(body: bytes) -> SessionDescription:
                     session_connection, session_attributes = connection, attributes
                 media.append(_media(value))
                 connection, attributes = None, []
-            case "a=":
-                if attribute := _attribute(value):
-                    attributes.append(attribute)
             case "c=":
                 connection = connection or _connection(value)
             case "o=":
@@ -194,6 +200,9 @@ def _attribute(value: str) -> Attribute | None:
     return Attribute(name.strip().lower(), rest.strip()) if name.strip() else None
 
 
+_known_attribute = lru_cache(maxsize=2048)(_attribute)
+
+
 def _connection(value: str) -> str | None:
     """``IN IP4 192.0.2.1/127`` without its TTL; None if it is not of this form."""
     match value.split():
@@ -219,6 +228,7 @@ def _value(attributes: tuple[Attribute, ...], name: str) -> str | None:
     return next((a.value for a in attributes if a.name == name), None)
 
 
+@lru_cache(maxsize=256)
 def _attribute_line(attribute: Attribute) -> str:
     return f"a={attribute.name}:{attribute.value}" if attribute.value else f"a={attribute.name}"
 
