@@ -18,11 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.interop.hearing import Ear, write_tone
-from tests.interop.sip_text import Message
 from tests.interop.waiting import PATIENCE_S, eventually
 
 WAV_HEADER_BYTES = 44
-TRACED = re.compile(r"\x1b\[36;1m#\n(?:UDP|TCP) (\S+) -> (\S+)\n(.*?)\x1b\[;m", re.DOTALL)
 
 CONFIG = """\
 poll_method epoll
@@ -177,16 +175,6 @@ class BaresipPhone:
                 raise AssertionError(f"{self.name} waited {within_s:g} s in vain for {what}\n{seen}\n{self._log()[-6000:]}")
         return found[0]
 
-    def messages(self, way: str | None = None) -> list[Message]:
-        """The SIP messages of baresip's trace; the time of each is unknown."""
-        found = []
-        for _, target, text in TRACED.findall(self._log()):
-            sent = target.rpartition(":")[2] == (self.registrar or "").rpartition(":")[2] or not self.registrar
-            message = Message("tx" if sent else "rx", text, 0.0)
-            if way in (None, message.way):
-                found.append(message)
-        return found
-
     # Commands
 
     def command(self, verb: str, value: str = "") -> str:
@@ -299,10 +287,6 @@ class BaresipCall:
     def _do(self, verb: str, value: str = "") -> None:
         self.phone.command("callfind", self.sip_call_id)
         self.phone.command(verb, value)
-
-    def messages(self, way: str | None = None) -> list[Message]:
-        """The messages of this call."""
-        return [message for message in self.phone.messages(way) if message.header("Call-ID") == self.sip_call_id]
 
     def wait_talking(self, within_s: float = PATIENCE_S) -> None:
         """Waits until the call is answered."""

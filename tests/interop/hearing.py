@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parkade.testing.listening import heard_music, heard_prompt, heard_tone, is_silent, level_dbfs
-from tests.interop.waiting import PATIENCE_S, eventually
+from tests.interop.waiting import PATIENCE_S
 
 RATE_HZ = 8000
 SAMPLE_BYTES = 2
