@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 from parkade.sip.errors import SipError
 from parkade.sip.grammar import split_list
@@ -24,7 +24,7 @@ class Headers:
     def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
         self._lines = [(spelling(name), value) for name, value in lines]
         self._first: dict[str, str] | None = None
-        self._typed: dict[str, object] = {}
+        self._typed: dict[str, Any] = {}
 
     def get(self, name: str) -> str | None:
         """The value of the first line called ``name``, or None."""
@@ -42,13 +42,14 @@ class Headers:
         """Add a line at the end."""
         name = spelling(name)
         self._lines.append((name, value))
-        self._changed(name)
+        if self._first is not None:
+            self._first.setdefault(name, value)
 
     def prepend(self, name: str, value: str) -> None:
         """Add a line before all others."""
         name = spelling(name)
         self._lines.insert(0, (name, value))
-        self._changed(name)
+        self._changed_first(name, value)
 
     def set(self, name: str, value: str) -> None:
         """Make ``value`` the only line called ``name``, where the first one stood or else at the end."""
@@ -63,9 +64,11 @@ class Headers:
         name = spelling(name)
         for at, (key, line) in enumerate(self._lines):
             if key == name:
-                self._lines[at] = (name, ", ".join([value, *split_list(line)[1:]]))
+                if "," in line:
+                    value = ", ".join([value, *split_list(line)[1:]])
+                self._lines[at] = (name, value)
+                self._changed_first(name, value)
                 break
-        self._changed(name)
 
     def remove(self, name: str) -> None:
         """Remove every line called ``name``."""
@@ -78,14 +81,23 @@ class Headers:
 
         Raises what ``parse`` raises. A name must always come with the same ``parse``.
         """
-        known = self._typed.get(name)
+        known: T | None = self._typed.get(name)
         if known is not None:
-            return cast(T, known)
-        text = self.get(name)
+            return known
+        text = self._index().get(name)
         if text is None:
             return None
         value = self._typed[name] = parse(text)
         return value
+
+    def needed(self, name: str, parse: Callable[[str], T]) -> T:
+        """What :meth:`typed` gives; raises SipError(400) too where there is no such line."""
+        known: T | None = self._typed.get(name)
+        if known is None:
+            known = self.typed(name, parse)
+            if known is None:
+                raise SipError(400, f"No {name}")
+        return known
 
     def repeated(self, names: Iterable[str]) -> str | None:
         """The first of ``names`` (in their usual spelling) that stands on more than one line, or None."""
@@ -107,7 +119,7 @@ class Headers:
         """An independent copy."""
         copy = Headers.__new__(Headers)
         copy._lines = self._lines.copy()
-        copy._first = self._first
+        copy._first = None
         copy._typed = self._typed.copy()
         return copy
 
@@ -131,8 +143,12 @@ class Headers:
 
     def _changed(self, name: str) -> None:
         self._first = None
-        if self._typed:
-            self._typed.pop(name, None)
+        self._typed.pop(name, None)
+
+    def _changed_first(self, name: str, value: str) -> None:
+        if self._first is not None:
+            self._first[name] = value
+        self._typed.pop(name, None)
 
     @classmethod
     def of_usual(cls, lines: list[tuple[str, str]]) -> Headers:

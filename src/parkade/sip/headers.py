@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from parkade.sip.errors import SipError
 from parkade.sip.grammar import (
@@ -35,9 +37,11 @@ _VIA = re.compile(
 )
 _CSEQ = re.compile(r"([0-9]+)[ \t]+([A-Za-z0-9\-.!%*_+`'~]+)")
 
+_REMEMBERED_LENGTH = 200
+"""A value that is longer is nobody's ordinary one, and is read each time rather than kept."""
 
-@dataclass(frozen=True, slots=True)
-class NameAddr:
+
+class NameAddr(NamedTuple):
     """``"display" <uri>;params``: From, To, Contact, Route, Refer-To, P-Asserted-Identity, Diversion, Remote-Party-ID.
 
     ``display`` is readable text without its quotes. ``uri`` is text of any scheme (``tel:`` too), or ``*`` in a Contact.
@@ -68,7 +72,7 @@ class NameAddr:
 
     def with_param(self, name: str, value: str | None) -> NameAddr:
         """A copy in which header parameter ``name`` is ``value`` (None for a flag), quoted if it must be."""
-        return replace(self, params=params_with(self.params, name, value))
+        return self._replace(params=params_with(self.params, name, value))
 
     def __str__(self) -> str:
         if self.uri == "*":
@@ -82,6 +86,11 @@ def parse_name_addr(text: str) -> NameAddr:
 
     Without ``<>`` everything from the first ``;`` on belongs to the header, and a ``?`` is an error.
     """
+    # Every message of a dialog names the same two parties.
+    return _known_name_addr(text) if len(text) <= _REMEMBERED_LENGTH else _read_name_addr(text)
+
+
+def _read_name_addr(text: str) -> NameAddr:
     text = text.strip(WHITESPACE)
     if (match := _NAME_ADDR.fullmatch(text)) is not None:
         quoted, bare, uri, params = match.groups()
@@ -102,13 +111,15 @@ def parse_name_addr(text: str) -> NameAddr:
     return NameAddr(display, uri, parse_params(params))
 
 
+_known_name_addr = lru_cache(maxsize=4096)(_read_name_addr)
+
+
 def parse_name_addrs(lines: Iterable[str]) -> list[NameAddr]:
     """Read all addresses of a list header, several a line or one. Raises SipError(400)."""
     return [parse_name_addr(value) for line in lines for value in split_list(line)]
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(NamedTuple):
     """One hop (:rfc:`3261` section 20.42). ``transport`` is upper-case, ``host`` lower-case and without brackets."""
 
     transport: str
@@ -152,7 +163,7 @@ class Via:
 
     def with_param(self, name: str, value: str | None) -> Via:
         """A copy in which parameter ``name`` is ``value`` (None for a flag)."""
-        return replace(self, params=params_with(self.params, name, value))
+        return self._replace(params=params_with(self.params, name, value))
 
     def __str__(self) -> str:
         return f"SIP/2.0/{self.transport} {self.sent_by}{format_params(self.params)}"
@@ -168,8 +179,7 @@ def parse_via(text: str) -> Via:
     return Via(transport.upper(), host, port_number, parse_params(params or ""))
 
 
-@dataclass(frozen=True, slots=True)
-class CSeq:
+class CSeq(NamedTuple):
     """Command sequence (:rfc:`3261` section 20.16)."""
 
     number: int
@@ -181,11 +191,18 @@ class CSeq:
 
 def parse_cseq(text: str) -> CSeq:
     """Read a CSeq, whose number is below 2**32. Raises SipError(400)."""
+    return _known_cseq(text) if len(text) <= _REMEMBERED_LENGTH else _read_cseq(text)
+
+
+def _read_cseq(text: str) -> CSeq:
     match = _CSEQ.fullmatch(text.strip(WHITESPACE))
     value = number(match[1]) if match else None
     if match is None or value is None:
         raise SipError(400, "Broken CSeq")
     return CSeq(value, match[2])
+
+
+_known_cseq = lru_cache(maxsize=1024)(_read_cseq)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 from parkade.sip.errors import SipError
 from parkade.sip.fields import Headers
@@ -21,8 +21,6 @@ from parkade.sip.reasons import REASONS
 from parkade.sip.uri import SipUri, parse_uri
 
 __all__ = ["REASONS", "Headers", "Message", "Request", "Response", "is_keepalive", "make_response", "parse_message"]
-
-T = TypeVar("T")
 
 _LINE_BREAKS = re.compile(r"[\r\n]+")
 _STATUS_LINE = re.compile(r"(SIP/[^ ]*) +([0-9]+)(?: +(.*)|)", re.IGNORECASE | re.DOTALL)
@@ -47,27 +45,27 @@ class _Message:
     @property
     def call_id(self) -> str:
         """The Call-ID."""
-        return _needed(self.headers.typed("Call-ID", _parse_call_id), "Call-ID")
+        return self.headers.needed("Call-ID", _parse_call_id)
 
     @property
     def cseq(self) -> CSeq:
         """The CSeq."""
-        return _needed(self.headers.typed("CSeq", parse_cseq), "CSeq")
+        return self.headers.needed("CSeq", parse_cseq)
 
     @property
     def from_(self) -> NameAddr:
         """The From."""
-        return _needed(self.headers.typed("From", parse_name_addr), "From")
+        return self.headers.needed("From", parse_name_addr)
 
     @property
     def to(self) -> NameAddr:
         """The To."""
-        return _needed(self.headers.typed("To", parse_name_addr), "To")
+        return self.headers.needed("To", parse_name_addr)
 
     @property
     def top_via(self) -> Via:
         """The topmost Via."""
-        return _needed(self.headers.typed("Via", _parse_top_via), "Via")
+        return self.headers.needed("Via", _parse_top_via)
 
     @property
     def vias(self) -> list[Via]:
@@ -245,6 +243,15 @@ def _encode(start_line: str, headers: Headers, body: bytes) -> bytes:
 
 def _read_headers(lines: list[str]) -> Headers:
     """Every readable line after the first; folded lines are joined by a space."""
+    parts = [line.partition(":") for line in lines[1:]]
+    try:
+        return Headers.of_usual([(SPELLINGS[name], value.strip(WHITESPACE)) for name, colon, value in parts if colon])
+    except KeyError:
+        return _read_unusual_headers(lines)
+
+
+def _read_unusual_headers(lines: list[str]) -> Headers:
+    """The same where a line is folded or a name is not one of the usual spellings."""
     read: list[tuple[str, str]] = []
     whole = False
     for line in lines[1:]:
@@ -323,6 +330,8 @@ def _parse_call_id(text: str) -> str:
 
 
 def _parse_top_via(text: str) -> Via:
+    if "," not in text:
+        return parse_via(text)
     values = split_list(text)
     if not values:
         raise SipError(400, "Broken Via")
@@ -342,9 +351,3 @@ _NEEDED: Final[tuple[tuple[str, Callable[[str], object]], ...]] = (
 def _parse_first_name_addr(text: str) -> NameAddr | None:
     values = split_list(text)
     return parse_name_addr(values[0]) if values else None
-
-
-def _needed(value: T | None, name: str) -> T:
-    if value is None:
-        raise SipError(400, f"No {name}")
-    return value
