@@ -99,3 +99,17 @@ def test_bytes_from_strangers_change_nothing(datagrams: list[bytes], seed: int) 
     assert world.switch.counts()["calls"] == before
     assert call.is_up
     assert call.hears(bob)
+
+
+def test_garbage_is_noted_in_one_line_a_minute_for_each_host() -> None:
+    world = office(1)
+    for _ in range(5):
+        for host in ("203.0.113.66", "203.0.113.67"):
+            world.switch.tell(Received(Flow("UDP", host, 5060), b"no SIP at all"), world.now)
+    effects = [world.switch.tell(Received(Flow("UDP", "203.0.113.68", 5060), b"INVITE"), world.now)]
+    assert [type(e).__name__ for e in effects[0]] == ["Note"]
+    text = str(effects[0][0])
+    assert "203.0.113.68:5060 sent what is no SIP" in text
+    later = world.switch.tell(Received(Flow("UDP", "203.0.113.68", 5060), b"INVITE"), world.now + 1)
+    assert later == []
+    assert len(world.switch.tell(Received(Flow("UDP", "203.0.113.68", 5060), b"INVITE"), world.now + 61)) == 1

@@ -65,22 +65,24 @@ class TransactionLayer:
         for transaction, timer in self._desk.timers.pop_due(now):
             transaction.take(timer, now)
 
-    def receive(self, flow: Flow, data: bytes, now: Instant) -> None:
+    def receive(self, flow: Flow, data: bytes, now: Instant) -> SipError | None:
         """Take one whole message (a datagram, or what the framer cut from a stream). Never raises.
 
-        What cannot be parsed is answered once and without state if it is recognisably a request other than ACK, else dropped.
+        What cannot be parsed is answered once and without state if it is recognisably a request other than ACK, else
+        dropped; what was wrong is given back.
         """
         if is_keepalive(data):
-            return
+            return None
         try:
             message = parse_message(data)
         except SipError as error:
             self._answer_malformed(error, flow)
-            return
+            return error
         if isinstance(message, Response):
             self._receive_response(message, flow, now)
-            return
+            return None
         self._receive_request(message, flow, now)
+        return None
 
     def request(self, request: Request, flow: Flow, handler: ClientHandler, now: Instant) -> ClientTransaction:
         """Send ``request`` in a transaction of its own. A Via is put on top of it, so each attempt wants a new Request."""

@@ -77,9 +77,9 @@ class UserAgent:
 
     # The machine
 
-    def receive(self, flow: Flow, data: bytes, now: Instant) -> None:
-        """Take one message from ``flow``. Raises nothing, whatever it is."""
-        self.layer.receive(flow, data, now)
+    def receive(self, flow: Flow, data: bytes, now: Instant) -> SipError | None:
+        """Take one message from ``flow``. Raises nothing, whatever it is; gives back what was wrong with one that is no SIP."""
+        return self.layer.receive(flow, data, now)
 
     def flow_lost(self, flow: Flow, now: Instant) -> None:
         """A connection is gone. What was being asked over it has failed; confirmed sessions wait for a new flow."""

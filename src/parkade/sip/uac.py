@@ -186,12 +186,13 @@ class Outgoing:
 
     def _win(self, fork: Fork, response: Response, now: Instant) -> None:
         session, dialog = self._session, fork.dialog
-        self._winner = fork
+        # Whatever in the response cannot be read raises here, before it has won.
         dialog.confirm(response)
-        session.dialog = dialog
-        self.leave_others()
         session.learn(response)
         session.refresh.accept(response, now)
+        self._winner = fork
+        session.dialog = dialog
+        self.leave_others()
         offers, body = dialog.offers, response.body
         if not self._sdp and body and offers.turn is Turn.NOBODY and not offers.local:
             offers.move(Move.THEY_OFFER, body)

@@ -52,6 +52,9 @@ from parkade.switch.registrar import Registrar
 from parkade.switch.secrets import DeviceSecret
 from parkade.switch.transfers import Transfers
 
+NOTE_AGAIN_S = 60.0
+MAX_NOTED_HOSTS = 1000
+
 
 class _RefusedError(Exception):
     """An INVITE that gets no further than this room."""
@@ -77,6 +80,7 @@ class Switch:
         self._ids = ids
         self._directory = directory
         self._draining = False
+        self._noted: dict[str, Instant] = {}
         self._ports = PortReserve()
         self._control = CallControl(directory, ids)
         self._gate = Gate(directory, secrets, ids)
@@ -101,7 +105,9 @@ class Switch:
         """One input and everything that follows from it. Raises nothing on any bytes."""
         match given:
             case Received(flow, data):
-                self._ua.receive(flow, data, now)
+                error = self._ua.receive(flow, data, now)
+                if error is not None:
+                    self._note_garbage(flow, error, now)
             case MediaReport(report):
                 self._heard_from_media(report, now)
             case FlowLost(flow):
@@ -136,6 +142,15 @@ class Switch:
             "bindings": len(self._registrar),
             "ports": len(self._ports),
         }
+
+    def _note_garbage(self, flow: Flow, error: SipError, now: Instant) -> None:
+        # Whoever sends garbage sends a lot of it: one line a minute and host, and a bound on hosts.
+        if now < self._noted.get(flow.host, now):
+            return
+        if len(self._noted) >= MAX_NOTED_HOSTS:
+            self._noted.clear()
+        self._noted[flow.host] = now + NOTE_AGAIN_S
+        self._out.append(Note(f"{flow.host}:{flow.port} sent what is no SIP: {error}"))
 
     def _settle(self, now: Instant) -> list[SwitchEffect]:
         while self._inputs:
