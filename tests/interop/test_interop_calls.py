@@ -225,6 +225,22 @@ def test_attended_transfer_joins_the_two_far_ends(office: Office) -> None:
     assert outgoing.wait_ended() == 200
 
 
+def test_attended_transfer_while_the_third_phone_still_rings(office: Office) -> None:
+    alice, bob, carol = office.phones("101", "102", "103")
+    outgoing, incoming = talk(alice, bob, "102")
+    incoming.hold()
+    consultation = bob.dial("103")
+    third = carol.wait_call()
+    third.ring()
+    consultation.wait_state("early")
+    incoming.transfer_to(consultation)
+    assert refer_status(incoming) == 202
+    third.answer()
+    hear_each_other(outgoing, third)
+    incoming.wait_ended()
+    consultation.wait_ended()
+
+
 def test_a_transfer_to_a_busy_phone_comes_back(office: Office) -> None:
     alice, bob, carol = office.phones("101", "102", "103")
     outgoing, incoming = talk(alice, bob, "102")

@@ -60,6 +60,15 @@ def test_style_a_blind_transfer_parks_and_another_phone_picks_up(office: Office,
     assert parked.wait_ended() == 200
 
 
+@pytest.mark.parametrize("dialled", ["**801", "sip:pickup@parkade.test;orbit=801"])
+def test_other_ways_of_dialling_a_pick_up_over_tcp(office: Office, dialled: str) -> None:
+    alice, bob, carol = (office.pjsip(extension, transport="tcp") for extension in ("101", "102", "103"))
+    office.ready()
+    parked, parker = talk(alice, bob, "102")
+    assert park_blind(parker) == "*801"
+    pick_up(carol, dialled, parked)
+
+
 def test_style_a_with_baresip_at_all_three_ends(office: Office) -> None:
     alice, bob, carol = office.baresip("101"), office.baresip("102", codecs="PCMA"), office.baresip("103")
     office.ready()
@@ -259,6 +268,15 @@ def test_an_empty_code_is_explained_aloud_before_any_answer(
     assert "no_call_parked" in final.header("Warning")
     assert "cause=404" in final.header("Reason")
     assert not [m for m in call.messages("rx") if m.status == 200 and m.method == "INVITE"]
+
+
+def test_an_empty_code_is_explained_reliably_to_a_phone_that_insists(office: Office) -> None:
+    carol = office.pjsip("103", reliable="yes")
+    office.ready()
+    call = carol.dial("*850")
+    call.ear.hears_phrase("no-call-parked-at")
+    assert call.wait_ended() == 404
+    assert [m for m in call.messages("tx") if m.first_line.startswith("PRACK")]
 
 
 def test_a_code_of_another_account_looks_like_a_free_one(office_of: Callable[[str], Office]) -> None:
