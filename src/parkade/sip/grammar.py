@@ -24,6 +24,7 @@ _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:\[\]]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_IN_NAME = re.compile(r'["\s<>]')
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _LIST_MARKS = re.compile(r'[",<]')
 _PARAM_MARKS = re.compile(r'[";]')
 
@@ -83,9 +84,8 @@ def body_start(data: bytes | bytearray, start: int = 0) -> int:
 
     Lines may end in CRLF or, against the rules, in LF alone.
     """
-    by_crlf = data.find(b"\n\r\n", start)
-    by_lf = data.find(b"\n\n", start, by_crlf if by_crlf >= 0 else len(data))
-    return by_lf + 2 if by_lf >= 0 else by_crlf + 3 if by_crlf >= 0 else -1
+    empty_line = _EMPTY_LINE.search(data, start)
+    return empty_line.end() if empty_line else -1
 
 
 def split_list(text: str) -> list[str]:

@@ -32,8 +32,7 @@ _NAME_ADDR = re.compile(r'(?:("(?:[^"\\]|\\.)*")[ \t]*|([^<"]*))<([^>]*)>[ \t]*(
 _NOT_IN_URI = re.compile(r'[\x00-\x20\x7f<>"]')
 _VIA = re.compile(
     r"[^ \t/]+[ \t]*/[ \t]*[^ \t/]+[ \t]*/[ \t]*([A-Za-z0-9\-.!%*_+`'~]+)[ \t]+"
-    r"(\[[^\]]*\]|[^ \t;:,\[\]]+)[ \t]*(?::[ \t]*([0-9]+)[ \t]*)?(;.*)?",
-    re.DOTALL,
+    r"(\[[^\]]*\]|[^ \t;:,\[\]]+)[ \t]*(?::[ \t]*([0-9]+)[ \t]*)?"
 )
 _CSEQ = re.compile(r"([0-9]+)[ \t]+([A-Za-z0-9\-.!%*_+`'~]+)")
 
@@ -171,12 +170,20 @@ class Via(NamedTuple):
 
 def parse_via(text: str) -> Via:
     """Read one Via value. Raises SipError(400)."""
-    match = _VIA.fullmatch(text.strip(WHITESPACE))
+    hop, semicolon, params = text.strip(WHITESPACE).partition(";")
+    transport, host, port = (_known_hop if len(hop) <= _REMEMBERED_LENGTH else _read_hop)(hop)
+    return Via(transport, host, port, parse_params(semicolon + params))
+
+
+def _read_hop(text: str) -> tuple[str, str, int | None]:
+    match = _VIA.fullmatch(text)
     if match is None:
         raise SipError(400, "Broken Via")
-    transport, host, port, params = match.groups()
-    host, port_number = parse_host_port(host if port is None else f"{host}:{port}")
-    return Via(transport.upper(), host, port_number, parse_params(params or ""))
+    transport, host, port = match.groups()
+    return transport.upper(), *parse_host_port(host if port is None else f"{host}:{port}")
+
+
+_known_hop = lru_cache(maxsize=1024)(_read_hop)
 
 
 class CSeq(NamedTuple):

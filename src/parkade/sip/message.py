@@ -210,18 +210,23 @@ def make_response(
 
     ``to_tag`` is added to a To that has none, except in a 100. Record-Route is copied where the response may make a dialog.
     """
-    lines: list[tuple[str, str]] = []
-    dialog = 100 < status < 300 and request.method in _DIALOG_MAKERS
-    for name, value in request.headers:
-        if name in _COPIED or (dialog and name == "Record-Route") or (status == 100 and name == "Timestamp"):
-            if name == "To" and to_tag and status != 100 and not _has_tag(request):
-                value = f"{value};tag={to_tag}"
-            lines.append((name, value))
-    lines.extend(headers)
-    return Response(status, REASONS.get(status, "Unknown") if reason is None else reason, Headers(lines), body)
+    if status == 100:
+        copied = _COPIED_BY_100
+    elif status < 300 and request.method in _DIALOG_MAKERS:
+        copied = _COPIED_IN_DIALOG
+    else:
+        copied = _COPIED
+    lines = [line for line in request.headers if line[0] in copied]
+    if to_tag and status != 100 and not _has_tag(request):
+        lines = [(name, f"{value};tag={to_tag}" if name == "To" else value) for name, value in lines]
+    lines += [(spelling(name), value) for name, value in headers]
+    phrase = REASONS.get(status, "Unknown") if reason is None else reason
+    return Response(status, phrase, Headers.of_usual(lines), body)
 
 
 _COPIED: Final = frozenset({"Via", "From", "To", "Call-ID", "CSeq"})
+_COPIED_BY_100: Final = _COPIED | {"Timestamp"}
+_COPIED_IN_DIALOG: Final = _COPIED | {"Record-Route"}
 
 
 def _has_tag(request: Request) -> bool:
