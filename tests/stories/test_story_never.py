@@ -9,7 +9,7 @@ import pytest
 from parkade.calls.directory import Directory, ParkPolicy
 from parkade.calls.effects import EventType
 from parkade.testing.fake_call import FakeCall
-from parkade.testing.misbehaviour import answers_garbage, never_answers
+from parkade.testing.misbehaviour import answers_garbage, never, never_answers
 from tests.stories.office import Furnish, Office, errors, heard, response, responses
 
 FULL = (801, 801)
@@ -90,6 +90,23 @@ def test_a_parker_whose_phone_answers_nonsense_loses_nobody(office: Office, nons
     retrieved = office.carol.call("*801")
     office.run(1)
     assert retrieved.hears(office.alice)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_phone_that_picks_up_and_never_confirms_it_gives_the_caller_back_to_the_lot(office: Office, dies: bool) -> None:
+    caller, carol = office.parked(office.alice, office.bob), office.carol
+    carol.misbehave(never("ACK"))
+    carol.call("*801")
+    office.run(0.007)
+    if dies:
+        office.world.net.cut(carol.address)
+    office.run(70)
+    assert caller.hears("music")
+    (again,) = office.events(EventType.REPARKED)
+    office.dave.call(str(again.data["code"]))
+    office.run(1)
+    assert caller.hears(office.dave)
+    office.world.net.mend(carol.address, office.world.now)
 
 
 def test_a_parker_whose_phone_loses_its_power_while_parking_loses_nobody(office: Office) -> None:

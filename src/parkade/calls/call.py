@@ -138,9 +138,13 @@ class Ringing:
 
 @dataclass(slots=True, eq=False)
 class Talking:
-    """Two hear each other, or music while the far end holds. ``aside``: something is said to one of them meanwhile."""
+    """Two hear each other, or music while the far end holds.
+
+    ``aside``: something is said to one of them meanwhile. ``picked_up``: the stay that ``other`` has just ended.
+    """
 
     aside: tuple[Leg, Spoken] | None = None
+    picked_up: Stay | None = None
 
     def sound(self, call: Call, leg: Leg) -> Sound:
         """The far end or music."""

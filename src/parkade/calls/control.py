@@ -17,7 +17,7 @@ from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.calls import arrive, events, feature, parking, recall, ring, transfer
 from parkade.calls.board import Board, LotTimer
-from parkade.calls.call import Announcing, Call, Leaving, Leg, Parked, Ringing, Talking, Waiting
+from parkade.calls.call import Announcing, Call, Leaving, Leg, Parked, Ringing, Stay, Talking, Waiting
 from parkade.calls.directory import Directory
 from parkade.calls.effects import Effect, EndLeg
 from parkade.calls.inputs import (
@@ -151,7 +151,7 @@ class CallControl:
             return
         if leg is leg.call.party or leg is leg.call.other:
             board.forget(leg)
-            _gone(board, leg.call, leg)
+            _gone(board, leg.call, leg, given.established)
         else:
             ring.failed(board, leg, Failure.UNREACHABLE)
 
@@ -204,7 +204,7 @@ def _overdue(board: Board, call: Call) -> None:
             board.end(call.party)
 
 
-def _gone(board: Board, call: Call, leg: Leg) -> None:
+def _gone(board: Board, call: Call, leg: Leg, established: bool) -> None:
     """``leg``, an end of ``call``, has gone by itself and is forgotten already."""
     match call.stage:
         case Ringing() if leg is call.other:
@@ -212,6 +212,8 @@ def _gone(board: Board, call: Call, leg: Leg) -> None:
         case Ringing() as stage:
             ring.stop(board, stage)
             stage.purpose.caller_gone(board, call)
+        case Talking(picked_up=Stay() as stay) if leg is call.other and not established:
+            recall.put_back(board, call, stay)
         case Talking():
             board.drop(call)
             board.end(call.facing(leg))

@@ -60,9 +60,13 @@ class LegFailed:
 
 @dataclass(frozen=True, slots=True)
 class LegEnded:
-    """The far side hung up or cancelled, or the leg died. Never told of a leg that call control ended or refused."""
+    """The far side hung up or cancelled, or the leg died. Never told of a leg that call control ended or refused.
+
+    ``established`` is False for an incoming leg whose phone never confirmed the answer: nobody has talked on it.
+    """
 
     leg: str
+    established: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,6 +212,7 @@ def _connect(board: Board, leg: Leg, lot: ParkLot, slot: int, call: Call) -> Non
     call.other = leg
     board.seat(leg, call)
     board.connect(call)
+    call.stage = Talking(picked_up=stay)
     events.retrieved(board, call, stay, by)
 
 

@@ -86,6 +86,16 @@ def park_again(board: Board, call: Call, stay: Stay) -> None:
     events.reparked(board, call, settle(board, call, stay), old_code)
 
 
+def put_back(board: Board, call: Call, stay: Stay) -> None:
+    """Whoever picked it up was never really there: it waits at its code again, or at the next one if that is taken by now."""
+    call.other = None
+    old_code = stay.code
+    if put(board, call, stay.lot, stay.slot):
+        park_again(board, call, stay)
+    else:
+        events.reparked(board, call, settle(board, call, stay), old_code)
+
+
 def _ring_back(board: Board, call: Call, stay: Stay) -> None:
     parker = stay.parker
     if parker is None:

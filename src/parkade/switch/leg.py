@@ -73,6 +73,7 @@ class Leg(Quiet):
     held: bool = False
     rang: bool = False
     cut_off: bool = False
+    established: bool = False
     attempts: list[Attempt] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     refusal_prompt: str | None = None
@@ -83,8 +84,8 @@ class Leg(Quiet):
 
     @property
     def codec(self) -> Codec | None:
-        """The agreed codec, or None before there is one."""
-        return self.negotiator.agreed.codec if self.negotiator and self.negotiator.agreed else None
+        """The codec in use, or the one that the phone would like; None while nothing is known."""
+        return self.negotiator.codec if self.negotiator else None
 
     def open_media(self) -> bool:
         """Make sure that the media process knows the leg; False if no port is left."""
@@ -182,9 +183,13 @@ class Leg(Quiet):
 
     # What the session tells
 
+    def on_established(self, session: Session, now: Instant) -> None:
+        """The phone has confirmed our answer."""
+        self.established = True
+
     def on_ended(self, session: Session, why: End, now: Instant) -> None:
         """Hung up, cancelled, or dead."""
-        self.tell(LegEnded(self.id))
+        self.tell(LegEnded(self.id, self.established or not session.incoming))
         self.wiring.gone(self)
 
     def on_offer(self, session: Session, sdp: bytes, now: Instant) -> None:
