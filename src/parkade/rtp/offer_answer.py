@@ -143,6 +143,14 @@ class AudioNegotiator:
         """The outcome of the last complete exchange; None before the first."""
         return self._agreed
 
+    @property
+    def codec(self) -> Codec | None:
+        """The codec in use, or else the one that the offer under consideration asks for first."""
+        if self._agreed is not None:
+            return self._agreed.codec
+        heard = self._considered[1] if self._considered else None
+        return next(iter(heard.terms.codecs)) if heard else None
+
     def offer(self, direction: Direction = Direction.SENDRECV, prefer: Codec | None = None) -> bytes:
         """Everything we can do, ``prefer`` first, else the codec in use. Unchanged words keep their version (section 8)."""
         codecs = self._numbers()
