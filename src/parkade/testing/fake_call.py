@@ -185,6 +185,8 @@ class FakeCall(Quiet):
 
     def on_answer(self, session: Session, sdp: bytes, now: Instant) -> None:
         """Hold, resume, or the ACK of a late offer."""
+        # Our offer may have had to wait, and have been overtaken by one of theirs.
+        self.negotiator.offer(self.direction)
         self._take(sdp)
 
     def on_refer_progress(

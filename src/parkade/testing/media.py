@@ -18,6 +18,8 @@ PHRASE_S = 0.4
 """How long a phrase takes to say."""
 RESERVE = 32
 """How many ports are announced and not in use, as long as there are any."""
+PORTS = range(20_000, 21_000, 2)
+"""All the ports there are, unless said otherwise."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class FakeMedia:
     With ``reports_prompts`` False it never says that a prompt has ended.
     """
 
-    def __init__(self, ports: range = range(20_000, 21_000, 2)) -> None:
+    def __init__(self, ports: range = PORTS) -> None:
         self.legs: dict[str, MediaLeg] = {}
         self.closed: dict[str, MediaLeg] = {}
         self.orders: list[tuple[Instant, Order]] = []

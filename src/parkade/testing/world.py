@@ -43,7 +43,7 @@ from parkade.switch.inputs import DirectoryLoaded, FlowLost, MediaReport, Note, 
 from parkade.switch.secrets import REALM, DeviceSecret
 from parkade.switch.switch import Switch
 from parkade.testing.fake_call import FakeCall
-from parkade.testing.media import FakeMedia, MediaLeg
+from parkade.testing.media import PORTS, FakeMedia, MediaLeg
 from parkade.testing.net import FAIR, Address, Weather
 from parkade.testing.phone import FakePhone
 from parkade.testing.simulation import Simulation
@@ -55,9 +55,10 @@ SERVER = Address("198.51.100.1", 5060)
 class SimWorld(Simulation):
     """``switch`` is the real one, ``media`` a pretended one, ``events`` everything the switch announced."""
 
-    def __init__(self, seed: int = 0, weather: Weather = FAIR) -> None:
+    def __init__(self, seed: int = 0, weather: Weather = FAIR, ports: range = PORTS) -> None:
+        """``ports`` are all that the media process has."""
         super().__init__(seed, weather)
-        self.media = FakeMedia()
+        self.media = FakeMedia(ports)
         self.events: list[Event] = []
         self.notes: list[str] = []
         self.directory = Directory()
@@ -123,6 +124,10 @@ class SimWorld(Simulation):
                 md5, sha256 = (ha1(id_, REALM, password_of(id_), algorithm) for algorithm in ("MD5", "SHA-256"))
                 self._secrets[id_] = DeviceSecret(md5, sha256)
         self._server.tell(DirectoryLoaded(directory, dict(self._secrets)))
+
+    def tell(self, given: SwitchInput) -> None:
+        """Tell the switch something that comes neither from a phone nor from the media process."""
+        self._server.tell(given)
 
     def phone(
         self, device: str, *, transport: str = "UDP", nat: bool = False, password: str | None = None, register: bool = True
