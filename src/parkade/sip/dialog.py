@@ -13,6 +13,7 @@ from parkade.sip.flow import Flow
 from parkade.sip.headers import parse_name_addr
 from parkade.sip.layer import COOKIE
 from parkade.sip.message import Headers, Request, Response
+from parkade.sip.names import spelling
 from parkade.sip.offers import OfferAnswer
 from parkade.sip.uri import SipUri, parse_uri
 
@@ -202,10 +203,10 @@ class Dialog:
         )
         if method in TARGET_REFRESH:
             lines.append(("Contact", self.contact))
-        lines += extra
         if body:
             lines.append(("Content-Type", content_type))
-        return Request(method, uri, Headers(lines), body)
+        lines += [(spelling(name), value) for name, value in extra]
+        return Request(method, uri, Headers.of_usual(lines), body)
 
 
 def _uri_of(route: str) -> SipUri:

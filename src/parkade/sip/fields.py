@@ -35,6 +35,8 @@ class Headers:
     def all(self, name: str) -> list[str]:
         """Every value of ``name`` in order; the lines of list headers are split at their commas, empty values left out."""
         name = spelling(name)
+        if name not in self._index():
+            return []
         values = [value for key, value in self._lines if key == name]
         return [value for line in values for value in split_list(line)] if name in LISTS else values
 

@@ -35,7 +35,8 @@ def take(session: Session, dialog: Dialog, tx: ServerTransaction, now: Instant) 
     if session.state not in states:
         session.respond(tx, 481, now)
         return
-    session.learn(tx.request)
+    if taker is not _bye:
+        session.learn(tx.request)
     taker(session, dialog, tx, now)
 
 

@@ -144,13 +144,14 @@ class TransactionLayer:
             return
         merge_key = _merge_key(request)
         merged = merge_key in desk.merged
-        transaction = ServerTransaction(desk, request, flow, _response_flow(flow, via), key, None if merged else merge_key, now)
+        transaction = ServerTransaction(desk, request, flow, _response_flow(flow, via), key, None if merged else merge_key)
         if request.method == "CANCEL":
             self._receive_cancel(transaction, now)
         elif merged:
             transaction.respond(make_response(request, 482, to_tag=transaction.to_tag), now)
         else:
             desk.user.on_request(transaction, now)
+            transaction.expect_answer(now)
 
     def _receive_cancel(self, cancel: ServerTransaction, now: Instant) -> None:
         invite = self._desk.servers.get((*cancel.key[:-1], "INVITE"))
@@ -174,17 +175,14 @@ class TransactionLayer:
 
 
 def _stamp(request: Request, flow: Flow) -> Via:
-    """Write into the top Via where the request really came from (18.2.1, :rfc:`3581` section 4), and return it."""
+    """Write into the top Via where the request really came from (18.2.1, :rfc:`3581` section 4); the Via as it came."""
     via = request.top_via
     wants_rport = via.wants_rport
     if not wants_rport and via.host == flow.host:
         return via
-    params = [param for param in via.params if param[0].lower() not in ("received", "rport")]
-    params.append(("received", flow.host))
-    if wants_rport:
-        params.append(("rport", str(flow.port)))
-    via = Via(via.transport, via.host, via.port, tuple(params))
-    request.headers.replace_top("Via", str(via))
+    kept = tuple([param for param in via.params if param[0].lower() not in ("received", "rport")])
+    source = f";received={flow.host};rport={flow.port}" if wants_rport else f";received={flow.host}"
+    request.headers.replace_top("Via", f"{Via(via.transport, via.host, via.port, kept)}{source}")
     return via
 
 
@@ -205,7 +203,8 @@ def _server_key(request: Request, via: Via) -> ServerKey:
         return (branch, via.host, str(via.port), method)
     # RFC 2543: the To tag is left out, because that of an ACK or CANCEL differs from that of the INVITE; the top Via, which
     # holds the sender's address now, and Call-ID with CSeq are enough to tell requests apart.
-    return (str(via), request.uri, request.from_.tag or "", request.call_id, str(request.cseq.number), method)
+    top = request.headers.get("Via") or ""
+    return (top, request.uri, request.from_.tag or "", request.call_id, str(request.cseq.number), method)
 
 
 def _merge_key(request: Request) -> MergeKey | None:

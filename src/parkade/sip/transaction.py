@@ -202,7 +202,7 @@ class ServerTransaction(Transaction):
     __slots__ = ("_merge_key", "key", "source", "to_tag")
 
     def __init__(
-        self, desk: Desk, request: Request, source: Flow, flow: Flow, key: ServerKey, merge_key: MergeKey | None, now: Instant
+        self, desk: Desk, request: Request, source: Flow, flow: Flow, key: ServerKey, merge_key: MergeKey | None
     ) -> None:
         invite = request.method == "INVITE"
         super().__init__(
@@ -215,7 +215,10 @@ class ServerTransaction(Transaction):
         desk.servers[key] = self
         if merge_key is not None:
             desk.merged[merge_key] = self
-        if invite:
+
+    def expect_answer(self, now: Instant) -> None:
+        """The TU has the request. If it has not answered an INVITE, a 100 is due soon; most are answered at once."""
+        if self.state is State.PROCEEDING and not self._last and self.request.method == "INVITE":
             self._arm(Timer.TRYING, now)
 
     def respond(self, response: Response, now: Instant) -> None:
