@@ -18,6 +18,7 @@ class Failure(Enum):
     NO_ANSWER = "no_answer"
     UNREACHABLE = "unreachable"
     INCOMPATIBLE = "incompatible"
+    NO_CAPACITY = "no_capacity"
 
 
 @dataclass(frozen=True, slots=True)

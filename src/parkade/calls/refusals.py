@@ -74,3 +74,6 @@ INCOMPATIBLE = Refusal(
 TRANSFER_IMPOSSIBLE = Refusal(
     "transfer_impossible", "There is nobody to transfer.", "Không có ai để chuyển.", "Answer a call first."
 )
+NO_CAPACITY = Refusal(
+    "no_capacity", "The system has no free line.", "Hệ thống không còn đường dây trống.", "Try again; tell your administrator."
+)

@@ -15,13 +15,14 @@ from parkade.calls.directory import Owner
 from parkade.calls.effects import OpenEarlyMedia, RingDevice
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure
-from parkade.calls.refusals import BUSY, DECLINED, INCOMPATIBLE, NO_ANSWER, UNREACHABLE, Refusal
+from parkade.calls.refusals import BUSY, DECLINED, INCOMPATIBLE, NO_ANSWER, NO_CAPACITY, UNREACHABLE, Refusal
 
 REFUSALS: dict[Failure, Refusal] = {
     Failure.BUSY: BUSY,
     Failure.DECLINED: DECLINED,
     Failure.NO_ANSWER: NO_ANSWER,
     Failure.INCOMPATIBLE: INCOMPATIBLE,
+    Failure.NO_CAPACITY: NO_CAPACITY,
     Failure.UNREACHABLE: UNREACHABLE,
 }
 """What the caller is told, and by its order which of several failures counts."""

@@ -11,9 +11,6 @@ from parkade.calls.inputs import Failure
 from parkade.calls.refusals import Refusal
 from parkade.sip.grammar import quote
 
-NO_CAPACITY = Refusal(
-    "no_capacity", "The system has no free line.", "Hệ thống không còn đường dây trống.", "Try again; tell your administrator."
-)
 DRAINING = Refusal("draining", "The system is restarting.", "Hệ thống đang khởi động lại.", "Try again in a minute.")
 BAD_DESCRIPTION = Refusal(
     "bad_description",
@@ -40,7 +37,7 @@ _STATUS = {
     refusals.UNREACHABLE.id: 480,
     refusals.INCOMPATIBLE.id: 488,
     refusals.TRANSFER_IMPOSSIBLE.id: 480,
-    NO_CAPACITY.id: 503,
+    refusals.NO_CAPACITY.id: 503,
     DRAINING.id: 503,
     NO_SUCH_CALL.id: 481,
     BAD_DESCRIPTION.id: 400,

@@ -47,7 +47,7 @@ from parkade.switch.inputs import (
 from parkade.switch.leg import Leg, Wiring
 from parkade.switch.legs import Legs
 from parkade.switch.ports import PortReserve
-from parkade.switch.refusals import BAD_DESCRIPTION, DRAINING, NO_CAPACITY, NO_SUCH_CALL, refusal_headers, status_of
+from parkade.switch.refusals import BAD_DESCRIPTION, DRAINING, NO_SUCH_CALL, refusal_headers, status_of
 from parkade.switch.registrar import Registrar
 from parkade.switch.secrets import DeviceSecret
 from parkade.switch.transfers import Transfers
@@ -194,7 +194,7 @@ class Switch:
         if self._draining:
             raise _RefusedError(DRAINING)
         if not len(self._ports):
-            raise _RefusedError(NO_CAPACITY)
+            raise _RefusedError(refusals.NO_CAPACITY)
         try:
             leg.consider_offer()
         except NotAcceptable:
