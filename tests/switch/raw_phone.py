@@ -33,13 +33,17 @@ def sdp(host: str, port: int = 4000, formats: str = "0 8 101", attributes: str =
 
 
 class RawPhone:
-    """Attached at ``host``; ``got`` is everything it was sent, ``sent`` everything it said."""
+    """Attached at ``host``; ``got`` is everything it was sent, ``sent`` everything it said.
+
+    ``contact_host`` is where it believes to be.
+    """
 
     def __init__(self, world: SimWorld, device: str, host: str, transport: str = "UDP") -> None:
         self.got: list[Message] = []
         self.sent: list[Message] = []
         self.device = device
         self.address = Address(host, 5060)
+        self.contact_host = host
         self.password = password_of(device)
         self._world = world
         self._flow = Flow(transport, *SERVER)
@@ -76,12 +80,27 @@ class RawPhone:
             ("To", to),
             ("Call-ID", call_id),
             ("CSeq", f"{seq} {method}"),
-            ("Contact", f"<sip:{self.device}@{host}>"),
+            ("Contact", f"<sip:{self.device}@{self.contact_host}>"),
             *headers,
         ]
         if body:
             lines.append(("Content-Type", "application/sdp"))
         return Request(method, f"sip:{number}@acme.example.com", Headers(lines), body)
+
+    def in_dialog(self, method: str, invite: Request, seq: int) -> Request:
+        """A request in the dialog that its answer to ``invite`` has made."""
+        self._branches += 1
+        target = invite.contact
+        assert target is not None
+        lines = [
+            ("Via", f"SIP/2.0/{self._flow.transport} {self.address.host};branch=z9hG4bKdialog-{self._branches};rport"),
+            ("Max-Forwards", "70"),
+            ("From", f"{invite.headers.get('To')};tag=raw-tag"),
+            ("To", str(invite.from_)),
+            ("Call-ID", invite.call_id),
+            ("CSeq", f"{seq} {method}"),
+        ]
+        return Request(method, target.uri, Headers(lines))
 
     def send(self, message: Message) -> None:
         """Say ``message``; it arrives when time passes."""
@@ -129,7 +148,7 @@ class RawPhone:
 
     def answer(self, request: Request, status: int, headers: HeaderLines = (), body: bytes = b"") -> Response:
         """Respond to what it was sent."""
-        lines = [("Contact", f"<sip:{self.device}@{self.address.host}>"), *headers]
+        lines = [("Contact", f"<sip:{self.device}@{self.contact_host}>"), *headers]
         if body:
             lines.append(("Content-Type", "application/sdp"))
         response = make_response(request, status, to_tag="raw-tag", headers=lines, body=body)

@@ -144,6 +144,10 @@ class LossyNet:
             else:
                 self._push(now + self.weather.delay_s, arrival)
 
+    def streams(self, address: Address) -> list[Flow]:
+        """The streams of the machine at ``address``, as it sees them, the newest last."""
+        return [end.flow for end in self._ends.values() if end.holder == address]
+
     def break_stream(self, flow: Flow, now: Instant) -> None:
         """End the stream that one of its ends sees as ``flow``; both ends are told at once."""
         end = self._ends.pop(flow.connection)

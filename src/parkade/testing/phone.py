@@ -195,8 +195,10 @@ class FakePhone:
         self._ua.receive(flow, data, now)
 
     def flow_lost(self, flow: Flow, now: Instant) -> None:
-        """A stream has ended."""
+        """A stream has ended; whatever is said next opens another."""
         self.registered = False
+        for call in self.live:
+            call.session.flow = self._server
         self._ua.flow_lost(flow, now)
 
     def deadline(self) -> Instant | None:

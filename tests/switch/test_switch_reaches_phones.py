@@ -1,0 +1,208 @@
+"""How phones are reached: over streams that break, behind routers that lie, in several places at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from parkade.sip.flow import Flow, Send
+from parkade.sip.message import Response
+from parkade.testing.phone import FakePhone
+from parkade.testing.world import SERVER
+from tests.stories.office import Office, invite, response
+from tests.switch.raw_phone import RawPhone
+
+
+def stream_of(office: Office, phone: FakePhone) -> Flow:
+    """The newest stream of ``phone``."""
+    return office.world.net.streams(phone.address)[-1]
+
+
+@pytest.mark.parametrize("who", ["caller", "called"])
+def test_a_stream_that_breaks_in_a_call_is_replaced_when_its_phone_registers_again(office: Office, who: str) -> None:
+    """The dialog outlives its connection (:rfc:`5923`); whoever registers anew over another is reached there."""
+    alice, bob = office.phone("acme-101", transport="TCP"), office.phone("acme-102", transport="TCP")
+    caller, answered = office.talk(alice, bob)
+    phone, other = (alice, answered) if who == "caller" else (bob, caller)
+    office.world.net.break_stream(stream_of(office, phone), office.world.now)
+    office.run(5)
+    assert caller.hears(bob)
+    assert answered.hears(alice)
+    phone.register()
+    office.run(1)
+    assert phone.registered
+    other.hang_up()
+    office.run(1)
+    assert not phone.live
+    assert len(phone.recorder.received("BYE")) == 1
+
+
+def test_a_phone_whose_stream_broke_holds_parks_and_picks_up_as_before(office: Office) -> None:
+    bob = office.phone("acme-102", transport="TCP")
+    caller, answered = office.talk(office.alice, bob)
+    office.world.net.break_stream(stream_of(office, bob), office.world.now)
+    office.run(1)
+    bob.register()
+    office.run(1)
+    answered.hold()
+    office.run(1)
+    assert caller.hears("music")
+    office.park(answered)
+    retrieved = bob.call("*801")
+    office.run(1)
+    assert retrieved.hears(office.alice)
+
+
+def test_a_stream_that_breaks_while_its_phone_is_parked_loses_nobody(office: Office) -> None:
+    alice = office.phone("acme-101", transport="TCP")
+    caller = office.parked(alice, office.bob)
+    office.world.net.break_stream(stream_of(office, alice), office.world.now)
+    office.run(30)
+    assert caller.hears("music")
+    alice.register()
+    office.run(1)
+    retrieved = office.carol.call("*801")
+    office.run(1)
+    assert retrieved.hears(alice)
+    retrieved.hang_up()
+    office.run(1)
+    assert caller.ended == "bye"
+
+
+def test_a_phone_whose_stream_is_gone_is_not_rung_until_it_registers_again(office: Office) -> None:
+    bob = office.phone("acme-102", transport="TCP")
+    office.world.net.break_stream(stream_of(office, bob), office.world.now)
+    office.run(1)
+    call = office.alice.call("102")
+    office.run(1)
+    assert call.refused == 480
+    bob.register()
+    office.run(1)
+    office.talk(office.alice, bob)
+
+
+def test_a_stream_that_breaks_while_its_phone_rings_counts_as_no_phone(office: Office) -> None:
+    bob = office.phone("acme-102", transport="TCP")
+    call = office.alice.call("102")
+    office.run(1)
+    assert bob.ringing
+    office.world.net.break_stream(stream_of(office, bob), office.world.now)
+    office.run(1)
+    assert call.state == "ended"
+    office.world.net.cut(bob.address)
+    bob.hang_up()
+    office.run(1)
+    office.world.net.mend(bob.address, office.world.now)
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+def test_a_phone_behind_nat_is_reached_where_its_register_came_from(office: Office, transport: str) -> None:
+    """``received`` and ``rport`` (:rfc:`3581`); requests go back along the flow of the registration (:rfc:`5626`)."""
+    bob = office.phone("acme-102", transport=transport, nat=True)
+    assert bob.host.startswith("10.")
+    registered = bob.recorder.received("200 REGISTER")[-1]
+    assert isinstance(registered, Response)
+    if transport == "UDP":
+        assert registered.top_via.param("received") == bob.address.host
+        assert registered.top_via.param("rport") == str(bob.address.port)
+    caller, answered = office.talk(office.alice, bob)
+    assert f"@{bob.host}" in invite(answered).uri
+    answered.hold()
+    office.run(1)
+    assert caller.hears("music")
+    caller.hang_up()
+    office.run(1)
+    assert answered.ended == "bye"
+    sent = [packet for _, packet in office.world.net.log if packet.source == SERVER]
+    assert not [packet for packet in sent if packet.target.host.startswith("10.")]
+
+
+def test_a_phone_that_moves_to_another_port_is_followed_by_its_next_request(office: Office) -> None:
+    """A router may give a phone a new port in the middle of a call: answers and requests go where it was last heard."""
+    phone = RawPhone(office.world, "acme-103", "192.0.2.77")
+    phone.contact_host = "10.0.0.77"
+    phone.register()
+    call = office.dave.call("103")
+    office.run(0.1)
+    (rung,) = phone.requests("INVITE")
+    phone.answer(rung, 180)
+    phone.answer(rung, 200, body=phone.sdp)
+    office.run(0.1)
+    assert call.is_up
+    moved = phone.address._replace(port=40001)
+    office.world.attach(moved, phone)
+    info = phone.in_dialog("INFO", rung, seq=1)
+    office.world.net.perform(moved, Send(Flow("UDP", *SERVER), info.encode()), office.world.now)
+    office.run(0.1)
+    call.hang_up()
+    office.run(0.1)
+    byes = [p for _, p in office.world.net.log if p.source == SERVER and p.data.startswith(b"BYE")]
+    assert [bye.target for bye in byes] == [moved]
+    phone.answer(phone.requests("BYE")[-1], 200)
+
+
+def test_a_device_registered_in_two_places_rings_in_both_and_one_answers(office: Office) -> None:
+    """One INVITE for each binding (:rfc:`3261` section 16.6); what has not answered is cancelled."""
+    here, there = office.bob, office.phone("acme-102", transport="TCP")
+    call = office.alice.call("102")
+    office.run(1)
+    assert here.ringing
+    assert there.ringing
+    assert invite(here.ringing).call_id != invite(there.ringing).call_id
+    there.answer()
+    office.run(1)
+    assert call.hears(there)
+    assert not here.live
+    assert here.recorder.received("CANCEL")[0].headers.get("Reason") == 'SIP;cause=200;text="Call completed elsewhere"'
+
+
+def test_of_a_device_in_two_places_one_may_be_gone(office: Office) -> None:
+    office.phone("acme-102")
+    gone, here = office.bob, office.phones[0]
+    office.world.net.cut(gone.address)
+    call = office.alice.call("102")
+    office.run(1)
+    assert here.ringing
+    here.answer()
+    office.run(40)
+    assert call.hears(here)
+    office.world.net.mend(gone.address, office.world.now)
+
+
+def test_busy_in_one_place_does_not_stop_the_other(office: Office) -> None:
+    other = office.phone("acme-102")
+    office.bob.rejects = 486
+    call = office.alice.call("102")
+    office.run(1)
+    assert other.ringing
+    other.answer()
+    office.run(1)
+    assert call.hears(other)
+
+
+def test_a_phone_that_rings_with_sound_of_its_own_is_heard_before_the_answer(office: Office) -> None:
+    """Early media of the callee reaches the caller in a 183 (:rfc:`3960` section 3.1)."""
+    bob = office.bob
+    bob.rings = False
+    call = office.alice.call("102")
+    office.run(0.1)
+    assert bob.ringing
+    bob.ringing.ring(183, early_media=True)
+    office.run(0.5)
+    assert response(call, 183).body
+    assert call.hears(bob)
+    bob.answer()
+    office.run(0.5)
+    assert call.hears(bob)
+    assert bob.current.hears(office.alice)
+
+
+def test_a_phone_that_sends_its_call_elsewhere_is_taken_as_unreachable(office: Office) -> None:
+    """A 302 is not followed: where it leads is no business of a phone (:rfc:`3261` section 8.1.3.4 leaves that to us)."""
+    phone = RawPhone(office.world, "acme-103", "192.0.2.77")
+    phone.register()
+    call = office.dave.call("103")
+    office.run(0.1)
+    (rung,) = phone.requests("INVITE")
+    phone.answer(rung, 302, [("Contact", "<sip:+1900555@evil.example>")])
+    office.run(1)
+    assert call.refused == 480
