@@ -140,6 +140,26 @@ def test_a_phone_that_moves_to_another_port_is_followed_by_its_next_request(offi
     phone.answer(phone.requests("BYE")[-1], 200)
 
 
+def test_a_phone_that_registers_from_another_port_takes_its_calls_along(office: Office) -> None:
+    """A router has forgotten the phone and gives it a new port: the old one leads nowhere any more."""
+    phone = RawPhone(office.world, "acme-103", "192.0.2.77")
+    phone.contact_host = "10.0.0.77"
+    phone.register()
+    call = office.dave.call("103")
+    office.run(0.1)
+    (rung,) = phone.requests("INVITE")
+    phone.answer(rung, 200, body=phone.sdp)
+    office.world.detach(phone.address)
+    phone.address = phone.address._replace(port=40001)
+    office.world.attach(phone.address, phone)
+    phone.register(call_id="again")
+    call.hang_up()
+    office.run(0.1)
+    phone.answer(phone.requests("BYE")[-1], 200)
+    byes = [p.target for _, p in office.world.net.log if p.source == SERVER and p.data.startswith(b"BYE")]
+    assert byes == [phone.address]
+
+
 def test_a_device_registered_in_two_places_rings_in_both_and_one_answers(office: Office) -> None:
     """One INVITE for each binding (:rfc:`3261` section 16.6); what has not answered is cancelled."""
     here, there = office.bob, office.phone("acme-102", transport="TCP")

@@ -7,7 +7,7 @@ ringing in several places, one ``Attempt`` each; the first that answers becomes 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
 from parkade.base.clock import Instant
@@ -171,9 +171,9 @@ class Leg(Quiet):
         peer = self.wiring.find(self.hears.leg) if isinstance(self.hears, Peer) else None
         return peer.codec if peer else None
 
-    def reconnect(self, flow: Flow) -> None:
-        """The phone has registered again on ``flow`` after the stream of this leg was lost."""
-        if self.cut_off and self.session is not None:
+    def reconnect(self, flow: Flow, instead_of: Container[Flow]) -> None:
+        """The phone has registered again on ``flow``: after the stream of this leg was lost, or from where it is known now."""
+        if self.session is not None and (self.cut_off or self.session.flow in instead_of):
             self.session.flow = flow
             self.cut_off = False
 

@@ -239,9 +239,12 @@ class Switch:
         owner = self._directory.owner_of(device)
         if owner is not None and not owner.licensed:
             return status_of(refusals.NOT_LICENSED), refusal_headers(refusals.NOT_LICENSED, owner.language)
+        was_at = {binding.contact: binding.flow for binding in self._registrar.bindings(device.id, now)}
         answer = self._registrar.register(device.id, tx.request, tx.flow, now)
+        here = [binding.contact for binding in self._registrar.bindings(device.id, now) if binding.flow == tx.flow]
+        moved = {was_at[contact] for contact in here if contact in was_at}
         for leg in self._legs.of_device(device.id):
-            leg.reconnect(tx.flow)
+            leg.reconnect(tx.flow, moved)
         return answer
 
     def _outside_caller(self, device: Device, session: Session) -> Identity | None:
