@@ -151,3 +151,42 @@ def test_no_two_strangers_are_ever_connected_when_one_code_changes_hands(furnish
     assert late.hears(office.dave)
     assert str(late.display) == "Dave (104)"
     assert first.state == "ended"
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "error_id"),
+    [
+        ("busy", 486, "busy"),
+        ("declined", 603, "declined"),
+        ("does not answer", 480, "no_answer"),
+        ("switched off", 480, "unreachable"),
+        ("no such number", 404, "no_such_number"),
+    ],
+)
+@pytest.mark.parametrize("transferred", [False, True])
+def test_a_call_that_fails_says_why_by_status_id_and_words(
+    office: Office, how: str, status: int, error_id: str, transferred: bool
+) -> None:
+    """A caller is refused; somebody who is transferred is given back to whoever transferred."""
+    number = "104" if how != "no such number" else "199"
+    office.dave.rejects = {"busy": 486, "declined": 603}.get(how)
+    if how == "switched off":
+        office.dave.unregister()
+        office.run(1)
+    if not transferred:
+        call = office.carol.call(number)
+        office.run(130)
+        assert call.refused == status
+        assert errors(response(call, status))[0] == error_id
+        return
+    caller, answered = office.talk(office.alice, office.bob)
+    answered.refer(number)
+    office.run(130)
+    if how == "no such number":
+        assert answered.transfer[-1][0] == 603
+        assert errors(office.bob.recorder.received("603 REFER")[0])[0] == error_id
+    else:
+        assert answered.transfer[-1][0] == status
+        assert errors(office.bob.recorder.received("NOTIFY")[-1])[0] == error_id
+    assert caller.hears(office.bob)
+    assert answered.hears(office.alice)

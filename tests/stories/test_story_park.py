@@ -163,6 +163,55 @@ def test_music_begins_with_the_request_to_park_and_not_later(office: Office) -> 
     assert music_at - asked_at <= office.world.net.weather.delay_s + 1e-6
 
 
+@pytest.mark.spec("S14")
+def test_an_hour_in_the_lot_is_an_hour_of_music_although_sessions_must_be_refreshed(furnish: Furnish) -> None:
+    """Session timers (:rfc:`4028`) go on; a refresh says nothing about sound."""
+    office = furnish(ParkPolicy(expiration_s=3600.0))
+    caller = office.parked(office.alice, office.bob)
+    before = office.world.now
+    office.run(3590)
+    assert caller.is_up
+    assert heard(caller) == ["silence", "acme-102", "music"]
+    refreshes = requests_since(caller, before)
+    assert refreshes
+    assert set(refreshes) == {"UPDATE"}
+    retrieved = office.carol.call("*801")
+    office.run(1)
+    assert retrieved.hears(office.alice)
+
+
+@pytest.mark.spec("S14")
+def test_whoever_is_parked_may_hold_and_resume_press_keys_and_try_to_transfer_and_stays_parked(office: Office) -> None:
+    caller = office.parked(office.alice, office.bob)
+    caller.hold()
+    office.run(0.5)
+    caller.press("*5")
+    caller.refer("*800")
+    office.run(1)
+    assert caller.transfer[-1][0] == 603
+    retrieved = office.carol.call("*801")
+    office.run(0.5)
+    assert retrieved.hears("music")
+    caller.resume()
+    office.run(0.5)
+    assert retrieved.hears(office.alice)
+    assert caller.hears(office.carol)
+
+
+@pytest.mark.spec("S14")
+def test_two_who_park_each_other_at_the_same_instant_leave_one_parked(office: Office) -> None:
+    caller, answered = office.talk(office.alice, office.bob)
+    caller.refer("*800")
+    answered.refer("*800")
+    office.run(3)
+    (parked,) = [call for call in (caller, answered) if call.is_up]
+    assert parked.hears("music")
+    assert len(office.events(EventType.PARKED)) == 1
+    retrieved = office.carol.call("*801")
+    office.run(1)
+    assert retrieved.hears(parked.phone)
+
+
 @pytest.mark.spec("S15")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("who", ["caller", "called"])
@@ -347,7 +396,7 @@ def test_the_orbit_style_parks_and_picks_up(office: Office) -> None:
 
 
 @pytest.mark.spec("B17")
-@pytest.mark.parametrize("way", ["refer", "orbit", "over a held call"])
+@pytest.mark.parametrize("way", ["refer", "orbit", "over a held call", "attended"])
 def test_a_named_code_is_taken_if_it_is_free(office: Office, way: str) -> None:
     caller, answered = office.talk(office.alice, office.bob)
     match way:
@@ -362,6 +411,11 @@ def test_a_named_code_is_taken_if_it_is_free(office: Office, way: str) -> None:
             office.run(1)
             assert response(code, 200).headers.get(PARK_CODE) == "*805"
             assert code.hears("parked-at star 8 0 5")
+            if way == "attended":
+                answered.transfer_to(code)
+                office.run(1)
+                assert answered.transfer[-1][0] == 200
+                assert told_code(answered) == "*805"
     assert caller.hears("music")
 
 

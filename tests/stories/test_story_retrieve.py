@@ -296,6 +296,25 @@ def test_a_phone_that_cannot_hear_early_media_is_refused_without_delay(office: O
 
 
 @pytest.mark.spec("B35")
+def test_a_phone_that_knows_no_reliable_provisionals_hears_the_refusal_too(office: Office) -> None:
+    office.carol.misbehave(lambda data: data.replace(b"Supported: 100rel, ", b"Supported: "))
+    call = office.carol.call("*812")
+    office.run(0.5)
+    assert "RSeq" not in response(call, 183).headers
+    assert call.hears("no-call-parked-at star 8 1 2")
+    office.run(8)
+    assert call.refused == 404
+
+
+@pytest.mark.spec("B35")
+def test_a_refusal_comes_within_twelve_seconds_even_if_the_media_process_says_nothing(office: Office) -> None:
+    office.world.media.reports_prompts = False
+    call = office.carol.call("*812")
+    office.run(12.1)
+    assert call.refused == 404
+
+
+@pytest.mark.spec("B35")
 def test_somebody_who_hangs_up_during_the_refusal_is_gone(office: Office) -> None:
     call = office.carol.call("*812")
     office.run(0.5)
