@@ -335,9 +335,9 @@ def test_the_announcement_ends_within_twelve_seconds_even_if_the_media_process_s
     answered.hold()
     office.run(0.5)
     code = office.bob.call("*800")
-    office.run(10.5)
+    office.run(10.9)
     assert code.is_up
-    office.run(2)
+    office.run(1.1)
     assert not office.bob.live
 
 

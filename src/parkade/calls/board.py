@@ -22,7 +22,7 @@ from parkade.calls.phrases import FAREWELL
 from parkade.calls.phrases import refusal as spoken_refusal
 from parkade.calls.refusals import Refusal
 
-LAST_WORDS_S = 12.0
+LAST_WORDS_S = 11.0
 """How long something that is said to a leg may take; then what follows happens without ``PromptEnded``."""
 
 GRACE_S = 0.5
