@@ -6,9 +6,9 @@ import pytest
 
 from parkade.sip.flow import Flow, Send
 from parkade.testing.misbehaviour import changes_sdp, never_answers
-from parkade.testing.net import Match
+from parkade.testing.net import STORM, Match
 from parkade.testing.phone import FakePhone
-from parkade.testing.world import SERVER
+from parkade.testing.world import SERVER, SimWorld
 from tests.stories.office import Office, heard, requests_since
 from tests.switch.raw_phone import RawPhone
 
@@ -317,3 +317,30 @@ def test_requests_without_a_dialog_are_told_so(office: Office) -> None:
         else:
             phone.ask(method, "102", call_id=method)
         assert phone.statuses(method, method)[-1] == status
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_in_a_storm_a_call_is_parked_once_and_picked_up_by_one(seed: int) -> None:
+    """A third of all datagrams is lost, a fifth comes twice, all of them out of order."""
+    world = SimWorld(seed, STORM)
+    world.account("acme", {"101": "Alice", "102": "Bob", "103": "Carol", "104": "Dave"})
+    alice, bob, carol, dave = (world.phone(f"acme-{extension}") for extension in ("101", "102", "103", "104"))
+    call = alice.call("102")
+    world.run_until(lambda: bob.ringing is not None, within_s=30)
+    bob.answer()
+    world.run_until(lambda: call.hears(bob), within_s=30)
+    world.run(30)
+    bob.refer("*800")
+    world.run_until(lambda: call.hears("music"), within_s=30)
+    contenders = [carol.call("*801"), dave.call("*801")]
+    world.run_until(lambda: all(one.state != "calling" for one in contenders), within_s=60)
+    (winner,) = [one for one in contenders if one.is_up]
+    world.run_until(lambda: call.hears(winner) and winner.hears(alice), within_s=30)
+    assert [kind.value for kind in world.event_types() if kind.value in ("call.parked", "call.retrieved")] == [
+        "call.parked",
+        "call.retrieved",
+    ]
+    for phone in (alice, bob, carol, dave):
+        phone.hang_up()
+    world.run(100)
+    world.assert_nothing_leaks(within_s=4000)

@@ -256,6 +256,16 @@ def test_where_both_phones_can_the_codec_of_the_caller_is_used_on_both_sides(off
     assert (described[alice.host], described[bob.host]) == ("PCMA", "PCMA")
 
 
+def test_who_picks_up_gets_the_codec_of_the_parked_caller_if_possible(office: Office) -> None:
+    office.alice.misbehave(speaks_only("8 101", "a=rtpmap:8 PCMA/8000\na=rtpmap:101 telephone-event/8000"))
+    office.parked(office.alice, office.bob)
+    retrieved = office.carol.call("*801")
+    office.run(1)
+    assert retrieved.hears(office.alice)
+    assert b"m=audio" in response(retrieved, 200).body
+    assert b"PCMU" not in response(retrieved, 200).body
+
+
 @pytest.mark.parametrize("offer", [b"hello?", b"v=0\r\n", sdp("192.0.2.77", formats="18"), sdp("not-an-address")])
 def test_an_offer_that_makes_no_sense_is_refused_with_a_reason(office: Office, offer: bytes) -> None:
     phone = RawPhone(office.world, "acme-104", "192.0.2.77")
