@@ -106,6 +106,8 @@ class Board:
     def forget(self, leg: Leg) -> None:
         """The leg is gone."""
         del self.legs[leg.id]
+        # The call may still know the leg; were it so the other way round too, only the collector could free them.
+        del leg.call
         others = self.by_device[leg.device.id]
         del others[leg.id]
         if not others:

@@ -149,9 +149,10 @@ class CallControl:
         leg = board.legs.get(given.leg)
         if leg is None:
             return
-        if leg is leg.call.party or leg is leg.call.other:
+        call = leg.call
+        if leg is call.party or leg is call.other:
             board.forget(leg)
-            _gone(board, leg.call, leg, given.established)
+            _gone(board, call, leg, given.established)
         else:
             ring.failed(board, leg, Failure.UNREACHABLE)
 

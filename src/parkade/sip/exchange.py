@@ -6,6 +6,7 @@ may be open at a time; a wish that meets one of theirs (491) is tried again afte
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -54,15 +55,21 @@ class Wish:
 class Exchange:
     """Of one session. ``asked`` is their INVITE, UPDATE or PRACK that the owner has yet to answer."""
 
-    __slots__ = ("_asked_in", "_ours", "_resting", "_session", "_wishes", "asked")
+    __slots__ = ("_asked_in", "_ours", "_owner", "_resting", "_wishes", "asked")
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._owner = weakref.ref(session)
         self._wishes: dict[Kind, Wish] = {}
         self._ours: OurOffer | None = None
         self._resting = False
         self.asked: ServerTransaction | None = None
         self._asked_in: Dialog | None = None
+
+    @property
+    def _session(self) -> Session:
+        session = self._owner()
+        assert session is not None
+        return session
 
     # Ours
 

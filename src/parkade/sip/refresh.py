@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 from parkade.base.clock import Instant
@@ -16,13 +17,19 @@ if TYPE_CHECKING:
 class Refresh:
     """``timer`` is what holds now; None while nobody watches the session."""
 
-    __slots__ = ("_expires_at", "_session", "min_s", "timer")
+    __slots__ = ("_expires_at", "_owner", "min_s", "timer")
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._owner = weakref.ref(session)
         self._expires_at = 0.0
         self.timer: SessionTimer | None = None
         self.min_s = session_timer.MIN_S
+
+    @property
+    def _session(self) -> Session:
+        session = self._owner()
+        assert session is not None
+        return session
 
     def grant(self, request: Request, now: Instant) -> list[tuple[str, str]]:
         """Settle what an INVITE or UPDATE asks for; the headers of its 2xx."""

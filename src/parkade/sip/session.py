@@ -44,6 +44,7 @@ class Session:
     """
 
     __slots__ = (
+        "__weakref__",
         "_allowed",
         "_bye_waits",
         "_referrals",

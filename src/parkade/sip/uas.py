@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 from parkade.base.clock import Instant
@@ -27,10 +28,10 @@ REMINDER_S = 60.0
 class Incoming:
     """``tx`` is the transaction of the INVITE; ``dialog`` is its dialog, early from the start."""
 
-    __slots__ = ("_accept", "_provisional", "_reliable", "_session", "dialog", "tx")
+    __slots__ = ("_accept", "_owner", "_provisional", "_reliable", "dialog", "tx")
 
     def __init__(self, session: Session, tx: ServerTransaction, dialog: Dialog) -> None:
-        self._session = session
+        self._owner = weakref.ref(session)
         self._provisional: tuple[int, str | None, HeaderLines] = (180, None, ())
         self._reliable: ReliableProvisionals | None = None
         self._accept: tuple[bytes, HeaderLines] | None = None
@@ -38,6 +39,12 @@ class Incoming:
         self.dialog = dialog
         if tx.request.body:
             dialog.offers.move(Move.THEY_OFFER, tx.request.body)
+
+    @property
+    def _session(self) -> Session:
+        session = self._owner()
+        assert session is not None
+        return session
 
     def progress(self, status: int, reason: str | None, sdp: bytes, headers: HeaderLines, now: Instant) -> None:
         """Send a provisional response: reliably where the caller demands it, or can and there is SDP in it."""

@@ -93,6 +93,9 @@ class Legs:
         self._legs.pop(leg.id, None)
         self._lingering.pop(leg.id, None)
         self._timers.cancel(leg.id)
+        if leg.session is not None:
+            # Nothing more will be told; without this the two would keep each other until the collector comes by.
+            leg.session.handler = QUIET
         leg.release()
 
     def prompt_ended(self, leg_id: str, prompt: str, now: Instant) -> None:
