@@ -89,14 +89,22 @@ def test_arbitrary_bytes_are_an_order_or_a_wire_error_and_nothing_else(line: byt
     [
         b"",
         b"[]",
+        b"{}",
         b"[" * 100_000,
-        b'{"do": "open", "leg": "a", "port": true}',
-        b'{"do": "open", "leg": "a", "port": "20000"}',
-        b'{"do": "open", "port": 20000}',
-        b'{"do": "dance", "leg": "a"}',
-        b'{"do": "hear", "leg": "a", "sound": {"is": "opera"}}',
-        b'{"do": "hear", "leg": "a", "sound": {"is": "spoken", "prompt": "p", "language": "en", "phrases": [1]}}',
-        b'{"do": "describe", "leg": "a", "address": "192.0.2.1"}',
+        b'[["open"],"a",20000]',
+        b'["open","a",true]',
+        b'["open","a","20000"]',
+        b'["open","a"]',
+        b'["open","a",20000] 1',
+        b'["dance","a"]',
+        b'["hear","a"]',
+        b'["hear","a","opera"]',
+        b'["hear","a","music"]',
+        b'["hear","a","music",null]',
+        b'["hear","a","spoken","p","en",[1]]',
+        b'["describe","a","192.0.2.1"]',
+        b'["describe","a","192.0.2.1",4000,4001,"PCMU",0,true,20,true,true,false]',
+        b'["describe","a","192.0.2.1",4000,4001,null,0,101,20,true,true,false]',
     ],
 )
 def test_a_line_that_is_no_order_is_refused(line: bytes) -> None:
@@ -105,4 +113,6 @@ def test_a_line_that_is_no_order_is_refused(line: bytes) -> None:
 
 
 def test_members_from_a_later_version_are_ignored() -> None:
-    assert order_from_line(b'{"do": "close", "leg": "a", "because": "of you"}') == CloseLeg("a")
+    assert order_from_line(b'["close","a","because",["of","you"]]') == CloseLeg("a")
+    assert order_from_line(b'["hear","a","music","default","loudly"]') == Hear("a", Music("default"))
+    assert report_from_line(b'["key","a","#",120]') == KeyHeard("a", "#")
