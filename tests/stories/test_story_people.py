@@ -126,6 +126,16 @@ def test_without_a_licence_nobody_registers_parks_or_picks_up_and_is_told_why(of
     assert errors(refusal)[0] == "not_licensed"
 
 
+@pytest.mark.spec("S3")
+def test_a_phone_whose_licence_is_taken_rings_no_more(office: Office) -> None:
+    alice, bob = office.alice, office.bob
+    take_licence(office, "102")
+    call = alice.call("102")
+    office.run(8)
+    assert call.refused == 480
+    assert not bob.calls
+
+
 def take_licence(office: Office, extension: str) -> None:
     account = office.world.directory.accounts["acme"]
     owners = {**account.owners, extension: replace(account.owners[extension], licensed=False)}

@@ -280,9 +280,11 @@ class Switch:
     def _load(self, given: DirectoryLoaded) -> None:
         self._directory = given.directory
         self._gate.load(given.directory, given.secrets)
-        for device in self._registrar.devices():
-            if device not in given.directory.devices:
-                self._registrar.forget(device)
+        for id_ in self._registrar.devices():
+            device = given.directory.devices.get(id_)
+            owner = given.directory.owner_of(device) if device else None
+            if device is None or (owner is not None and not owner.licensed):
+                self._registrar.forget(id_)
         self._inputs.append(DirectoryChanged(given.directory))
 
     # Look-ups
