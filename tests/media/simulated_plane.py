@@ -67,7 +67,7 @@ class MemoryReserve:
         self._world.sockets[port] = pair
         return cast(PortPair, _MemoryPair(port, *pair))
 
-    def give_back(self, pair: PortPair) -> None:
+    def give_back(self, pair: PortPair, now: float) -> None:
         pair.rtp.close()
         pair.rtcp.close()
         self.given_back.append(pair.port)
@@ -78,6 +78,7 @@ class _MemoryPair:
     port: int
     rtp: MemorySocket
     rtcp: MemorySocket
+    watched: bool = False
 
 
 @dataclass

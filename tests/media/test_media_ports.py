@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from parkade.media.ports import PortReserve
+from parkade.media.ports import REST_S, PortReserve
 
 
 def free_range(pairs: int) -> tuple[int, int]:
@@ -17,10 +17,10 @@ def free_range(pairs: int) -> tuple[int, int]:
     return low, low + 2 * pairs - 1
 
 
-def fill(reserve: PortReserve) -> tuple[int, ...]:
+def fill(reserve: PortReserve, now: float = 0.0) -> tuple[int, ...]:
     new: tuple[int, ...] = ()
     while reserve.short_of and not reserve.exhausted:
-        new += reserve.top_up()
+        new += reserve.top_up(now)
     return new
 
 
@@ -72,23 +72,63 @@ def test_a_port_held_by_somebody_else_is_passed_over_and_found_again_when_free()
     taken = first.take(port)
     assert taken is not None
     reserve = PortReserve("127.0.0.1", port, port + 1, wanted=5)
-    assert reserve.top_up() == ()
+    assert reserve.top_up(0.0) == ()
     assert reserve.exhausted
     taken.rtp.close()
-    assert reserve.top_up() == ()
+    assert reserve.top_up(0.0) == ()
     taken.rtcp.close()
-    assert reserve.top_up() == (port,)
+    assert reserve.top_up(0.0) == (port,)
     reserve.close()
 
 
-def test_a_pair_given_back_comes_last() -> None:
+def test_a_pair_given_back_is_used_again_after_a_rest_without_being_bound_anew() -> None:
     low, high = free_range(40)
     reserve = PortReserve("127.0.0.1", low, high, wanted=10)
-    ports = fill(reserve)
-    pair = reserve.take(ports[0])
+    (port, *others) = fill(reserve)
+    pair = reserve.take(port)
     assert pair is not None
-    reserve.give_back(pair)
-    assert ports[0] not in fill(reserve)
+    reserve.give_back(pair, now=100.0)
+    assert reserve.rests_until == 100.0 + REST_S
+    (another,) = reserve.top_up(100.0 + REST_S - 0.001)
+    assert another not in (port, *others)
+    other = reserve.take(another)
+    assert other is not None
+    assert reserve.top_up(100.0 + REST_S) == (port,)
+    assert reserve.take(port) is pair
+    for taken in (pair, other):
+        taken.close()
+    reserve.close()
+
+
+def test_a_pair_to_which_somebody_still_sends_rests_on() -> None:
+    reserve = PortReserve("127.0.0.1", 0, 0, wanted=1)
+    (port,) = fill(reserve)
+    pair = reserve.take(port)
+    assert pair is not None
+    pair.disturbed = True  # by its own leg's packets: that does not count
+    reserve.give_back(pair, now=0.0)
+    for turn in range(1, 4):
+        pair.disturbed = True
+        (another,) = reserve.top_up(turn * REST_S)
+        assert another != port
+        other = reserve.take(another)
+        assert other is not None
+        other.close()
+    assert reserve.top_up(4 * REST_S) == (port,)
+    reserve.close()
+
+
+def test_a_thousand_legs_one_after_the_other_need_few_sockets() -> None:
+    reserve = PortReserve("127.0.0.1", 0, 0, wanted=4)
+    ports: set[int] = set()
+    now = 0.0
+    for _ in range(1000):
+        ports.update(fill(reserve, now))
+        pair = reserve.take(reserve.ports()[0])
+        assert pair is not None
+        now += REST_S / 10
+        reserve.give_back(pair, now)
+    assert len(ports) <= 4 + 12
     reserve.close()
 
 
@@ -97,7 +137,7 @@ def test_an_exhausted_range_gives_what_there_is() -> None:
     reserve = PortReserve("127.0.0.1", low, high, wanted=10)
     assert len(fill(reserve)) <= 3
     assert reserve.short_of >= 7
-    assert reserve.top_up() == ()
+    assert reserve.top_up(0.0) == ()
     reserve.close()
 
 

@@ -72,8 +72,10 @@ class Plane:
 
     def perform(self, order: Order, now: Instant) -> None:
         """Do what signalling asks; an order that makes no sense is one log line."""
-        # The wheel stands still while nothing plays.
-        self.wake(now)
+        self._now = now
+        if self._wheel.is_behind(now):
+            # It stands still while nothing plays.
+            self.wake(now)
         if isinstance(order, OpenLeg):
             self._open(order)
             return
@@ -104,9 +106,10 @@ class Plane:
         if ports is None:
             log.warning("leg %r: port %d is not in reserve", order.leg, order.port)
             return
-        drain(ports.rtp, self._buffer)
-        ids = self._ids
-        stream = Stream(int(ids.token(4), 16), int(ids.token(2), 16), int(ids.token(4), 16))
+        if not ports.watched:
+            drain(ports.rtp, self._buffer)
+        chance = int(self._ids.token(10), 16)
+        stream = Stream(chance >> 48, chance >> 32 & 0xFFFF, chance & 0xFFFFFFFF)
         leg = self.legs[order.leg] = Leg(order.leg, ports, stream)
         self._watch(leg)
 
@@ -150,7 +153,7 @@ class Plane:
             listener.awaited = None
         del self.legs[leg.id]
         self._unwatch(leg)
-        self._reserve.give_back(leg.ports)
+        self._reserve.give_back(leg.ports, self._now)
         received = leg.receiver
         self._report(LegClosed(leg.id, leg.stream.packets, received.total_received, received.lost, leg.latch.refused))
 

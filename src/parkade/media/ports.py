@@ -1,8 +1,10 @@
 """The reserve of bound UDP port pairs: RTP on an even port, RTCP on the next odd one (:rfc:`3550` section 11).
 
 Binding ahead lets signalling write an SDP body without asking. Ports come in random order, which makes them hard to
-guess, and a port just given up comes last, so that packets still on their way to the old leg do not meet a new one. A
-port held by another program is silently passed over. With the range ``0-0`` the kernel chooses (tests, demo).
+guess. A pair once bound stays so, because making one costs more than all the orders of a call: given back it rests for
+``REST_S``, and as long again whenever a packet has come meanwhile, so that what an old phone still sends does not meet a new
+leg; then it is in reserve again. A port held by another program is silently passed over. With the range ``0-0`` the kernel
+chooses (tests, demo).
 """
 
 from __future__ import annotations
@@ -15,19 +17,28 @@ import socket
 from collections import deque
 from dataclasses import dataclass
 
+from parkade.base.clock import Instant
+
+REST_S = 0.5
 KERNEL_TRIES = 64
 """So many failures in a row mean that the kernel has no pairs left to choose from."""
 EXPEDITED = 46 << 2
 """DSCP EF, as :rfc:`4594` section 4.1 asks for telephony."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class PortPair:
-    """Two bound, non-blocking sockets. ``port`` is the even one, that of RTP."""
+    """Two bound, non-blocking sockets. ``port`` is the even one, that of RTP.
+
+    ``watched`` is for whoever waits for packets; ``disturbed`` says that one came while no leg had the pair.
+    """
 
     port: int
     rtp: socket.socket
     rtcp: socket.socket
+    watched: bool = False
+    disturbed: bool = False
+    rests_until: Instant = 0.0
 
     def close(self) -> None:
         """Give both ports back to the system."""
@@ -49,6 +60,7 @@ class PortReserve:
         self._wanted = wanted
         self._files = files
         self._bound: dict[int, PortPair] = {}
+        self._resting: deque[PortPair] = deque()
         self._failures = 0
 
     def __len__(self) -> int:
@@ -68,39 +80,63 @@ class PortReserve:
         """Whether every port of the range has just been tried in vain; trying again later is worth while."""
         return self._failures >= max(len(self._free), KERNEL_TRIES if self._kernel_chooses else 0)
 
-    def top_up(self, tries: int = 8) -> tuple[int, ...]:
-        """Try to bind at most ``tries`` pairs (some 15 µs each); the ports that are new."""
+    @property
+    def rests_until(self) -> Instant | None:
+        """When the next pair given back may be used again, if any rests."""
+        return self._resting[0].rests_until if self._resting else None
+
+    def top_up(self, now: Instant, tries: int = 8) -> tuple[int, ...]:
+        """Add at most ``tries`` pairs, rested ones first, then newly bound ones (some 15 µs each); the ports that are new."""
         new: list[int] = []
         for _ in range(tries):
-            if self.short_of <= 0 or not (self._free or self._kernel_chooses):
+            if self.short_of <= 0:
                 break
-            wished = 0 if self._kernel_chooses else self._free.popleft()
-            pair = self._bind_pair(wished)
+            pair = self._rested(now)
+            if pair is None:
+                if not (self._free or self._kernel_chooses):
+                    break
+                pair = self._bind_next()
             if pair is not None:
                 self._bound[pair.port] = pair
-                self._failures = 0
                 new.append(pair.port)
-            else:
-                self._failures += 1
-                if wished:
-                    self._free.append(wished)
         return tuple(new)
 
     def take(self, port: int) -> PortPair | None:
         """The pair bound on ``port``, now the caller's; None if the reserve holds none."""
         return self._bound.pop(port, None)
 
-    def give_back(self, pair: PortPair) -> None:
-        """Close ``pair``; its ports are bound again when their turn comes."""
-        pair.close()
-        if not self._kernel_chooses:
-            self._free.append(pair.port)
+    def give_back(self, pair: PortPair, now: Instant) -> None:
+        """Let ``pair`` rest; it is in reserve again when its turn comes."""
+        pair.disturbed = False
+        pair.rests_until = now + REST_S
+        self._resting.append(pair)
 
     def close(self) -> None:
-        """Close everything in reserve."""
-        for pair in self._bound.values():
+        """Close everything in reserve and at rest."""
+        for pair in (*self._bound.values(), *self._resting):
             pair.close()
         self._bound.clear()
+        self._resting.clear()
+
+    def _rested(self, now: Instant) -> PortPair | None:
+        resting = self._resting
+        while resting and resting[0].rests_until <= now:
+            pair = resting.popleft()
+            if not pair.disturbed:
+                return pair
+            self.give_back(pair, now)
+        return None
+
+    def _bind_next(self) -> PortPair | None:
+        wished = 0 if self._kernel_chooses else self._free.popleft()
+        pair = self._bind_pair(wished)
+        if pair is None:
+            self._failures += 1
+            if wished:
+                self._free.append(wished)
+        else:
+            self._failures = 0
+        return pair
 
     def _bind_pair(self, wished: int) -> PortPair | None:
         first = self._bind(wished)

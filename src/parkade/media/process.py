@@ -23,7 +23,7 @@ from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.media.leg import Leg
 from parkade.media.plane import Plane
-from parkade.media.ports import PortReserve
+from parkade.media.ports import PortPair, PortReserve
 from parkade.media.signalling import Signalling
 from parkade.media.sounds import BUILT_IN, Sounds
 from parkade.rtp.orders import PortsReady
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 PACKETS = 64
 ORDERS = 32
+PORTS = 8
 RETRY_PORTS_S = 1.0
 FILES_BESIDE_LEGS = 64
 ALL_PORTS = 65536
@@ -71,6 +72,8 @@ class MediaProcess:
         self._epoll = select.epoll()
         self._rtp: dict[int, Leg] = {}
         self._rtcp: dict[int, Leg] = {}
+        self._pairs: dict[int, PortPair] = {}
+        self._nowhere = bytearray(1)
         self._epoch = time.time() - time.monotonic()
         self._reserve = PortReserve(settings.host, low, high, settings.reserve, files)
         self._signalling = Signalling(settings.socket_path, self._epoll, self._announce_all)
@@ -83,6 +86,7 @@ class MediaProcess:
             watch=self._watch,
             unwatch=self._unwatch,
         )
+        self._port_lack = max(1, settings.reserve // 16)
         self._running = True
         self._full_until = 0.0
         self._said_exhausted = False
@@ -128,9 +132,11 @@ class MediaProcess:
             wait_s: float | None = 0.0
         else:
             wait_s = None if due is None else due - now
-        short = self._reserve.short_of > 0
+        # Not each port by itself: a report wakes signalling.
+        short = self._reserve.short_of >= self._port_lack
         if short and now < self._full_until:
-            wait_s = RETRY_PORTS_S if wait_s is None else min(wait_s, RETRY_PORTS_S)
+            retry_s = self._full_until - now
+            wait_s = retry_s if wait_s is None else min(wait_s, retry_s)
             short = False
         if short or signalling.has_orders:
             wait_s = 0.0
@@ -141,12 +147,16 @@ class MediaProcess:
                 plane.read_rtcp(leg, self._now())
             elif signalling.owns(fd):
                 signalling.handle(fd)
+            elif (pair := self._pairs.get(fd)) is not None:
+                self._throw_away(fd, pair)
             else:
                 self._other(fd)
-        for order in signalling.orders(ORDERS):
-            plane.perform(order, self._now())
+        if signalling.has_orders:
+            now = self._now()
+            for order in signalling.orders(ORDERS):
+                plane.perform(order, now)
         if short:
-            self._top_up(8)
+            self._top_up(PORTS)
         signalling.flush()
 
     def _wait(self, wait_s: float | None) -> list[tuple[int, int]]:
@@ -161,13 +171,15 @@ class MediaProcess:
         return []
 
     def _top_up(self, tries: int) -> None:
-        new = self._reserve.top_up(tries)
+        now = self._now()
+        new = self._reserve.top_up(now, tries)
         if new:
             self._signalling.report(PortsReady(new))
         if not self._reserve.exhausted:
             self._said_exhausted = False
             return
-        self._full_until = self._now() + RETRY_PORTS_S
+        rests_until = self._reserve.rests_until
+        self._full_until = now + RETRY_PORTS_S if rests_until is None else min(now + RETRY_PORTS_S, rests_until)
         if not self._said_exhausted:
             self._said_exhausted = True
             log.warning("no free RTP port pair: %d in use, %d in reserve", len(self._plane.legs), len(self._reserve))
@@ -176,13 +188,24 @@ class MediaProcess:
         self._signalling.report(PortsReady(self._reserve.ports()))
 
     def _watch(self, leg: Leg) -> None:
-        for fd, legs in ((leg.rtp.fileno(), self._rtp), (leg.rtcp.fileno(), self._rtcp)):
-            legs[fd] = leg
-            self._epoll.register(fd, select.EPOLLIN)
+        pair = leg.ports
+        rtp, rtcp = pair.rtp.fileno(), pair.rtcp.fileno()
+        self._rtp[rtp] = self._rtcp[rtcp] = leg
+        if not pair.watched:
+            # From now on and for all legs to come: what comes in between is thrown away.
+            pair.watched = True
+            for fd in (rtp, rtcp):
+                self._pairs[fd] = pair
+                self._epoll.register(fd, select.EPOLLIN)
 
     def _unwatch(self, leg: Leg) -> None:
-        # Closing the socket takes it out of the epoll set.
         del self._rtp[leg.rtp.fileno()], self._rtcp[leg.rtcp.fileno()]
+
+    def _throw_away(self, fd: int, pair: PortPair) -> None:
+        """A packet for a pair that no leg has: somebody does not know yet that a call is over."""
+        pair.disturbed = True
+        with contextlib.suppress(OSError):
+            (pair.rtp if fd == pair.rtp.fileno() else pair.rtcp).recv_into(self._nowhere)
 
     def _other(self, fd: int) -> None:
         if fd == self._parent:

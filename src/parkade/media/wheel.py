@@ -34,6 +34,10 @@ class Wheel:
         """The slot that ``moment`` falls into."""
         return int(moment * _SLOTS_PER_S)
 
+    def is_behind(self, now: Instant) -> bool:
+        """Whether ``turn`` would turn it."""
+        return self.at < self.slot_of(now)
+
     def place(self, leg: Leg, due: int) -> None:
         """Let ``leg`` come round each ``leg.ptime_ms``, first with the slot ``due`` or, if that is over, as much later."""
         ring = self._rings.get(leg.ptime_ms)
