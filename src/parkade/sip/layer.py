@@ -11,6 +11,7 @@ even if that port looks like one behind a NAT. CANCEL of anything but INVITE fin
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
 
@@ -151,7 +152,10 @@ class TransactionLayer:
             transaction.respond(make_response(request, 482, to_tag=transaction.to_tag), now)
         else:
             desk.user.on_request(transaction, now)
-            transaction.expect_answer(now)
+            if transaction.is_over:
+                transaction.spare()
+            else:
+                transaction.expect_answer(now)
 
     def _receive_cancel(self, cancel: ServerTransaction, now: Instant) -> None:
         invite = self._desk.servers.get((*cancel.key[:-1], "INVITE"))
@@ -180,10 +184,19 @@ def _stamp(request: Request, flow: Flow) -> Via:
     wants_rport = via.wants_rport
     if not wants_rport and via.host == flow.host:
         return via
+    top = request.headers.get("Via") or ""
+    before, rport, after = top.partition(";rport")
+    if wants_rport and rport and after[:1] in ("", ";") and not _NOT_JUST_STAMPED.search(top):
+        request.headers.replace_top("Via", f"{before};received={flow.host};rport={flow.port}{after}")
+        return via
     kept = tuple([param for param in via.params if param[0].lower() not in ("received", "rport")])
     source = f";received={flow.host};rport={flow.port}" if wants_rport else f";received={flow.host}"
     request.headers.replace_top("Via", f"{Via(via.transport, via.host, via.port, kept)}{source}")
     return via
+
+
+_NOT_JUST_STAMPED = re.compile(r'[,"]|received', re.IGNORECASE)
+"""What a top Via must not have for its ``;rport`` to be simply filled in where it stands."""
 
 
 def _response_flow(flow: Flow, via: Via) -> Flow:

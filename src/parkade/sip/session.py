@@ -225,6 +225,8 @@ class Session:
             self.unacked = None
         if self.ours is not None:
             self.ours.leave_others()
+        if self.theirs is not None:
+            self.theirs.tx.spare()
         if self._referrals:
             self.ua.timers.set(self._lapse, now + ANSWERABLE_S)
         else:

@@ -221,6 +221,18 @@ class ServerTransaction(Transaction):
         if self.state is State.PROCEEDING and not self._last and self.request.method == "INVITE":
             self._arm(Timer.TRYING, now)
 
+    def spare(self) -> None:
+        """Nobody asks for the request any more, nor wants to be told: keep only what a retransmission is answered with.
+
+        A transaction outlives its call by half a minute, and ten thousands of them by as much memory as the calls take.
+        """
+        self.request = _SPARED
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a request other than INVITE has its final response."""
+        return self.state is State.COMPLETED and self.request.method != "INVITE"
+
     def respond(self, response: Response, now: Instant) -> None:
         """Send a response; ignored where the machine has no place for it (a second final response, an ended transaction).
 
@@ -249,9 +261,9 @@ class ServerTransaction(Transaction):
                     self._send(self._last)
                 case Action.TELL if isinstance(message, Request):
                     self._desk.user.on_ack(message, self.source, now)
-                case Action.TELL_TIMEOUT:
+                case Action.TELL_TIMEOUT if self.request is not _SPARED:
                     self._desk.user.on_server_failed(self, "timeout", now)
-                case Action.TELL_TRANSPORT_LOST:
+                case Action.TELL_TRANSPORT_LOST if self.request is not _SPARED:
                     self._desk.user.on_server_failed(self, "transport", now)
                 case _:
                     pass
@@ -263,6 +275,9 @@ class ServerTransaction(Transaction):
     def _unmerge(self) -> None:
         if self._merge_key is not None and self._desk.merged.get(self._merge_key) is self:
             del self._desk.merged[self._merge_key]
+
+
+_SPARED = Request("", "", Headers())
 
 
 class _Nobody:
