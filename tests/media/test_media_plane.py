@@ -388,6 +388,15 @@ def test_reports_are_sent_every_few_seconds_and_end_with_goodbye() -> None:
     assert far.reports[-1][1][1] == description
 
 
+def test_a_leg_that_never_sent_anything_leaves_without_a_word() -> None:
+    world = SimulatedPlane()
+    far = world.phone("far")
+    world.talk(0.1, far)
+    world.order(CloseLeg("far"))
+    assert far.reports == []
+    assert world.reports[-1] == LegClosed("far", sent=0, received=5, lost=0, refused=0)
+
+
 def test_a_leg_that_sends_nothing_reports_as_a_receiver_and_answers_for_the_round_trip() -> None:
     world = SimulatedPlane()
     far = world.phone("far")

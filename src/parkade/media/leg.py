@@ -34,6 +34,8 @@ def _usable(address: str, ipv6: bool) -> str | None:
     return None if parsed.is_unspecified or (parsed.version == 6) != ipv6 else str(parsed)
 
 
+NOTHING_YET = Receiver()
+"""What legs have received that never received anything, as most that are parked."""
 STATIC_CODECS = {0: "PCMU", 8: "PCMA"}
 """Understood whichever was agreed: some phones change the law without asking."""
 
@@ -50,6 +52,7 @@ class Leg:
         "described",
         "events",
         "frames",
+        "has_reported",
         "id",
         "latch",
         "listeners",
@@ -81,6 +84,7 @@ class Leg:
         self.rtcp = ports.rtcp
         self.stream = stream
         self.sent_at: Instant | None = None
+        self.has_reported = False
         # What was agreed, and where packets go: nowhere while the far side is not to be sent to.
         self.described: Describe | None = None
         self.codec = "PCMU"
@@ -104,8 +108,8 @@ class Leg:
         self.listeners: list[Leg] = []
         self.waiting: list[Leg] = []
         # What comes from it.
-        self.receiver = Receiver()
-        self.events = EventListener()
+        self.receiver = NOTHING_YET
+        self.events: EventListener | None = None
         self.tones: KeyToneListener | None = None
 
 

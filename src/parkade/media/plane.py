@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import assert_never
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.sound import Music, Peer, Silence, Sound, Spoken, Tone
 from parkade.base.timers import Timers
-from parkade.media.leg import STATIC_CODECS, Leg, destination
+from parkade.media.leg import NOTHING_YET, STATIC_CODECS, Leg, destination
 from parkade.media.ports import PortReserve
 from parkade.media.reports import first_report_s, next_report_s, report_on, take_report
 from parkade.media.sounds import Frames, Sounds
 from parkade.media.wheel import Wheel
+from parkade.rtp.dtmf import EventListener
 from parkade.rtp.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW, from_alaw, from_ulaw
 from parkade.rtp.keytones import KeyToneListener
 from parkade.rtp.latch import Address
 from parkade.rtp.orders import CloseLeg, Describe, Hear, KeyHeard, LegClosed, OpenLeg, Order, PromptEnded, Report
 from parkade.rtp.packet import Packet, Stream, is_rtcp, parse
+from parkade.rtp.rtcp import Receiver
 
 log = logging.getLogger(__name__)
 
@@ -117,13 +120,10 @@ class Plane:
         before, codec_before, ptime_ms_before = leg.described, leg.codec, leg.ptime_ms
         leg.described = described
         leg.codec, leg.payload_type = described.codec, described.payload_type
-        leg.codecs = STATIC_CODECS | {described.payload_type: described.codec}
+        leg.codecs, expected = _understood(described.payload_type, described.codec, described.dtmf_payload_type)
         leg.ptime_ms = described.ptime_ms if described.ptime_ms in PTIMES_MS else DEFAULT_PTIME_MS
         if described.listen_for_tones != (leg.tones is not None):
             leg.tones = KeyToneListener() if described.listen_for_tones else None
-        expected = set(leg.codecs)
-        if described.dtmf_payload_type is not None:
-            expected.add(described.dtmf_payload_type)
         address = destination(described.address, described.port, ipv6=self._reserve.ipv6)
         leg.latch.describe(address or NOWHERE, expected, self._now)
         leg.rtcp_target = destination(described.address, described.rtcp_port, ipv6=self._reserve.ipv6)
@@ -143,7 +143,9 @@ class Plane:
             leg.stream.switch()
 
     def _close(self, leg: Leg) -> None:
-        report_on(leg, self._cname, self._now, leaving=True)
+        if leg.has_reported or leg.stream.packets:
+            # Who never sent anything says no goodbye (:rfc:`3550` section 6.3.7).
+            report_on(leg, self._cname, self._now, leaving=True)
         self._reports_due.cancel(leg.id)
         self._unhear(leg)
         self._stop(leg)
@@ -313,6 +315,8 @@ class Plane:
         self._now = now
         if leg.target != leg.latch.target and described.sends:
             self._aim(leg)
+        if leg.receiver is NOTHING_YET:
+            leg.receiver = Receiver()
         leg.receiver.receive(packet, now)
         codec = leg.codecs.get(packet.payload_type)
         if codec is not None:
@@ -343,6 +347,8 @@ class Plane:
         for listener in leg.listeners:
             if listener.described is not None and listener.described.dtmf_payload_type is not None:
                 self._pass_on(listener, packet, listener.described.dtmf_payload_type, packet.payload)
+        if leg.events is None:
+            leg.events = EventListener()
         key = leg.events.hear(packet)
         if key is not None:
             self._report(KeyHeard(leg.id, key))
@@ -359,6 +365,13 @@ class Plane:
             leg.rtp.sendto(data, target)
         except OSError:
             return
+
+
+@lru_cache(maxsize=256)
+def _understood(payload_type: int, codec: str, dtmf_payload_type: int | None) -> tuple[Mapping[int, str], frozenset[int]]:
+    """The codec of each payload type that is taken for sound, and all payload types that a phone may send."""
+    codecs = STATIC_CODECS | {payload_type: codec}
+    return codecs, frozenset(codecs if dtmf_payload_type is None else (*codecs, dtmf_payload_type))
 
 
 def drain(sock: socket.socket, buffer: bytearray) -> None:

@@ -34,6 +34,7 @@ def report_on(leg: Leg, cname: str, now: Instant, *, leaving: bool = False) -> N
     target = leg.latch.target if muxed else leg.rtcp_target
     if target is None or not target[0]:
         return
+    leg.has_reported = True
     stream = leg.stream
     block = leg.receiver.block(now)
     blocks = () if block is None else (block,)

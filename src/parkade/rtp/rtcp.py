@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from typing import TypeAlias
 
@@ -104,11 +105,17 @@ def _encode(packet: Rtcp) -> bytes:
         case ReceiverReport(ssrc, blocks):
             return _framed(_RR, len(blocks), _WORD.pack(ssrc) + b"".join(map(_block, blocks)))
         case SourceDescription(ssrc, cname):
-            name = cname.encode()[:255]
-            chunk = _WORD.pack(ssrc) + bytes((_CNAME, len(name))) + name
-            return _framed(_SDES, 1, chunk + bytes(4 - len(chunk) % 4))
+            return _framed(_SDES, 1, _WORD.pack(ssrc) + _name_item(cname))
         case Goodbye(ssrcs):
             return _framed(_BYE, len(ssrcs), b"".join(map(_WORD.pack, ssrcs)))
+
+
+@lru_cache(maxsize=4)
+def _name_item(cname: str) -> bytes:
+    """What follows the SSRC in a chunk; all legs of one process have the same."""
+    name = cname.encode()[:255]
+    item = bytes((_CNAME, len(name))) + name
+    return item + bytes(4 - len(item) % 4)
 
 
 def _framed(kind: int, count: int, body: bytes) -> bytes:
