@@ -6,6 +6,7 @@ header (:rfc:`3325`) and the older Remote-Party-ID are sent, because each is the
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import quote as percent
 
 from parkade.calls.effects import Alert
@@ -26,13 +27,17 @@ def address_of(identity: Identity, host: str) -> NameAddr:
     return NameAddr(identity.name or identity.number, f"sip:{user}@{host}", ())
 
 
-def identity_headers(identity: Identity, host: str, party: str) -> list[tuple[str, str]]:
-    """Both identity headers; ``party`` is ``calling`` in requests and ``called`` in responses."""
+@lru_cache(maxsize=512)
+def identity_headers(identity: Identity, host: str, party: str) -> tuple[tuple[str, str], ...]:
+    """Both identity headers; ``party`` is ``calling`` in requests and ``called`` in responses.
+
+    Remembered: the same people and codes are shown all day.
+    """
     address = str(address_of(identity, host))
-    return [
+    return (
         ("P-Asserted-Identity", address),
         ("Remote-Party-ID", f"{address};party={party};privacy=off;screen=yes"),
-    ]
+    )
 
 
 def alert_headers(alert: Alert) -> list[tuple[str, str]]:

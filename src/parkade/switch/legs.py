@@ -256,7 +256,7 @@ class Legs:
         if leg is None or leg.session is None or not (shown.name or shown.number):
             return []
         host, _ = self._wiring.advertise(leg.session.flow)
-        return identity_headers(shown, host, "called")
+        return [*identity_headers(shown, host, "called")]
 
     def _early_description(self, leg: Leg) -> bytes | None:
         """SDP for a 183, or None where the INVITE brought no offer to answer."""
