@@ -22,6 +22,8 @@ PTIME_MS = 20.0
 _SO_RCVBUFFORCE = 33
 _SO_TIMESTAMPNS = 35
 _BUFFER_BYTES = 64 << 20
+_AT_ONCE = 500
+_NAP_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Ear:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
         except PermissionError:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-        self._socket.settimeout(0.2)
+        self._socket.setblocking(False)
 
     def listen(self, while_: Callable[[], bool]) -> Streams:
         """Take packets as long as ``while_()`` holds (asked now and then), and sum them up."""
@@ -71,10 +73,12 @@ class Ear:
         header, timespec = struct.Struct("!HxxxxI"), struct.Struct("qq")
         receive = self._socket.recvmsg_into
         while while_():
-            for _ in range(200):
+            for _ in range(_AT_ONCE):
                 try:
                     _, ancillary, _, _ = receive([packet], 64)
-                except TimeoutError:
+                except BlockingIOError:
+                    # Waiting in the system call would make each packet's sender pay for a wake-up, as no network does.
+                    time.sleep(_NAP_S)
                     break
                 sequence, ssrc = header.unpack_from(packet, 2)
                 whole_s, ns = timespec.unpack(ancillary[0][2])
