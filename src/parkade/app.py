@@ -175,4 +175,5 @@ def _reason(error: OSError) -> str:
 
 
 def _publish(event: Event) -> None:
-    events.info("%s %s %s", event.type.value, event.account, json.dumps(event.data, ensure_ascii=False))
+    if events.isEnabledFor(logging.INFO):
+        events.info("%s %s %s", event.type.value, event.account, json.dumps(event.data, ensure_ascii=False))
