@@ -17,7 +17,7 @@ from bench.listen import Deaf, Ear, Streams
 from bench.load import Plan, calling
 from bench.server import running
 
-ARRIVING_PER_S = 200
+ARRIVING_PER_S = 300
 LISTENED_TO = 8
 PACING_MS = 5.0
 """The greatest p99 of the spacing with which a number of streams counts as carried."""
@@ -73,11 +73,14 @@ def measure(callers: int, seconds: float) -> Parked:
     return Parked(callers, music, (after.cpu_s - before.cpu_s) / took_s, (after.memory_kib - empty.memory_kib) / callers)
 
 
-def highest(start: int, step: int, seconds: float) -> Parked | None:
-    """As many as are carried, found in steps upwards from ``start``, or downwards if even those are too many."""
+def highest(start: int, step: int, seconds: float, until: float = float("inf")) -> Parked | None:
+    """As many as are carried, found in steps upwards from ``start``, or downwards if even those are too many.
+
+    None is begun after ``until`` (of ``time.monotonic``).
+    """
     best: Parked | None = None
     callers, way = start, step
-    while callers > 0:
+    while callers > 0 and time.monotonic() < until:
         parked = measure(callers, seconds)
         print(parked, flush=True)
         if parked.carried:
