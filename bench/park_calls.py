@@ -1,8 +1,8 @@
 """Calls a second that are parked, retrieved and hung up on one core: ``python -m bench.park_calls --rate 500``.
 
 A rate is sustained if more than 99.9 % of its calls go through whole, 99 % of the INVITEs are answered before a phone would
-ask again, and the callers that are listened to hear all of their music: 50 packets a second, none lost, no hole. Callers are parked for a second, so the server plays to about as many
-as call in a second; one in eight is listened to.
+ask again, and the callers that are listened to hear all of their music: 50 packets a second, none lost, no hole. Callers are
+parked for a second, so the server plays to about as many as call in a second; one in eight is listened to.
 """
 
 from __future__ import annotations
