@@ -350,6 +350,22 @@ def test_a_key_is_told_once_a_press_and_passed_on_under_the_number_of_the_listen
     assert len(without.packets) == 5
 
 
+def test_what_nobody_hears_is_counted_all_the_same_and_keys_in_between_are_told() -> None:
+    world = SimulatedPlane()
+    far = world.phone("far")
+    world.order(Hear("far", Music()))
+    world.talk(0.1, far)
+    far.sequence += 3
+    for payload in press("7", 40):
+        far.sends_raw(Packet(101, False, far.sequence, far.timestamp, far.ssrc, payload).encode())
+        far.sequence += 1
+    world.talk(0.1, far)
+    far.says(source=STRANGER)
+    assert world.reports == [KeyHeard("far", "7")]
+    world.order(CloseLeg("far"))
+    assert world.reports[-1] == LegClosed("far", sent=len(far.packets), received=5 + 5 + 5, lost=3, refused=1)
+
+
 def test_keys_in_the_sound_are_heard_only_where_they_are_listened_for() -> None:
     world = SimulatedPlane()
     world.phone("deaf", dtmf_payload_type=None)

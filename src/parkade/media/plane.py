@@ -26,7 +26,7 @@ from parkade.rtp.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW, from_alaw, from_ulaw
 from parkade.rtp.keytones import KeyToneListener
 from parkade.rtp.latch import Address
 from parkade.rtp.orders import CloseLeg, Describe, Hear, KeyHeard, LegClosed, OpenLeg, Order, PromptEnded, Report
-from parkade.rtp.packet import Packet, Stream, is_rtcp, parse
+from parkade.rtp.packet import HEADER_BYTES, Packet, Stream, is_rtcp, parse, parse_header
 from parkade.rtp.rtcp import Receiver
 
 log = logging.getLogger(__name__)
@@ -302,10 +302,10 @@ class Plane:
             size, source = leg.rtp.recvfrom_into(self._buffer)
         except OSError:
             return
-        data = bytes(self._view[:size])
         described = leg.described
-        if described is None:
+        if described is None or self._is_only_counted(leg, described, size, source[:2], now):
             return
+        data = bytes(self._view[:size])
         if is_rtcp(data) and described.rtcp_port == described.port:
             take_report(leg, data, source[:2], now)
             return
@@ -315,14 +315,22 @@ class Plane:
         self._now = now
         if leg.target != leg.latch.target and described.sends:
             self._aim(leg)
-        if leg.receiver is NOTHING_YET:
-            leg.receiver = Receiver()
-        leg.receiver.receive(packet, now)
+        _count(leg, packet, now)
         codec = leg.codecs.get(packet.payload_type)
         if codec is not None:
             self._take_sound(leg, packet, codec)
         elif packet.payload_type == described.dtmf_payload_type:
             self._take_key(leg, packet)
+
+    def _is_only_counted(self, leg: Leg, described: Describe, size: int, source: Address, now: Instant) -> bool:
+        """Count sound that nobody hears, the most frequent packet there is: every parked phone sends it; False for others."""
+        if leg.listeners or leg.waiting or leg.tones is not None or size < HEADER_BYTES or not described.receives:
+            return False
+        packet = parse_header(self._buffer)
+        if packet is None or packet.payload_type not in leg.codecs or not leg.latch.believes(source):
+            return False
+        _count(leg, packet, now)
+        return True
 
     def read_rtcp(self, leg: Leg, now: Instant) -> None:
         """Take one packet from the RTCP socket of ``leg``."""
@@ -365,6 +373,12 @@ class Plane:
             leg.rtp.sendto(data, target)
         except OSError:
             return
+
+
+def _count(leg: Leg, packet: Packet, now: Instant) -> None:
+    if leg.receiver is NOTHING_YET:
+        leg.receiver = Receiver()
+    leg.receiver.receive(packet, now)
 
 
 @lru_cache(maxsize=256)

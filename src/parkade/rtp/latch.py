@@ -75,6 +75,10 @@ class Latch:
         self.refused += 1
         return False
 
+    def believes(self, source: Address) -> bool:
+        """Whether ``source`` needs no further proof: ``accept`` would take whatever comes from it."""
+        return source == self._believed
+
     def is_far_host(self, host: str) -> bool:
         """Whether RTCP from ``host`` may be the far side's: reports come from the host of its RTP."""
         target = self.target

@@ -16,7 +16,7 @@ CLOCK_HZ = 8000
 
 _HEADER = Struct("!BBHII")
 _unpack, _pack = _HEADER.unpack_from, _HEADER.pack
-_HEADER_BYTES = 12
+HEADER_BYTES = 12
 
 
 class Packet(NamedTuple):
@@ -38,10 +38,10 @@ class Packet(NamedTuple):
 def parse(data: bytes) -> Packet | None:
     """The packet in a datagram, or None if it is none. Does not tell RTP from RTCP: see ``is_rtcp``."""
     size = len(data)
-    if size < _HEADER_BYTES:
+    if size < HEADER_BYTES:
         return None
     first, kind, sequence, timestamp, ssrc = _unpack(data)
-    start = _HEADER_BYTES
+    start = HEADER_BYTES
     if first != 0x80:
         if first >> 6 != 2:
             return None
@@ -58,6 +58,15 @@ def parse(data: bytes) -> Packet | None:
         if start > size:
             return None
     return Packet(kind & 0x7F, kind > 0x7F, sequence, timestamp, ssrc, data[start:size])
+
+
+def parse_header(data: bytearray) -> Packet | None:
+    """As ``parse``, but without the payload, and None also for packets that have more before it than the fixed header.
+
+    Of what follows the packet in a buffer nothing is read; the caller knows that there are ``HEADER_BYTES`` at least.
+    """
+    first, kind, sequence, timestamp, ssrc = _unpack(data)
+    return Packet(kind & 0x7F, kind > 0x7F, sequence, timestamp, ssrc, b"") if first == 0x80 else None
 
 
 def is_rtcp(data: bytes) -> bool:
