@@ -34,6 +34,9 @@ LONGEST_GAP_MS = 60.0
 else runs.
 """
 
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Addresses that mean all of ours, and one of them."""
+
 _DIRECTORY = """\
 accounts:
   - slug: demo
@@ -206,16 +209,17 @@ class _Demo:
         return [part for name, value in flags.items() if value is not None for part in (f"--{name}", str(value))]
 
     async def _stay(self, port: int) -> None:
-        host = _reachable(self._settings.host)
+        host = self._settings.host if self._settings.host not in _EVERYWHERE else "this machine's address"
         self._console.print(
             f"""
-Now you. Register two phones on this machine at [bold]{host}:{port}[/bold] (UDP or TCP):
+Now you. Register two phones at [bold]{host}[/bold], port [bold]{port}[/bold] (UDP or TCP):
     user demo-104   password demo-secret-104   extension 104
     user demo-105   password demo-secret-105   extension 105
 Call the one from the other, transfer the call blind to [bold]*800[/bold] (or hold it and dial *800, or press *5),
 then dial the code you are told.
 Phones elsewhere in your network: start again with --host 0.0.0.0. The portal is not part of this version yet.
-Ctrl-C ends the demo."""
+Ctrl-C ends the demo.""",
+            soft_wrap=True,
         )
         stopped = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -232,4 +236,4 @@ async def _until(condition: Callable[[], bool], otherwise: str) -> None:
 
 
 def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return _EVERYWHERE.get(host, host)
