@@ -12,6 +12,7 @@ from urllib.parse import quote as percent
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
 from parkade.sip.headers import NameAddr
+from parkade.sip.uri import host_port
 
 _USER_SAFE = "-_.!~*'()&=+$,;?/"
 """Characters of a SIP user part that need no escape (:rfc:`3261` section 25.1)."""
@@ -24,7 +25,7 @@ ANSWERED_ELSEWHERE = ("Reason", 'SIP;cause=200;text="Call completed elsewhere"')
 def address_of(identity: Identity, host: str) -> NameAddr:
     """``"Name" <sip:number@host>``; a nameless number shows itself, a numberless name is anonymous."""
     user = percent(identity.number, safe=_USER_SAFE) or "anonymous"
-    return NameAddr(identity.name or identity.number, f"sip:{user}@{host}", ())
+    return NameAddr(identity.name or identity.number, f"sip:{user}@{host_port(host, None)}", ())
 
 
 @lru_cache(maxsize=512)

@@ -1,7 +1,7 @@
 """A ``FakePhone`` on real sockets: real SIP and real RTP, a tone for a voice and a recording for an ear.
 
 For the demo and for benches, where many phones of which all is known are wanted in one process. It is our own stack talking to
-itself, so it proves nothing about SIP: the interop tests with foreign phones do that. One call at a time, PCMU, IPv4.
+itself, so it proves nothing about SIP: the interop tests with foreign phones do that. One call at a time, PCMU.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from parkade.base.ids import Ids
 from parkade.rtp import packet
 from parkade.rtp.g711 import Samples, from_ulaw, to_ulaw
 from parkade.sip.flow import Flow, Send
+from parkade.sip.uri import host_port
 from parkade.testing.fake_call import FakeCall
 from parkade.testing.net import Address
 from parkade.testing.phone import FakePhone
@@ -61,9 +62,16 @@ class SoftPhone:
         self._timer: asyncio.TimerHandle | None = None
         self._sip = _datagram_socket(server[0])
         self._rtp = _datagram_socket(server[0])
-        host, port = self._sip.getsockname()
+        host, port = self._sip.getsockname()[:2]
         self.phone = FakePhone(
-            name, password, Address(host, port), Flow("UDP", *server), self, Ids(os.urandom), domain=server[0], display=display
+            name,
+            password,
+            Address(host, port),
+            Flow("UDP", *server),
+            self,
+            Ids(os.urandom),
+            domain=host_port(server[0], None),
+            display=display,
         )
         self.phone.first_rtp_port = self._rtp.getsockname()[1]
         self._rtp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
@@ -107,7 +115,7 @@ class SoftPhone:
     # Sockets
 
     def _sip_readable(self) -> None:
-        data, (host, port) = self._sip.recvfrom(65535)
+        data, (host, port, *_) = self._sip.recvfrom(65535)
         self.phone.receive(Flow("UDP", host, port), data, self.now)
         self._flush()
 
