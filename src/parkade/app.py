@@ -114,6 +114,8 @@ class _Server:
                 await ready.wait()
         except TimeoutError:
             await media.close()
+            if self._media_gone:
+                raise MediaGoneError("the media process ended before it was ready; its last words are above") from None
             raise CannotListenError(f"no free UDP port for sound within {settings.rtp_ports}") from None
         return media
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parkade.sip.flow import Flow
-from parkade.switch.inputs import Received
+from parkade.switch.inputs import Note, Received
 from parkade.testing.world import SimWorld
 
 SESSION_EXPIRES_S = 1800.0
@@ -110,6 +110,10 @@ def test_garbage_is_noted_in_one_line_a_minute_for_each_host() -> None:
     assert [type(e).__name__ for e in effects[0]] == ["Note"]
     text = str(effects[0][0])
     assert "203.0.113.68:5060 sent what is no SIP" in text
+    spoof = b"OPTIONS sip:a@b SIP/\x1b[2J\r\n\r\n"
+    noted = [e for e in world.switch.tell(Received(Flow("UDP", "203.0.113.69", 5060), spoof), world.now) if isinstance(e, Note)]
+    assert len(noted) == 1
+    assert noted[0].text.isprintable(), "what a stranger sends cannot write on the administrator's screen"
     later = world.switch.tell(Received(Flow("UDP", "203.0.113.68", 5060), b"INVITE"), world.now + 1)
     assert later == []
     assert len(world.switch.tell(Received(Flow("UDP", "203.0.113.68", 5060), b"INVITE"), world.now + 61)) == 1

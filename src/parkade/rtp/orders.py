@@ -1,4 +1,4 @@
-"""The language between signalling and a media process: orders down, reports up, one JSON object a line.
+"""The language between signalling and a media process: orders down, reports up, one JSON array a line.
 
 A media process keeps a reserve of bound, even-numbered RTP ports (RTCP on the next odd one) and announces them with
 ``PortsReady``; signalling takes one from the reserve for each leg, so an SDP body is written without waiting.

@@ -150,7 +150,7 @@ class Switch:
         if len(self._noted) >= MAX_NOTED_HOSTS:
             self._noted.clear()
         self._noted[flow.host] = now + NOTE_AGAIN_S
-        self._out.append(Note(f"{flow.host}:{flow.port} sent what is no SIP: {error}"))
+        self._out.append(Note(f"{flow.host}:{flow.port} sent what is no SIP: {str(error)!r}"))
 
     def _settle(self, now: Instant) -> list[SwitchEffect]:
         while self._inputs:
