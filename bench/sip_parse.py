@@ -6,7 +6,7 @@ import time
 import timeit
 from collections.abc import Callable
 
-from parkade.sip.message import Request, make_response, parse_message
+from parkade.sip.message.message import Request, make_response, parse_message
 
 SDP = (
     b"v=0\r\no=- 20518 0 IN IP4 192.0.2.21\r\ns=-\r\nc=IN IP4 192.0.2.21\r\nt=0 0\r\nm=audio 11780 RTP/AVP 0 8 9 101\r\n"

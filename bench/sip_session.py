@@ -12,12 +12,12 @@ import time
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.sip.flow import Flow, Send
-from parkade.sip.handler import Quiet
-from parkade.sip.headers import NameAddr
-from parkade.sip.layer import ServerTransaction
-from parkade.sip.session import Session
-from parkade.sip.ua import UserAgent
+from parkade.sip.message.flow import Flow, Send
+from parkade.sip.message.headers import NameAddr
+from parkade.sip.session.handler import Quiet
+from parkade.sip.session.session import Session
+from parkade.sip.session.ua import UserAgent
+from parkade.sip.transaction.layer import ServerTransaction
 
 CALLS = 5000
 PHONE = Flow("UDP", "192.0.2.99", 5060)

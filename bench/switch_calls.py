@@ -24,7 +24,7 @@ from parkade.base.ids import Ids
 from parkade.calls.directory import Account, Device, Directory, Lot, Owner, ParkPolicy
 from parkade.edge.collector import settle_collector
 from parkade.rtp.orders import PortsReady
-from parkade.sip.flow import Flow, Send
+from parkade.sip.message.flow import Flow, Send
 from parkade.switch.inputs import MediaReport, Received, SwitchEffect, SwitchInput
 from parkade.switch.switch import Switch
 

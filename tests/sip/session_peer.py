@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from parkade.sip.flow import Flow
-from parkade.sip.headers import NameAddr
-from parkade.sip.message import Request, Response
-from parkade.sip.session import Session
+from parkade.sip.message.flow import Flow
+from parkade.sip.message.headers import NameAddr
+from parkade.sip.message.message import Request, Response
+from parkade.sip.session.session import Session
 from tests.sip.session_wire import Party, Wire, word_of
 
 US, PHONE = "192.0.2.1", "192.0.2.99"

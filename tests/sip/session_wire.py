@@ -9,15 +9,15 @@ from collections.abc import Callable
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.sip.ask import HeaderLines
-from parkade.sip.flow import Flow, Send
-from parkade.sip.handler import Quiet
-from parkade.sip.headers import NameAddr
-from parkade.sip.layer import ServerTransaction
-from parkade.sip.message import Request, Response, make_response, parse_message
-from parkade.sip.refer import Refer
-from parkade.sip.session import Session
-from parkade.sip.ua import UserAgent
+from parkade.sip.message.flow import Flow, Send
+from parkade.sip.message.headers import NameAddr
+from parkade.sip.message.message import Request, Response, make_response, parse_message
+from parkade.sip.session.ask import HeaderLines
+from parkade.sip.session.handler import Quiet
+from parkade.sip.session.refer import Refer
+from parkade.sip.session.session import Session
+from parkade.sip.session.ua import UserAgent
+from parkade.sip.transaction.layer import ServerTransaction
 
 OFFER, ANSWER = b"v=0\r\no=- 1 1 offer\r\n", b"v=0\r\no=- 2 1 answer\r\n"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.dialog import Dialog
-from parkade.sip.flow import Flow
-from parkade.sip.message import Headers, Request, Response
+from parkade.sip.message.flow import Flow
+from parkade.sip.message.message import Headers, Request, Response
+from parkade.sip.session.dialog import Dialog
 
 UDP = Flow("UDP", "192.0.2.5", 34567)
 HEAD = (("To", "<sip:us@example.com>"), ("From", "<sip:them@example.com>;tag=t"), ("Call-ID", "c"), ("CSeq", "41 INVITE"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from parkade.sip.digest import (
+from parkade.sip.message.digest import (
     ALGORITHMS,
     Challenge,
     Nonces,
@@ -18,7 +18,7 @@ from parkade.sip.digest import (
     parse_credentials,
     verify,
 )
-from parkade.sip.errors import SipError
+from parkade.sip.message.errors import SipError
 
 NOW = 1_800_000_000.0
 SECRETS = {algorithm: ha1("4021", "parkade", "open sesame", algorithm) for algorithm in ALGORITHMS}

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.sip.errors import SipError
-from parkade.sip.framing import Keepalive, StreamFramer
-from parkade.sip.message import Request, parse_message
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.framing import Keepalive, StreamFramer
+from parkade.sip.message.message import Request, parse_message
 
 OPTIONS = (
     b"OPTIONS sip:pbx.example SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.7;branch=z9hG4bKa\r\nFrom: <sip:1@a>;tag=1\r\n"

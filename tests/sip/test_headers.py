@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.errors import SipError
-from parkade.sip.headers import (
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.headers import (
     CSeq,
     NameAddr,
     RAck,

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parkade.base.clock import Instant
-from parkade.sip.flow import Flow, SipEffect
-from parkade.sip.layer import TransactionLayer
-from parkade.sip.message import Request, Response, make_response, parse_message
-from parkade.sip.transaction import ClientTransaction, ServerTransaction, Why
+from parkade.sip.message.flow import Flow, SipEffect
+from parkade.sip.message.message import Request, Response, make_response, parse_message
+from parkade.sip.transaction.layer import TransactionLayer
+from parkade.sip.transaction.transaction import ClientTransaction, ServerTransaction, Why
 from parkade.testing.net import Address, Weather
 from parkade.testing.simulation import Simulation
 

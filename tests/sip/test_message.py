@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.errors import SipError
-from parkade.sip.headers import CSeq
-from parkade.sip.message import REASONS, Headers, Request, Response, is_keepalive, make_response, parse_message
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.headers import CSeq
+from parkade.sip.message.message import REASONS, Headers, Request, Response, is_keepalive, make_response, parse_message
 
 INVITE = b"""INVITE sip:%2A801@192.0.2.5 SIP/2.0\r
 v: SIP/2.0/UDP 192.0.2.31:5060;branch=z9hG4bKtop;rport, SIP/2.0/TCP core;branch=z9hG4bKlow\r

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from parkade.sip.digest import Challenge, Credentials, parse_challenge, parse_credentials
-from parkade.sip.errors import SipError
-from parkade.sip.framing import StreamFramer
-from parkade.sip.grammar import quote, split_list, unquote
-from parkade.sip.headers import (
+from parkade.sip.message.digest import Challenge, Credentials, parse_challenge, parse_credentials
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.framing import StreamFramer
+from parkade.sip.message.grammar import quote, split_list, unquote
+from parkade.sip.message.headers import (
     NameAddr,
     parse_cseq,
     parse_name_addr,
@@ -23,8 +23,8 @@ from parkade.sip.headers import (
     parse_session_expires,
     parse_via,
 )
-from parkade.sip.message import Message, Request, is_keepalive, make_response, parse_message
-from parkade.sip.uri import SipUri, parse_uri, same_uri
+from parkade.sip.message.message import Message, Request, is_keepalive, make_response, parse_message
+from parkade.sip.message.uri import SipUri, parse_uri, same_uri
 from tests.sip.torture.torture_messages import CASES
 
 SEEDS = [case.data for case in CASES.values() if case.name != "longreq"]

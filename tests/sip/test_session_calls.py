@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parkade.sip.lifecycle import State
+from parkade.sip.session.lifecycle import State
 from tests.sip.session_wire import ANSWER, OFFER, Wire
 
 

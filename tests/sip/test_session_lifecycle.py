@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parkade.sip.lifecycle import STEPS, Event, State
+from parkade.sip.session.lifecycle import STEPS, Event, State
 
 
 def test_a_session_never_goes_back() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.lifecycle import State
+from parkade.sip.session.lifecycle import State
 from tests.sip.session_peer import PHONE, SDP, SDP_2, Rig
 from tests.sip.session_wire import Wire
 

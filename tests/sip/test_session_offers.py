@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.offers import CLASH, TURNS, Move, OfferAnswer, Turn
+from parkade.sip.session.offers import CLASH, TURNS, Move, OfferAnswer, Turn
 
 TO_TURN = {
     Turn.NOBODY: (),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.headers import parse_replaces
-from parkade.sip.lifecycle import State
-from parkade.sip.message import Request
+from parkade.sip.message.headers import parse_replaces
+from parkade.sip.message.message import Request
+from parkade.sip.session.lifecycle import State
 from tests.sip.session_peer import SDP_2, Rig
 from tests.sip.session_wire import Wire
 

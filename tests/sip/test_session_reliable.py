@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.lifecycle import State
-from parkade.sip.message import Response
+from parkade.sip.message.message import Response
+from parkade.sip.session.lifecycle import State
 from tests.sip.session_peer import SDP, SDP_2, Rig
 
 RELIABLE = "Require: 100rel\nRSeq: {}\nAllow: INVITE, ACK, BYE, CANCEL, PRACK, UPDATE"

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from parkade.base.clock import Instant
-from parkade.sip.lifecycle import State
-from parkade.sip.session import Session
+from parkade.sip.session.lifecycle import State
+from parkade.sip.session.session import Session
 from tests.sip.session_wire import ANSWER, OFFER, Party, Wire
 
 VERBS = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip import session_timer
-from parkade.sip.message import Headers, Request, Response
-from parkade.sip.session_timer import SessionTimer
+from parkade.sip.message.message import Headers, Request, Response
+from parkade.sip.session import session_timer
+from parkade.sip.session.session_timer import SessionTimer
 
 
 def asking(*lines: tuple[str, str]) -> Request:

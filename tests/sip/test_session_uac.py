@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.digest import parse_credentials
-from parkade.sip.lifecycle import State
-from parkade.sip.message import Request
+from parkade.sip.message.digest import parse_credentials
+from parkade.sip.message.message import Request
+from parkade.sip.session.lifecycle import State
 from tests.sip.session_peer import PHONE, SDP, Rig
 
 CHALLENGE = 'Digest realm="example.com", nonce="n1", algorithm=MD5, qop="auth"'

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from parkade.sip.errors import SipError
-from parkade.sip.headers import CSeq, parse_name_addr
-from parkade.sip.message import Request, Response, make_response, parse_message
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.headers import CSeq, parse_name_addr
+from parkade.sip.message.message import Request, Response, make_response, parse_message
 from tests.sip.torture.torture_messages import CASES
 
 ROOT = Path(__file__).parents[2]

@@ -6,10 +6,10 @@ import pytest
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.sip.flow import Flow, Send, SipEffect
-from parkade.sip.layer import TransactionLayer
-from parkade.sip.message import Message, Request, Response, make_response, parse_message
-from parkade.sip.transaction import ClientTransaction, ServerTransaction, Why
+from parkade.sip.message.flow import Flow, Send, SipEffect
+from parkade.sip.message.message import Message, Request, Response, make_response, parse_message
+from parkade.sip.transaction.layer import TransactionLayer
+from parkade.sip.transaction.transaction import ClientTransaction, ServerTransaction, Why
 
 PHONE = Flow("UDP", "198.51.100.7", 40000)
 VIA = "SIP/2.0/UDP 10.0.0.7:5060;branch=z9hG4bKone;rport"

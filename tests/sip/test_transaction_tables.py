@@ -14,12 +14,12 @@ import pytest
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.sip.flow import Flow, Send, SipEffect
-from parkade.sip.layer import TransactionLayer
-from parkade.sip.message import Request, Response, make_response, parse_message
-from parkade.sip.tables import State
-from parkade.sip.timers import Timer
-from parkade.sip.transaction import ClientTransaction, ServerTransaction, Why
+from parkade.sip.message.flow import Flow, Send, SipEffect
+from parkade.sip.message.message import Request, Response, make_response, parse_message
+from parkade.sip.transaction.layer import TransactionLayer
+from parkade.sip.transaction.tables import State
+from parkade.sip.transaction.timers import Timer
+from parkade.sip.transaction.transaction import ClientTransaction, ServerTransaction, Why
 
 FIGURES = """
 == INVITE client, UDP

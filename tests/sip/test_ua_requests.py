@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from parkade.sip.ask import Outcome
-from parkade.sip.digest import parse_credentials
-from parkade.sip.headers import NameAddr
-from parkade.sip.message import Response
+from parkade.sip.message.digest import parse_credentials
+from parkade.sip.message.headers import NameAddr
+from parkade.sip.message.message import Response
+from parkade.sip.session.ask import Outcome
 from tests.sip.session_peer import US, Rig
 
 CHALLENGE = 'WWW-Authenticate: Digest realm="example.com", nonce="n1", algorithm=SHA-256, qop="auth"'

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.errors import SipError
-from parkade.sip.uri import SipUri, parse_host_port, parse_uri, same_uri
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.uri import SipUri, parse_host_port, parse_uri, same_uri
 
 
 def test_a_full_uri_is_taken_apart() -> None:

@@ -13,7 +13,7 @@ from parkade.base.sound import Spoken
 from parkade.calls.directory import ParkPolicy
 from parkade.calls.effects import Event, EventType
 from parkade.calls.identity import Identity
-from parkade.sip.message import Message, Request, Response
+from parkade.sip.message.message import Message, Request, Response
 from parkade.testing.fake_call import FakeCall
 from parkade.testing.phone import FakePhone
 from parkade.testing.recorder import identity_in

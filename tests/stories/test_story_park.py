@@ -9,7 +9,7 @@ import pytest
 from parkade.calls.directory import Assignment, Directory, FeatureCodes, ParkPolicy
 from parkade.calls.effects import EventType
 from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
-from parkade.sip.message import Request
+from parkade.sip.message.message import Request
 from parkade.testing.fake_call import FakeCall
 from parkade.testing.misbehaviour import changes_sdp
 from tests.stories.office import (

@@ -9,7 +9,7 @@ import pytest
 from parkade.calls.directory import Directory
 from parkade.calls.effects import EventType
 from parkade.calls.identity import Identity
-from parkade.sip.message import Response
+from parkade.sip.message.message import Response
 from tests.stories.office import (
     ALICE,
     BOB,

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from parkade.base.clock import Instant
-from parkade.sip.digest import answer_challenge
-from parkade.sip.flow import Flow, Send, SipEffect
-from parkade.sip.message import Headers, Message, Request, Response, make_response, parse_message
+from parkade.sip.message.digest import answer_challenge
+from parkade.sip.message.flow import Flow, Send, SipEffect
+from parkade.sip.message.message import Headers, Message, Request, Response, make_response, parse_message
 from parkade.testing.net import Address
 from parkade.testing.world import SERVER, SimWorld, password_of
 

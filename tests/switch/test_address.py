@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.headers import parse_name_addr
-from parkade.sip.message import Headers, Request
+from parkade.sip.message.headers import parse_name_addr
+from parkade.sip.message.message import Headers, Request
 from parkade.switch.address import dialled_of, target_of
 
 

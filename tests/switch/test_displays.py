@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parkade.calls.identity import Identity
-from parkade.sip.headers import parse_name_addr
+from parkade.sip.message.headers import parse_name_addr
 from parkade.switch.displays import address_of, identity_headers
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from parkade.sip.flow import Flow
-from parkade.sip.message import Request, parse_message
+from parkade.sip.message.flow import Flow
+from parkade.sip.message.message import Request, parse_message
 from parkade.switch.registrar import DEFAULT_EXPIRES_S, MAX_BINDINGS, Registrar
 
 FLOW = Flow("UDP", "192.0.2.7", 5060)

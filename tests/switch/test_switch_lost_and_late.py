@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.flow import Flow, Send
+from parkade.sip.message.flow import Flow, Send
 from parkade.testing.misbehaviour import changes_sdp, never_answers
 from parkade.testing.net import STORM, Match
 from parkade.testing.phone import FakePhone

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from parkade.rtp.orders import Describe
-from parkade.sip.flow import Flow, Send
-from parkade.sip.message import Request
+from parkade.sip.message.flow import Flow, Send
+from parkade.sip.message.message import Request
 from parkade.testing.fake_call import FakeCall
 from parkade.testing.misbehaviour import changes_sdp
 from parkade.testing.world import SERVER

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.flow import Flow, Send
-from parkade.sip.message import Response
+from parkade.sip.message.flow import Flow, Send
+from parkade.sip.message.message import Response
 from parkade.testing.phone import FakePhone
 from parkade.testing.world import SERVER
 from tests.stories.office import Office, invite, response

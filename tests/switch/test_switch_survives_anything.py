@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parkade.sip.flow import Flow
+from parkade.sip.message.flow import Flow
 from parkade.switch.inputs import Note, Received
 from parkade.testing.world import SimWorld
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.message import Request, Response
+from parkade.sip.message.message import Request, Response
 from tests.stories.office import Office
 from tests.switch.raw_phone import RawPhone
 

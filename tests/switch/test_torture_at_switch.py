@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from parkade.base.clock import Instant
-from parkade.sip.flow import Flow, Send, SipEffect
+from parkade.sip.message.flow import Flow, Send, SipEffect
 from parkade.testing.net import Address
 from parkade.testing.world import SERVER, SimWorld
 from tests.sip.torture.torture_messages import CASES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.sip.flow import CloseFlow, Flow, Send
+from parkade.sip.message.flow import CloseFlow, Flow, Send
 from parkade.testing.net import FAIR, STORM, Address, Arrival, LossyNet, Weather
 
 A, B, C = Address("192.0.2.1", 5060), Address("192.0.2.2", 5060), Address("2001:db8::3", 5060)

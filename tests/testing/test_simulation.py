@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parkade.base.clock import Instant
-from parkade.sip.flow import Flow, Send, SipEffect
+from parkade.sip.message.flow import Flow, Send, SipEffect
 from parkade.testing.net import Address, Weather
 from parkade.testing.simulation import START, Simulation
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
-from parkade.sip.flow import Flow
+from parkade.sip.message.flow import Flow
 
 _CACHE_LIMIT = 4096
 

@@ -14,7 +14,7 @@ from parkade.base.clock import Instant
 from parkade.calls.effects import Event
 from parkade.edge.clock import Clock
 from parkade.rtp.orders import Order
-from parkade.sip.flow import CloseFlow, Flow, Send
+from parkade.sip.message.flow import CloseFlow, Flow, Send
 from parkade.switch.inputs import Note, SwitchEffect, SwitchInput
 
 log = logging.getLogger("parkade.edge")

@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
-from parkade.sip.errors import SipError
-from parkade.sip.flow import Flow
-from parkade.sip.framing import Keepalive, StreamFramer
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.flow import Flow
+from parkade.sip.message.framing import Keepalive, StreamFramer
 from parkade.switch.inputs import FlowLost, Received, SwitchInput
 
 log = logging.getLogger("parkade.edge.tcp")

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
-from parkade.sip.flow import Flow
+from parkade.sip.message.flow import Flow
 from parkade.switch.inputs import FlowLost, Received, SwitchInput
 
 log = logging.getLogger("parkade.edge.udp")

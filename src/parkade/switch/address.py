@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from parkade.sip.errors import SipError
-from parkade.sip.headers import NameAddr
-from parkade.sip.message import Request
-from parkade.sip.uri import parse_uri
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.headers import NameAddr
+from parkade.sip.message.message import Request
+from parkade.sip.message.uri import parse_uri
 
 _ORBIT_USERS = frozenset({"callpark", "pickup", "park"})
 _SEPARATORS = str.maketrans("", "", "-.() ")

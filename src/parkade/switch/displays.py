@@ -11,8 +11,8 @@ from urllib.parse import quote as percent
 
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
-from parkade.sip.headers import NameAddr
-from parkade.sip.uri import host_port
+from parkade.sip.message.headers import NameAddr
+from parkade.sip.message.uri import host_port
 
 _USER_SAFE = "-_.!~*'()&=+$,;?/"
 """Characters of a SIP user part that need no escape (:rfc:`3261` section 25.1)."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.calls.directory import Device, Directory
-from parkade.sip.digest import Credentials, Nonces, NonceState, challenges, parse_credentials, verify
-from parkade.sip.errors import SipError
-from parkade.sip.flow import Flow
-from parkade.sip.message import Request
+from parkade.sip.message.digest import Credentials, Nonces, NonceState, challenges, parse_credentials, verify
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.flow import Flow
+from parkade.sip.message.message import Request
 from parkade.switch.secrets import REALM, DeviceSecret
 
 NONCE_LIFETIME_S = 3600.0

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from parkade.calls.directory import Directory
 from parkade.calls.effects import Event
 from parkade.rtp.orders import Order, Report
-from parkade.sip.flow import CloseFlow, Flow, Send
+from parkade.sip.message.flow import CloseFlow, Flow, Send
 from parkade.switch.secrets import DeviceSecret
 
 

@@ -28,11 +28,11 @@ from parkade.rtp.dtmf import key_of_info
 from parkade.rtp.offer_answer import AudioNegotiator, Codec
 from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
 from parkade.rtp.sdp import SdpError
-from parkade.sip.flow import Flow
-from parkade.sip.handler import End, Quiet
-from parkade.sip.message import Request, Response
-from parkade.sip.refer import Refer
-from parkade.sip.session import Session
+from parkade.sip.message.flow import Flow
+from parkade.sip.message.message import Request, Response
+from parkade.sip.session.handler import End, Quiet
+from parkade.sip.session.refer import Refer
+from parkade.sip.session.session import Session
 from parkade.switch.displays import ANSWERED_ELSEWHERE
 from parkade.switch.inputs import SwitchEffect
 from parkade.switch.ports import PortReserve

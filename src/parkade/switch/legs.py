@@ -16,10 +16,10 @@ from parkade.calls.effects import Effect, Event
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegFailed, PromptEnded
 from parkade.rtp.sdp import SdpError
-from parkade.sip.flow import Flow
-from parkade.sip.handler import End, Quiet
-from parkade.sip.session import Session
-from parkade.sip.ua import UserAgent
+from parkade.sip.message.flow import Flow
+from parkade.sip.session.handler import End, Quiet
+from parkade.sip.session.session import Session
+from parkade.sip.session.ua import UserAgent
 from parkade.switch.displays import ANSWERED_ELSEWHERE, address_of, alert_headers, identity_headers
 from parkade.switch.inputs import Note
 from parkade.switch.leg import QUIET, Attempt, Leg, Wiring, end_attempts

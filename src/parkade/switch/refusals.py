@@ -9,7 +9,7 @@ from __future__ import annotations
 from parkade.calls import refusals
 from parkade.calls.inputs import Failure
 from parkade.calls.refusals import Refusal
-from parkade.sip.grammar import quote
+from parkade.sip.message.grammar import quote
 
 DRAINING = Refusal("draining", "The system is restarting.", "Hệ thống đang khởi động lại.", "Try again in a minute.")
 BAD_DESCRIPTION = Refusal(

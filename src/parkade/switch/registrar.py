@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from parkade.base.clock import Instant
-from parkade.sip.errors import SipError
-from parkade.sip.flow import Flow
-from parkade.sip.grammar import number
-from parkade.sip.headers import NameAddr, parse_name_addr
-from parkade.sip.message import Request
-from parkade.sip.uri import parse_uri, same_uri
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.flow import Flow
+from parkade.sip.message.grammar import number
+from parkade.sip.message.headers import NameAddr, parse_name_addr
+from parkade.sip.message.message import Request
+from parkade.sip.message.uri import parse_uri, same_uri
 
 MIN_EXPIRES_S = 30
 MAX_EXPIRES_S = 3600

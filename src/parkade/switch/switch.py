@@ -23,14 +23,14 @@ from parkade.calls.refusals import Refusal
 from parkade.rtp.offer_answer import NotAcceptable
 from parkade.rtp.orders import KeyHeard, LegClosed, PortsReady, PromptEnded, Report
 from parkade.rtp.sdp import SdpError
-from parkade.sip.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE
-from parkade.sip.errors import SipError
-from parkade.sip.flow import Flow
-from parkade.sip.headers import Replaces, parse_replaces
-from parkade.sip.layer import ServerTransaction
-from parkade.sip.message import Request, make_response
-from parkade.sip.session import Session
-from parkade.sip.ua import UserAgent
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.flow import Flow
+from parkade.sip.message.headers import Replaces, parse_replaces
+from parkade.sip.message.message import Request, make_response
+from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE
+from parkade.sip.session.session import Session
+from parkade.sip.session.ua import UserAgent
+from parkade.sip.transaction.layer import ServerTransaction
 from parkade.switch.address import dialled_of
 from parkade.switch.gate import Gate, Unknown
 from parkade.switch.inputs import (

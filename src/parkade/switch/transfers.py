@@ -12,9 +12,9 @@ from parkade.base.clock import Instant
 from parkade.calls.effects import Progress, TransferProgress
 from parkade.calls.inputs import TransferAsked
 from parkade.calls.refusals import TRANSFER_IMPOSSIBLE
-from parkade.sip.headers import Replaces
-from parkade.sip.message import REASONS
-from parkade.sip.refer import Refer
+from parkade.sip.message.headers import Replaces
+from parkade.sip.message.message import REASONS
+from parkade.sip.session.refer import Refer
 from parkade.switch.address import target_of
 from parkade.switch.leg import Leg
 from parkade.switch.refusals import NO_SUCH_CALL, refer_status_of, refusal_headers, status_of

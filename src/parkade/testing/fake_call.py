@@ -8,10 +8,10 @@ from parkade.base.clock import Instant
 from parkade.calls.identity import Identity
 from parkade.rtp.offer_answer import AudioNegotiator
 from parkade.rtp.sdp import Direction
-from parkade.sip.ask import HeaderLines
-from parkade.sip.handler import End, Quiet
-from parkade.sip.message import Request, Response
-from parkade.sip.session import Session
+from parkade.sip.message.message import Request, Response
+from parkade.sip.session.ask import HeaderLines
+from parkade.sip.session.handler import End, Quiet
+from parkade.sip.session.session import Session
 
 if TYPE_CHECKING:
     from parkade.testing.phone import FakePhone

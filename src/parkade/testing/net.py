@@ -13,7 +13,7 @@ from random import Random
 from typing import NamedTuple, TypeAlias
 
 from parkade.base.clock import Instant
-from parkade.sip.flow import CloseFlow, Flow, Send, SipEffect
+from parkade.sip.message.flow import CloseFlow, Flow, Send, SipEffect
 
 
 class Address(NamedTuple):

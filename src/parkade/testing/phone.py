@@ -11,13 +11,13 @@ from typing import Protocol
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.sip.ask import HeaderLines, Outcome
-from parkade.sip.flow import Flow, Send, SipEffect
-from parkade.sip.headers import NameAddr
-from parkade.sip.message import Response, make_response
-from parkade.sip.session import Session
-from parkade.sip.transaction import ServerTransaction
-from parkade.sip.ua import UserAgent
+from parkade.sip.message.flow import Flow, Send, SipEffect
+from parkade.sip.message.headers import NameAddr
+from parkade.sip.message.message import Response, make_response
+from parkade.sip.session.ask import HeaderLines, Outcome
+from parkade.sip.session.session import Session
+from parkade.sip.session.ua import UserAgent
+from parkade.sip.transaction.transaction import ServerTransaction
 from parkade.testing.fake_call import FakeCall
 from parkade.testing.misbehaviour import Misbehaviour
 from parkade.testing.net import Address

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from parkade.base.clock import Instant
 from parkade.calls.identity import Identity
-from parkade.sip.errors import SipError
-from parkade.sip.headers import parse_name_addr
-from parkade.sip.message import Message, Request, Response, is_keepalive, parse_message
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.headers import parse_name_addr
+from parkade.sip.message.message import Message, Request, Response, is_keepalive, parse_message
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.sip.flow import Flow, SipEffect
+from parkade.sip.message.flow import Flow, SipEffect
 from parkade.testing.net import FAIR, Address, LossyNet, Weather
 
 START: Instant = 1_750_000_000.0

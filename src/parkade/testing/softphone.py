@@ -21,8 +21,8 @@ from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.rtp import packet
 from parkade.rtp.g711 import Samples, from_ulaw, to_ulaw
-from parkade.sip.flow import Flow, Send
-from parkade.sip.uri import host_port
+from parkade.sip.message.flow import Flow, Send
+from parkade.sip.message.uri import host_port
 from parkade.testing.fake_call import FakeCall
 from parkade.testing.net import Address
 from parkade.testing.phone import FakePhone

@@ -37,8 +37,8 @@ from parkade.calls.directory import (
 )
 from parkade.calls.effects import Event, EventType
 from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
-from parkade.sip.digest import ha1
-from parkade.sip.flow import CloseFlow, Flow, Send, SipEffect
+from parkade.sip.message.digest import ha1
+from parkade.sip.message.flow import CloseFlow, Flow, Send, SipEffect
 from parkade.switch.inputs import DirectoryLoaded, FlowLost, MediaReport, Note, Received, SwitchEffect, SwitchInput
 from parkade.switch.secrets import REALM, DeviceSecret
 from parkade.switch.switch import Switch

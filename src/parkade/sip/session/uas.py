@@ -6,20 +6,20 @@ import weakref
 from typing import TYPE_CHECKING
 
 from parkade.base.clock import Instant
-from parkade.sip.ask import HeaderLines
-from parkade.sip.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
-from parkade.sip.dialog import Dialog
-from parkade.sip.errors import SipError
-from parkade.sip.headers import parse_rack
-from parkade.sip.lifecycle import Event, State
-from parkade.sip.message import Response, make_response
-from parkade.sip.offers import Move, Turn
-from parkade.sip.reliable import ReliableProvisionals
-from parkade.sip.transaction import ServerTransaction
-from parkade.sip.unacked import Unacked
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.headers import parse_rack
+from parkade.sip.message.message import Response, make_response
+from parkade.sip.session.ask import HeaderLines
+from parkade.sip.session.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
+from parkade.sip.session.dialog import Dialog
+from parkade.sip.session.lifecycle import Event, State
+from parkade.sip.session.offers import Move, Turn
+from parkade.sip.session.reliable import ReliableProvisionals
+from parkade.sip.session.unacked import Unacked
+from parkade.sip.transaction.transaction import ServerTransaction
 
 if TYPE_CHECKING:
-    from parkade.sip.session import Session
+    from parkade.sip.session.session import Session
 
 REMINDER_S = 60.0
 """How often a provisional response is repeated so that no proxy gives the call up (13.3.1.1), in seconds."""

@@ -14,9 +14,9 @@ from enum import Enum
 from typing import Final
 
 from parkade.base.clock import Instant
-from parkade.sip.errors import SipError
-from parkade.sip.grammar import WHITESPACE, quote, split_list, unquote
-from parkade.sip.uri import parse_uri
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.grammar import WHITESPACE, quote, split_list, unquote
+from parkade.sip.message.uri import parse_uri
 
 ALGORITHMS: Final[Mapping[str, str]] = {"MD5": "md5", "SHA-256": "sha256"}
 """What can be checked and answered, in the order in which it is offered; the values are Python's names."""

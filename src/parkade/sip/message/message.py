@@ -12,13 +12,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from parkade.sip.errors import SipError
-from parkade.sip.fields import Headers
-from parkade.sip.grammar import WHITESPACE, body_start, is_token, number, split_list
-from parkade.sip.headers import CSeq, NameAddr, Via, parse_cseq, parse_name_addr, parse_via
-from parkade.sip.names import SPELLINGS, spelling
-from parkade.sip.reasons import REASONS
-from parkade.sip.uri import SipUri, parse_uri
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.fields import Headers
+from parkade.sip.message.grammar import WHITESPACE, body_start, is_token, number, split_list
+from parkade.sip.message.headers import CSeq, NameAddr, Via, parse_cseq, parse_name_addr, parse_via
+from parkade.sip.message.names import SPELLINGS, spelling
+from parkade.sip.message.reasons import REASONS
+from parkade.sip.message.uri import SipUri, parse_uri
 
 __all__ = ["REASONS", "Headers", "Message", "Request", "Response", "is_keepalive", "make_response", "parse_message"]
 

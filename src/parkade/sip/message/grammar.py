@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from parkade.sip.errors import SipError
+from parkade.sip.message.errors import SipError
 
 Params: TypeAlias = tuple[tuple[str, str | None], ...]
 """Parameters as written: name, and value or None for a flag. A quoted value keeps its quotes."""

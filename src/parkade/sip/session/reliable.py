@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from parkade.base.clock import Instant
-from parkade.sip.headers import RAck
-from parkade.sip.message import Response
-from parkade.sip.timers import T1
-from parkade.sip.transaction import ServerTransaction
+from parkade.sip.message.headers import RAck
+from parkade.sip.message.message import Response
+from parkade.sip.transaction.timers import T1
+from parkade.sip.transaction.transaction import ServerTransaction
 
 if TYPE_CHECKING:
-    from parkade.sip.ua import UserAgent
+    from parkade.sip.session.ua import UserAgent
 
 
 class ReliableProvisionals:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from parkade.sip.errors import SipError
-from parkade.sip.grammar import body_start, number
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.grammar import body_start, number
 
 _LENGTH: Final = re.compile(rb"\n(?:content-length|l)[ \t]*:((?:[^\n]|\n[ \t])*)", re.IGNORECASE)
 _PING: Final = b"\r\n\r\n"

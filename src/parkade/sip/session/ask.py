@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.sip.digest import answer_challenge
-from parkade.sip.flow import Flow
-from parkade.sip.message import Request, Response
-from parkade.sip.transaction import ClientTransaction, Why
+from parkade.sip.message.digest import answer_challenge
+from parkade.sip.message.flow import Flow
+from parkade.sip.message.message import Request, Response
+from parkade.sip.transaction.transaction import ClientTransaction, Why
 
 if TYPE_CHECKING:
-    from parkade.sip.ua import UserAgent
+    from parkade.sip.session.ua import UserAgent
 
 HeaderLines: TypeAlias = Sequence[tuple[str, str]]
 Credentials: TypeAlias = tuple[str, str]

@@ -13,22 +13,22 @@ from typing import Protocol, TypeAlias
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.timers import Timers
-from parkade.sip import indialog, session_timer
-from parkade.sip.ask import Ask, Credentials, HeaderLines, Outcome
-from parkade.sip.capabilities import ACCEPT_LINE, ALLOW, ALLOW_LINE, METHODS, OPTION_TAGS, SCHEMES
-from parkade.sip.dialog import Dialog, DialogId
-from parkade.sip.errors import SipError
-from parkade.sip.flow import Flow, SipEffect
-from parkade.sip.handler import Quiet, SessionHandler
-from parkade.sip.headers import NameAddr
-from parkade.sip.layer import TransactionLayer
-from parkade.sip.lifecycle import Event, State
-from parkade.sip.message import Headers, Request, Response, make_response
-from parkade.sip.session import Session
-from parkade.sip.transaction import ServerTransaction, Why
-from parkade.sip.uac import Outgoing
-from parkade.sip.uas import Incoming
-from parkade.sip.uri import host_port
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.flow import Flow, SipEffect
+from parkade.sip.message.headers import NameAddr
+from parkade.sip.message.message import Headers, Request, Response, make_response
+from parkade.sip.message.uri import host_port
+from parkade.sip.session import indialog, session_timer
+from parkade.sip.session.ask import Ask, Credentials, HeaderLines, Outcome
+from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW, ALLOW_LINE, METHODS, OPTION_TAGS, SCHEMES
+from parkade.sip.session.dialog import Dialog, DialogId
+from parkade.sip.session.handler import Quiet, SessionHandler
+from parkade.sip.session.lifecycle import Event, State
+from parkade.sip.session.session import Session
+from parkade.sip.session.uac import Outgoing
+from parkade.sip.session.uas import Incoming
+from parkade.sip.transaction.layer import TransactionLayer
+from parkade.sip.transaction.transaction import ServerTransaction, Why
 
 __all__ = ["ALLOW", "AgentOwner", "Outcome", "UserAgent"]
 

@@ -6,12 +6,12 @@ import weakref
 from typing import TYPE_CHECKING
 
 from parkade.base.clock import Instant
-from parkade.sip import session_timer
-from parkade.sip.message import Request, Response
-from parkade.sip.session_timer import SessionTimer
+from parkade.sip.message.message import Request, Response
+from parkade.sip.session import session_timer
+from parkade.sip.session.session_timer import SessionTimer
 
 if TYPE_CHECKING:
-    from parkade.sip.session import Session
+    from parkade.sip.session.session import Session
 
 
 class Refresh:

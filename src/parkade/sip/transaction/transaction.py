@@ -13,12 +13,12 @@ from typing import Literal, Protocol, TypeAlias
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.timers import Timers
-from parkade.sip import tables
-from parkade.sip.flow import Flow, Send, SipEffect
-from parkade.sip.headers import CSeq
-from parkade.sip.message import Headers, Request, Response, make_response
-from parkade.sip.tables import Action, Happening, Input, State, Step, Table
-from parkade.sip.timers import WAITS, Timer
+from parkade.sip.message.flow import Flow, Send, SipEffect
+from parkade.sip.message.headers import CSeq
+from parkade.sip.message.message import Headers, Request, Response, make_response
+from parkade.sip.transaction import tables
+from parkade.sip.transaction.tables import Action, Happening, Input, State, Step, Table
+from parkade.sip.transaction.timers import WAITS, Timer
 
 Why: TypeAlias = Literal["timeout", "transport"]
 """Why a transaction failed: nobody answered in time, or the transport is gone."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from parkade.sip.timers import T2, WAITS, Timer
+from parkade.sip.transaction.timers import T2, WAITS, Timer
 
 
 class State(StrEnum):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from parkade.sip.errors import SipError
-from parkade.sip.flow import Flow
-from parkade.sip.headers import parse_name_addr
-from parkade.sip.layer import COOKIE
-from parkade.sip.message import Headers, Request, Response
-from parkade.sip.names import spelling
-from parkade.sip.offers import OfferAnswer
-from parkade.sip.uri import SipUri, parse_uri
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.flow import Flow
+from parkade.sip.message.headers import parse_name_addr
+from parkade.sip.message.message import Headers, Request, Response
+from parkade.sip.message.names import spelling
+from parkade.sip.message.uri import SipUri, parse_uri
+from parkade.sip.session.offers import OfferAnswer
+from parkade.sip.transaction.layer import COOKIE
 
 DialogId = tuple[str, str, str]
 """Call-ID, our tag, their tag."""

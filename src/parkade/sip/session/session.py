@@ -14,23 +14,23 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from parkade.base.clock import Instant
-from parkade.sip.ask import Ask, Credentials, HeaderLines, Outcome
-from parkade.sip.dialog import Dialog
-from parkade.sip.exchange import Exchange
-from parkade.sip.flow import Flow
-from parkade.sip.handler import End, SessionHandler
-from parkade.sip.lifecycle import STEPS, Event, State
-from parkade.sip.message import Request, Response, make_response
-from parkade.sip.offers import Move, Turn
-from parkade.sip.refer import ANSWERABLE_S, Refer, Referral, refer_to
-from parkade.sip.refresh import Refresh
-from parkade.sip.transaction import ServerTransaction
+from parkade.sip.message.flow import Flow
+from parkade.sip.message.message import Request, Response, make_response
+from parkade.sip.session.ask import Ask, Credentials, HeaderLines, Outcome
+from parkade.sip.session.dialog import Dialog
+from parkade.sip.session.exchange import Exchange
+from parkade.sip.session.handler import End, SessionHandler
+from parkade.sip.session.lifecycle import STEPS, Event, State
+from parkade.sip.session.offers import Move, Turn
+from parkade.sip.session.refer import ANSWERABLE_S, Refer, Referral, refer_to
+from parkade.sip.session.refresh import Refresh
+from parkade.sip.transaction.transaction import ServerTransaction
 
 if TYPE_CHECKING:
-    from parkade.sip.ua import UserAgent
-    from parkade.sip.uac import Outgoing
-    from parkade.sip.uas import Incoming
-    from parkade.sip.unacked import Unacked
+    from parkade.sip.session.ua import UserAgent
+    from parkade.sip.session.uac import Outgoing
+    from parkade.sip.session.uas import Incoming
+    from parkade.sip.session.unacked import Unacked
 
 UNASSUMED = frozenset({"UPDATE", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PRACK"})
 """Methods that are not sent to a peer that has never said what it allows."""

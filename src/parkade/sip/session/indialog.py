@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from parkade.base.clock import Instant
-from parkade.sip.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE
-from parkade.sip.dialog import Dialog
-from parkade.sip.errors import SipError
-from parkade.sip.lifecycle import State
-from parkade.sip.refer import Refer
-from parkade.sip.transaction import ServerTransaction
+from parkade.sip.message.errors import SipError
+from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE
+from parkade.sip.session.dialog import Dialog
+from parkade.sip.session.lifecycle import State
+from parkade.sip.session.refer import Refer
+from parkade.sip.transaction.transaction import ServerTransaction
 
 if TYPE_CHECKING:
-    from parkade.sip.session import Session
+    from parkade.sip.session.session import Session
 
 Taker: TypeAlias = "Callable[[Session, Dialog, ServerTransaction, Instant], None]"
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parkade.base.clock import Instant
-from parkade.sip.errors import SipError
-from parkade.sip.headers import parse_session_expires
-from parkade.sip.message import Request, Response
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.headers import parse_session_expires
+from parkade.sip.message.message import Request, Response
 
 WISHED_S = 1800
 """The interval we propose."""

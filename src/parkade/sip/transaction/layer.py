@@ -17,12 +17,12 @@ from collections.abc import Callable
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.sip.errors import SipError
-from parkade.sip.flow import Flow, Send, SipEffect
-from parkade.sip.headers import Via
-from parkade.sip.message import Request, Response, is_keepalive, make_response, parse_message
-from parkade.sip.tables import Happening, State
-from parkade.sip.transaction import (
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.flow import Flow, Send, SipEffect
+from parkade.sip.message.headers import Via
+from parkade.sip.message.message import Request, Response, is_keepalive, make_response, parse_message
+from parkade.sip.transaction.tables import Happening, State
+from parkade.sip.transaction.transaction import (
     ClientHandler,
     ClientTransaction,
     Desk,

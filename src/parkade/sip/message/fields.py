@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from parkade.sip.errors import SipError
-from parkade.sip.grammar import split_list
-from parkade.sip.names import LISTS, spelling
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.grammar import split_list
+from parkade.sip.message.names import LISTS, spelling
 
 T = TypeVar("T")
 

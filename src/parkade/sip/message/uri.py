@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from parkade.sip.errors import SipError
-from parkade.sip.grammar import Params, escape, number, unescape
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.grammar import Params, escape, number, unescape
 
 _PARAM_SAFE = "!*'()[]/:&+$"
 _HEADER_SAFE = "!*'()[]/?:+$"

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from parkade.base.clock import Instant
-from parkade.sip.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
-from parkade.sip.message import make_response
-from parkade.sip.offers import Move
-from parkade.sip.timers import T1, T2
-from parkade.sip.transaction import ServerTransaction
+from parkade.sip.message.message import make_response
+from parkade.sip.session.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
+from parkade.sip.session.offers import Move
+from parkade.sip.transaction.timers import T1, T2
+from parkade.sip.transaction.transaction import ServerTransaction
 
 if TYPE_CHECKING:
-    from parkade.sip.session import Session
+    from parkade.sip.session.session import Session
 
 
 class Unacked:

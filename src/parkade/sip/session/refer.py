@@ -11,17 +11,17 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from parkade.base.clock import Instant
-from parkade.sip.ask import Ask, HeaderLines, Outcome
-from parkade.sip.dialog import Dialog
-from parkade.sip.errors import SipError
-from parkade.sip.grammar import escape
-from parkade.sip.headers import NameAddr, Replaces, parse_name_addr, parse_replaces
-from parkade.sip.message import Request, Response, make_response
-from parkade.sip.timers import T1
-from parkade.sip.transaction import ServerTransaction
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.grammar import escape
+from parkade.sip.message.headers import NameAddr, Replaces, parse_name_addr, parse_replaces
+from parkade.sip.message.message import Request, Response, make_response
+from parkade.sip.session.ask import Ask, HeaderLines, Outcome
+from parkade.sip.session.dialog import Dialog
+from parkade.sip.transaction.timers import T1
+from parkade.sip.transaction.transaction import ServerTransaction
 
 if TYPE_CHECKING:
-    from parkade.sip.session import Session
+    from parkade.sip.session.session import Session
 
 LASTS_S = 180
 """How long a subscription is announced to live, in seconds."""

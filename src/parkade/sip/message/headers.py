@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from parkade.sip.errors import SipError
-from parkade.sip.grammar import (
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.grammar import (
     WHITESPACE,
     Params,
     format_params,
@@ -26,7 +26,7 @@ from parkade.sip.grammar import (
     split_list,
     unquote,
 )
-from parkade.sip.uri import SipUri, host_port, parse_host_port, parse_uri
+from parkade.sip.message.uri import SipUri, host_port, parse_host_port, parse_uri
 
 _NAME_ADDR = re.compile(r'(?:("(?:[^"\\]|\\.)*")[ \t]*|([^<"]*))<([^>]*)>[ \t]*(.*)', re.DOTALL)
 _NOT_IN_URI = re.compile(r'[\x00-\x20\x7f<>"]')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from parkade.sip.grammar import WHITESPACE, is_token
+from parkade.sip.message.grammar import WHITESPACE, is_token
 
 _COMPACT: Final = {
     "a": "Accept-Contact",

@@ -9,20 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from parkade.base.clock import Instant
-from parkade.sip.ask import Ask, HeaderLines, Outcome, authorization
-from parkade.sip.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
-from parkade.sip.dialog import Dialog
-from parkade.sip.errors import SipError
-from parkade.sip.flow import Flow
-from parkade.sip.grammar import number
-from parkade.sip.headers import NameAddr
-from parkade.sip.lifecycle import Event, State
-from parkade.sip.message import Headers, Request, Response
-from parkade.sip.offers import Move, Turn
-from parkade.sip.transaction import ClientTransaction, Why
+from parkade.sip.message.errors import SipError
+from parkade.sip.message.flow import Flow
+from parkade.sip.message.grammar import number
+from parkade.sip.message.headers import NameAddr
+from parkade.sip.message.message import Headers, Request, Response
+from parkade.sip.session.ask import Ask, HeaderLines, Outcome, authorization
+from parkade.sip.session.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
+from parkade.sip.session.dialog import Dialog
+from parkade.sip.session.lifecycle import Event, State
+from parkade.sip.session.offers import Move, Turn
+from parkade.sip.transaction.transaction import ClientTransaction, Why
 
 if TYPE_CHECKING:
-    from parkade.sip.session import Session
+    from parkade.sip.session.session import Session
 
 MAX_TRIES = 4
 """How often one INVITE is sent, challenges (401, 407) and demands for a longer session interval (422) included."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from parkade.base.clock import Instant
-from parkade.sip.ask import HeaderLines
-from parkade.sip.message import Request, Response
+from parkade.sip.message.message import Request, Response
+from parkade.sip.session.ask import HeaderLines
 
 if TYPE_CHECKING:
-    from parkade.sip.refer import Refer
-    from parkade.sip.session import Session
+    from parkade.sip.session.refer import Refer
+    from parkade.sip.session.session import Session
 
 End: TypeAlias = Literal[
     "ended", "rejected", "bye", "cancelled", "ack lost", "no answer", "expired", "gone", "timeout", "transport"

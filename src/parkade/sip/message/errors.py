@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from parkade.base.errors import ParkadeError
 
 if TYPE_CHECKING:
-    from parkade.sip.message import Request
+    from parkade.sip.message.message import Request
 
 
 class SipError(ParkadeError):

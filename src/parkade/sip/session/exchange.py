@@ -13,18 +13,18 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from parkade.base.clock import Instant
-from parkade.sip import session_timer
-from parkade.sip.ask import HeaderLines, Outcome, authorization
-from parkade.sip.capabilities import ACCEPT_LINE, ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
-from parkade.sip.dialog import Dialog
-from parkade.sip.lifecycle import State
-from parkade.sip.message import Request, Response
-from parkade.sip.offers import CLASH, Move, Turn
-from parkade.sip.transaction import ClientTransaction, ServerTransaction, Why
-from parkade.sip.unacked import Unacked
+from parkade.sip.message.message import Request, Response
+from parkade.sip.session import session_timer
+from parkade.sip.session.ask import HeaderLines, Outcome, authorization
+from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
+from parkade.sip.session.dialog import Dialog
+from parkade.sip.session.lifecycle import State
+from parkade.sip.session.offers import CLASH, Move, Turn
+from parkade.sip.session.unacked import Unacked
+from parkade.sip.transaction.transaction import ClientTransaction, ServerTransaction, Why
 
 if TYPE_CHECKING:
-    from parkade.sip.session import Session
+    from parkade.sip.session.session import Session
 
 PATIENCE_S = 60.0
 """How long a re-INVITE may stay without a final response, in seconds; the phone has no person to ask."""
