@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from parkade.calls.directory import Account, Device, Directory, Lot, Owner, OwnerKind, ParkPolicy, RingGroup
+from parkade.calls.directory import Account, Device, Directory, Lot, Owner, OwnerKind, ParkPolicy, RingGroup, Site
 from parkade.testing.call_play import CallPlay
 
 STANDARD = ParkPolicy()
@@ -53,10 +53,13 @@ def two_accounts(policy: ParkPolicy = STANDARD, first: int = 801, last: int = 89
 
 
 def two_sites(lots: Mapping[str, Lot]) -> Directory:
-    """Acme with Alice in the north, Bob and Carol in the south."""
-    sites = {"101": "North", "102": "South", "103": "South"}
-    owners = {extension: replace(owner, site=sites.get(extension)) for extension, owner in ACME.owners.items()}
-    return directory_of(replace(ACME, multi_site=True, owners=owners, lots=lots))
+    """Acme with Alice in the north, Bob and Carol in the south; ``lots`` by the name of the site."""
+    people = {"101": "North", "102": "South", "103": "South"}
+    owners = {extension: replace(owner, site=people.get(extension)) for extension, owner in ACME.owners.items()}
+    sites = {name: Site(name, name, f"lot {name}") for name in ("North", "South")}
+    by_id = {sites[name].lot: replace(lot, id=sites[name].lot) for name, lot in lots.items()}
+    main_lot = next(iter(by_id))
+    return directory_of(replace(ACME, multi_site=True, owners=owners, sites=sites, lots=by_id, main_lot=main_lot))
 
 
 def play_with(policy: ParkPolicy = STANDARD, first: int = 801, last: int = 899) -> CallPlay:

@@ -14,7 +14,7 @@ from parkade.base.ids import Ids
 from parkade.base.sound import Sound, Spoken
 from parkade.base.timers import Timers
 from parkade.calls.call import Announcing, Call, Leaving, Leg, Stage, Talking
-from parkade.calls.directory import Account, Directory, Owner
+from parkade.calls.directory import Account, Directory, Lot, Owner
 from parkade.calls.effects import AnswerLeg, Effect, EndLeg, Event, EventType, Hear, RefuseLeg, ShowParty
 from parkade.calls.identity import Identity
 from parkade.calls.park import LOST_RACE_S, ParkLot
@@ -56,7 +56,7 @@ class Board:
         self.by_device: dict[str, dict[str, Leg]] = {}
         self.calls: dict[str, Call] = {}
         self.lots: dict[tuple[str, str], ParkLot] = {}
-        """By account and key of the account's ``lots``; made when first needed."""
+        """By account and id of the lot; made when first needed."""
         self.timers: Timers[TimerKey] = Timers()
 
     # Who and where
@@ -70,21 +70,21 @@ class Board:
         account = self.account(leg)
         return (account.owners.get(leg.device.extension) if account else None) or leg.owner
 
-    def lot(self, account: Account, site: str) -> ParkLot:
+    def lot(self, account: Account, lot: Lot) -> ParkLot:
         """The state of one of the account's lots."""
-        key = (account.slug, site)
-        lot = self.lots.get(key)
-        if lot is None:
-            lot = self.lots[key] = ParkLot(account.lots[site])
-        return lot
+        key = (account.slug, lot.id)
+        state = self.lots.get(key)
+        if state is None:
+            state = self.lots[key] = ParkLot(lot)
+        return state
 
     def load(self, directory: Directory) -> None:
         """From now on this directory holds. A lot that is gone from it stays here: a call may still come back to it."""
         self.directory = directory
-        for (slug, site), lot in self.lots.items():
+        for (slug, lot_id), state in self.lots.items():
             account = directory.accounts.get(slug)
-            if account and site in account.lots:
-                lot.lot = account.lots[site]
+            if account and lot_id in account.lots:
+                state.lot = account.lots[lot_id]
 
     # Legs
 

@@ -1,4 +1,8 @@
-"""Who and what exists: accounts, people, places, devices, lots. Values only; a change is a new ``Directory``.
+"""Who and what exists: accounts, sites, people, places, devices, lots. Values only; a change is a new ``Directory``.
+
+Sites, lots, people and ring groups have ids that the store makes. An id is unique within its account and survives renaming,
+renumbering, moving and reordering, so what goes on (a parked call above all) refers to ids. Where no id is given
+(tests), that of a person or group is its extension.
 
 Secrets are not here: passwords and digests stay with the rooms that check them.
 """
@@ -38,7 +42,7 @@ class OwnerKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ParkPolicy:
-    """How parking behaves for one lot (levels below the account are merged before they come here)."""
+    """How parking behaves for one person or one lot, the levels above already merged in."""
 
     enable: bool = True
     expiration_s: float = 600.0
@@ -51,12 +55,16 @@ class ParkPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """A range of codes. ``first``/``last`` are slot numbers without the star, e.g. 801 and 899."""
+    """A range of codes. ``first``/``last`` are slot numbers without the star, e.g. 801 and 899.
+
+    ``policy`` is for callers whom no person parked, and for people without a policy of their own.
+    """
 
     name: str
     first: int
     last: int
     policy: ParkPolicy = ParkPolicy()
+    id: str = ""
 
     def code(self, slot: int) -> str:
         """The code one dials for ``slot``: ``*801``."""
@@ -72,8 +80,21 @@ class Lot:
 
 
 @dataclass(frozen=True, slots=True)
+class Site:
+    """A place of an account, with the id of the lot that people there park in while the account is multi-site."""
+
+    id: str
+    name: str
+    lot: str
+
+
+@dataclass(frozen=True, slots=True)
 class Owner:
-    """A phone user or a common-area phone: one extension, any number of devices, all of which ring."""
+    """A phone user or a common-area phone: one extension, any number of devices, all of which ring.
+
+    ``site`` is the id of a site, None for somebody who is nowhere. ``policy`` holds the person's effective settings, None if
+    those of the lot apply.
+    """
 
     extension: str
     name: str
@@ -82,6 +103,12 @@ class Owner:
     licensed: bool = True
     site: str | None = None
     devices: tuple[str, ...] = ()
+    id: str = ""
+    policy: ParkPolicy | None = None
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", self.extension)
 
     @property
     def identity(self) -> Identity:
@@ -107,11 +134,16 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class RingGroup:
-    """An extension that rings all devices of its members at once."""
+    """An extension that rings all devices of its members (extensions) at once."""
 
     extension: str
     name: str
     members: tuple[str, ...]
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", self.extension)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +157,10 @@ class FeatureCodes:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A tenant. Nothing of one account is visible from another."""
+    """A tenant. Nothing of one account is visible from another.
+
+    ``owners`` and ``ring_groups`` are by extension, ``sites`` and ``lots`` by id, in the administrator's order.
+    """
 
     slug: str
     name: str
@@ -133,13 +168,26 @@ class Account:
     multi_site: bool = False
     owners: Mapping[str, Owner] = field(default_factory=dict)
     ring_groups: Mapping[str, RingGroup] = field(default_factory=dict)
+    sites: Mapping[str, Site] = field(default_factory=dict)
     lots: Mapping[str, Lot] = field(default_factory=dict)
-    """By site name when multi-site is on, else exactly one under the empty string."""
+    main_lot: str = ""
+    """The id of the lot that everybody parks in while multi-site is off."""
     feature_codes: FeatureCodes = FeatureCodes()
 
     def lot_of(self, site: str | None) -> Lot | None:
-        """The lot that people at ``site`` park in."""
-        return self.lots.get(site or "") if self.multi_site else self.lots.get("")
+        """The lot that people at the site with the id ``site`` park in, the main one if there is no such site.
+
+        None while multi-site is on for somebody at no site: which lot is meant follows from the code that is dialled.
+        """
+        if self.multi_site and site is None:
+            return None
+        place = self.sites.get(site) if self.multi_site and site is not None else None
+        return self.lots.get(place.lot if place else self.main_lot)
+
+    def lots_in_use(self) -> dict[str, Lot]:
+        """The lots that calls can be parked in now, by id: those of the sites, or only the main one. The main one is first."""
+        ids = [self.main_lot, *(site.lot for site in self.sites.values() if self.multi_site)]
+        return {id_: self.lots[id_] for id_ in ids if id_ in self.lots}
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,11 +149,11 @@ def _own_lot(board: Board, account: Account | None, site: str | None, wanted: st
     """The lot of a site; for a device that is nowhere, the first lot that has the wanted slot."""
     if account is None:
         return None
-    lots = _lots(board, account)
-    key = (site or "") if account.multi_site else ""
-    if key in lots or site is not None:
-        return lots.get(key)
-    return next((lot for lot in lots.values() if wanted is None or lot.lot.slot(wanted) is not None), None)
+    lot = account.lot_of(site)
+    if site is None and lot is None:
+        lots = account.lots_in_use().values()
+        lot = next((lot for lot in lots if wanted is None or lot.slot(wanted) is not None), None)
+    return board.lot(account, lot) if lot else None
 
 
 # Picking up
@@ -164,11 +164,12 @@ def find(board: Board, leg: Leg, slot: int) -> tuple[ParkLot, str | PickUp] | No
     account = board.account(leg)
     if account is None:
         return None
-    owner, lots = board.owner(leg), _lots(board, account)
-    own = lots.get((owner.site or "") if owner and account.multi_site else "")
-    if own is not None and (there := _at(own, slot)) is not None:
-        return own, there
-    elsewhere = [(lot, there) for lot in lots.values() if (there := _at(lot, slot)) is not None]
+    owner = board.owner(leg)
+    own = account.lot_of(owner.site if owner else None)
+    if own is not None and (there := _at(board.lot(account, own), slot)) is not None:
+        return board.lot(account, own), there
+    lots = [board.lot(account, lot) for lot in account.lots_in_use().values()]
+    elsewhere = [(lot, there) for lot in lots if (there := _at(lot, slot)) is not None]
     return elsewhere[0] if len(elsewhere) == 1 else None
 
 
@@ -221,10 +222,6 @@ def release_over(board: Board, lot: ParkLot, slot: int) -> None:
     call_id = lot.reserved_for(slot)
     if call_id is not None:
         board.release(board.calls[call_id])
-
-
-def _lots(board: Board, account: Account) -> dict[str, ParkLot]:
-    return {key: board.lot(account, key) for key in account.lots}
 
 
 def _at(lot: ParkLot, slot: int) -> str | PickUp | None:

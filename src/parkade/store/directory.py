@@ -19,6 +19,7 @@ from parkade.calls.directory import (
     OwnerKind,
     ParkPolicy,
     RingGroup,
+    Site,
 )
 from parkade.store import directory_model as model
 from parkade.store import tables
@@ -70,6 +71,7 @@ def _account(account: model.Account) -> Account:
         for person in people or ()
     ]
     codes = account.feature_codes.model_dump(exclude_none=True) if account.feature_codes else {}
+    lots = _lots(account)
     return Account(
         slug=account.slug,
         name=account.name,
@@ -77,7 +79,9 @@ def _account(account: model.Account) -> Account:
         multi_site=bool(account.multi_site),
         owners={owner.extension: owner for owner in owners},
         ring_groups={g.extension: RingGroup(g.extension, g.name, tuple(g.members)) for g in account.ring_groups or ()},
-        lots=_lots(account),
+        sites={site.name: Site(site.name, site.name, site.name) for site in account.sites or ()},
+        lots=lots,
+        main_lot=next(iter(lots)),
         feature_codes=FeatureCodes(**codes),
     )
 
@@ -106,7 +110,7 @@ def _lots(account: model.Account) -> dict[str, Lot]:
 def _lot(name: str, site: model.Site | None, settings: dict[str, object]) -> Lot:
     codes = site.park.codes if site and site.park else model.DEFAULT_CODES
     first, _, last = codes.partition("-")
-    return Lot(name, int(first), int(last), _policy(model.CallPark.model_validate(settings)))
+    return Lot(name, int(first), int(last), _policy(model.CallPark.model_validate(settings)), name)
 
 
 def _call_park(settings: model.LevelSettings | None) -> dict[str, object]:
