@@ -35,8 +35,8 @@ from parkade.sip.session.refer import Refer
 from parkade.sip.session.session import Session
 from parkade.switch.displays import ANSWERED_ELSEWHERE
 from parkade.switch.inputs import SwitchEffect
-from parkade.switch.ports import PortReserve
-from parkade.switch.refusals import failure_of
+from parkade.switch.ports import AnnouncedPorts
+from parkade.switch.statuses import failure_of
 
 QUIET = Quiet()
 """Looks after a session that its leg has let go."""
@@ -49,15 +49,15 @@ class Wiring:
     out: list[SwitchEffect]
     inputs: deque[Input]
     ids: Ids
-    ports: PortReserve
+    ports: AnnouncedPorts
     advertise: Callable[[Flow], tuple[str, int]]
-    referred: Callable[[Leg, Refer, Instant], None]
-    find: Callable[[str], Leg | None]
-    gone: Callable[[Leg], None]
+    referred: Callable[[PhoneLeg, Refer, Instant], None]
+    find: Callable[[str], PhoneLeg | None]
+    gone: Callable[[PhoneLeg], None]
 
 
 @dataclass(slots=True, eq=False)
-class Leg(Quiet):
+class PhoneLeg(Quiet):
     """A leg in any state. ``session`` is None while an outgoing leg still rings."""
 
     id: str
@@ -233,7 +233,7 @@ class Leg(Quiet):
 class Attempt(Quiet):
     """One place where an outgoing leg rings."""
 
-    leg: Leg
+    leg: PhoneLeg
     negotiator: AudioNegotiator
     session: Session | None = None
 

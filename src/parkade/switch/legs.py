@@ -22,8 +22,8 @@ from parkade.sip.session.session import Session
 from parkade.sip.session.ua import UserAgent
 from parkade.switch.displays import ANSWERED_ELSEWHERE, address_of, alert_headers, identity_headers
 from parkade.switch.inputs import Note
-from parkade.switch.leg import QUIET, Attempt, Leg, Wiring, end_attempts
-from parkade.switch.refusals import refusal_headers, status_of
+from parkade.switch.leg import QUIET, Attempt, PhoneLeg, Wiring, end_attempts
+from parkade.switch.statuses import refusal_headers, status_of
 from parkade.switch.registrar import Binding, Registrar
 from parkade.switch.transfers import PARK_CODE_HEADER, Transfers
 
@@ -47,8 +47,8 @@ class Legs:
         self._wiring = wiring
         self._transfers = transfers
         self._device_of = device_of
-        self._legs: dict[str, Leg] = {}
-        self._lingering: dict[str, Leg] = {}
+        self._legs: dict[str, PhoneLeg] = {}
+        self._lingering: dict[str, PhoneLeg] = {}
         self._timers: Timers[str] = Timers()
         self._perform: dict[type[Effect], Callable[..., None]] = {
             effects.RingDevice: self._ring_device,
@@ -70,11 +70,11 @@ class Legs:
         """Do one thing that call control decided."""
         self._perform[type(effect)](effect, now)
 
-    def get(self, leg: str) -> Leg | None:
+    def get(self, leg: str) -> PhoneLeg | None:
         """A leg that call control knows."""
         return self._legs.get(leg)
 
-    def of_device(self, device: str) -> list[Leg]:
+    def of_device(self, device: str) -> list[PhoneLeg]:
         """Every leg of one device."""
         return [leg for leg in self._legs.values() if leg.device == device]
 
@@ -84,11 +84,11 @@ class Legs:
             if leg.session is not None and leg.session.flow == flow:
                 leg.cut_off = True
 
-    def add(self, leg: Leg) -> None:
+    def add(self, leg: PhoneLeg) -> None:
         """An incoming leg."""
         self._legs[leg.id] = leg
 
-    def gone(self, leg: Leg) -> None:
+    def gone(self, leg: PhoneLeg) -> None:
         """The far side is gone: give everything back."""
         self._legs.pop(leg.id, None)
         self._lingering.pop(leg.id, None)
@@ -132,7 +132,7 @@ class Legs:
     def _ring_device(self, effect: effects.RingDevice, now: Instant) -> None:
         found = self._device_of(effect.device)
         bindings = self._registrar.bindings(effect.device, now) if found else []
-        leg = Leg(effect.leg, effect.device, found[0] if found else "", self._wiring)
+        leg = PhoneLeg(effect.leg, effect.device, found[0] if found else "", self._wiring)
         if found is None or not bindings or not leg.open_media():
             self._wiring.inputs.append(LegFailed(leg.id, Failure.NO_CAPACITY if bindings else Failure.UNREACHABLE))
             return
@@ -235,11 +235,11 @@ class Legs:
 
     # Lingering: legs that call control has forgotten and that still have something to hear or to wait for
 
-    def _linger(self, leg: Leg, until: Instant) -> None:
+    def _linger(self, leg: PhoneLeg, until: Instant) -> None:
         self._lingering[leg.id] = leg
         self._timers.set(leg.id, until)
 
-    def _let_go(self, leg: Leg, now: Instant) -> None:
+    def _let_go(self, leg: PhoneLeg, now: Instant) -> None:
         if leg.session is not None:
             leg.session.handler = QUIET
         if leg.on_let_go is not None:
@@ -248,17 +248,17 @@ class Legs:
 
     # Small things
 
-    def _incoming(self, leg_id: str) -> tuple[Leg | None, Session | None]:
+    def _incoming(self, leg_id: str) -> tuple[PhoneLeg | None, Session | None]:
         leg = self._legs.get(leg_id)
         return leg, (leg.session if leg else None)
 
-    def _shown(self, leg: Leg | None, shown: Identity) -> list[tuple[str, str]]:
+    def _shown(self, leg: PhoneLeg | None, shown: Identity) -> list[tuple[str, str]]:
         if leg is None or leg.session is None or not (shown.name or shown.number):
             return []
         host, _ = self._wiring.advertise(leg.session.flow)
         return [*identity_headers(shown, host, "called")]
 
-    def _early_description(self, leg: Leg) -> bytes | None:
+    def _early_description(self, leg: PhoneLeg) -> bytes | None:
         """SDP for a 183, or None where the INVITE brought no offer to answer."""
         assert leg.session is not None
         if not leg.session.request.body:
@@ -272,7 +272,7 @@ class Legs:
 class _Lingering(Quiet):
     """The far side of a lingering leg may go by itself."""
 
-    def __init__(self, legs: Legs, leg: Leg) -> None:
+    def __init__(self, legs: Legs, leg: PhoneLeg) -> None:
         self._legs = legs
         self._leg = leg
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 
-class PortReserve:
+class AnnouncedPorts:
     """First in, first out, so that a port rests as long as possible before stray packets of an old call could meet a
     new one.
     """

@@ -44,10 +44,10 @@ from parkade.switch.inputs import (
     SwitchEffect,
     SwitchInput,
 )
-from parkade.switch.leg import Leg, Wiring
+from parkade.switch.leg import PhoneLeg, Wiring
 from parkade.switch.legs import Legs
-from parkade.switch.ports import PortReserve
-from parkade.switch.refusals import BAD_DESCRIPTION, DRAINING, NO_SUCH_CALL, refusal_headers, status_of
+from parkade.switch.ports import AnnouncedPorts
+from parkade.switch.statuses import BAD_DESCRIPTION, DRAINING, NO_SUCH_CALL, refusal_headers, status_of
 from parkade.switch.registrar import Registrar
 from parkade.switch.secrets import DeviceSecret
 from parkade.switch.transfers import Transfers
@@ -81,7 +81,7 @@ class Switch:
         self._directory = directory
         self._draining = False
         self._noted: dict[str, Instant] = {}
-        self._ports = PortReserve()
+        self._ports = AnnouncedPorts()
         self._control = CallControl(directory, ids)
         self._gate = Gate(directory, secrets, ids)
         self._registrar = Registrar()
@@ -174,7 +174,7 @@ class Switch:
             session.reject(device.status, headers=device.headers, now=now)
             return
         caller = self._outside_caller(device, session)
-        leg = Leg(
+        leg = PhoneLeg(
             self._ids.token(), device.id, device.account, self._wiring, dialled_of(session.request), session, caller is None
         )
         try:
@@ -190,7 +190,7 @@ class Switch:
         self._legs.add(leg)
         self._inputs.append(LegArrived(leg.id, device.id, leg.dialled, replaced.id if replaced else None, caller))
 
-    def _admit(self, leg: Leg) -> None:
+    def _admit(self, leg: PhoneLeg) -> None:
         if self._draining:
             raise _RefusedError(DRAINING)
         if not len(self._ports):
@@ -202,7 +202,7 @@ class Switch:
         except SdpError:
             raise _RefusedError(BAD_DESCRIPTION) from None
 
-    def _replaced(self, request: Request, device: Device) -> Leg | None:
+    def _replaced(self, request: Request, device: Device) -> PhoneLeg | None:
         """The leg that an INVITE with Replaces is to take the place of (:rfc:`3891`)."""
         try:
             replaces = request.headers.typed("Replaces", parse_replaces)
@@ -289,16 +289,16 @@ class Switch:
 
     # Look-ups
 
-    def _find_leg(self, leg: str) -> Leg | None:
+    def _find_leg(self, leg: str) -> PhoneLeg | None:
         return self._legs.get(leg)
 
-    def _leg_gone(self, leg: Leg) -> None:
+    def _leg_gone(self, leg: PhoneLeg) -> None:
         self._legs.gone(leg)
 
-    def _leg_by_dialog(self, replaces: Replaces) -> Leg | None:
+    def _leg_by_dialog(self, replaces: Replaces) -> PhoneLeg | None:
         session = self._ua.session_by_dialog(replaces.call_id, replaces.to_tag, replaces.from_tag)
         handler = session.handler if session is not None else None
-        return handler if isinstance(handler, Leg) else None
+        return handler if isinstance(handler, PhoneLeg) else None
 
     def _account_and_extension(self, device_id: str) -> tuple[str, str] | None:
         device = self._directory.devices.get(device_id)

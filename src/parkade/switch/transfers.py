@@ -16,8 +16,8 @@ from parkade.sip.message.headers import Replaces
 from parkade.sip.message.message import REASONS
 from parkade.sip.session.refer import Refer
 from parkade.switch.address import target_of
-from parkade.switch.leg import Leg
-from parkade.switch.refusals import NO_SUCH_CALL, refer_status_of, refusal_headers, status_of
+from parkade.switch.leg import PhoneLeg
+from parkade.switch.statuses import NO_SUCH_CALL, refer_status_of, refusal_headers, status_of
 
 PARK_CODE_HEADER = "X-Parkade-Park-Code"
 
@@ -25,16 +25,16 @@ PARK_CODE_HEADER = "X-Parkade-Park-Code"
 class Transfers:
     """REFERs under way, by the name call control knows them under."""
 
-    def __init__(self, leg_by_dialog: Callable[[Replaces], Leg | None]) -> None:
+    def __init__(self, leg_by_dialog: Callable[[Replaces], PhoneLeg | None]) -> None:
         self._leg_by_dialog = leg_by_dialog
         self._refers: dict[str, Refer] = {}
 
     def __len__(self) -> int:
         return len(self._refers)
 
-    def asked(self, leg: Leg, refer: Refer, now: Instant) -> None:
+    def asked(self, leg: PhoneLeg, refer: Refer, now: Instant) -> None:
         """A phone sent REFER inside the dialog of ``leg``."""
-        consult: Leg | None = None
+        consult: PhoneLeg | None = None
         if refer.replaces is not None:
             consult = self._leg_by_dialog(refer.replaces)
             if consult is None or consult.account != leg.account:
