@@ -16,10 +16,15 @@ from parkade.rtp.orders import (
     CloseLeg,
     Describe,
     Hear,
+    Inventory,
     KeyHeard,
     LegClosed,
+    LegFailed,
+    LegSilent,
+    LegState,
     OpenLeg,
     Order,
+    PortsExhausted,
     PortsReady,
     PromptEnded,
     Report,
@@ -57,6 +62,25 @@ reports = st.one_of(
     st.builds(PortsReady, st.lists(ports).map(tuple)),
     st.builds(KeyHeard, st.text(), st.sampled_from("0123456789*#ABCD")),
     st.builds(PromptEnded, st.text(), st.text()),
+    st.builds(PortsExhausted),
+    st.builds(LegSilent, st.text(), st.floats(0, 1e6)),
+    st.builds(LegFailed, st.text(), ports),
+    st.builds(
+        Inventory,
+        st.lists(
+            st.builds(
+                LegState,
+                leg=st.text(),
+                port=ports,
+                ssrc=st.integers(0, 2**32 - 1),
+                sequence=st.integers(0, 2**16 - 1),
+                timestamp=st.integers(0, 2**32 - 1),
+                source=st.none() | st.tuples(st.text(), ports),
+                sound=sounds,
+            )
+        ).map(tuple),
+        st.booleans(),
+    ),
     st.builds(LegClosed, st.text(), counts, counts, counts, counts),
 )
 
@@ -110,6 +134,23 @@ def test_arbitrary_bytes_are_an_order_or_a_wire_error_and_nothing_else(line: byt
 def test_a_line_that_is_no_order_is_refused(line: bytes) -> None:
     with pytest.raises(WireError):
         order_from_line(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'["inventory",[["leg"]],true]',
+        b'["inventory",[7],true]',
+        b'["inventory",[["leg","a",20000,1,2,3,["192.0.2.1"],["silence"]]],true]',
+        b'["inventory",[["leg","a",20000,1,2,3,null,["opera"]]],true]',
+        b'["inventory",[]]',
+        b'["silent","a","long"]',
+        b'["failed","a"]',
+    ],
+)
+def test_a_line_that_is_no_report_is_refused(line: bytes) -> None:
+    with pytest.raises(WireError):
+        report_from_line(line)
 
 
 def test_members_from_a_later_version_are_ignored() -> None:

@@ -5,7 +5,21 @@ from __future__ import annotations
 import pytest
 
 from parkade.base.sound import Music, Peer, Silence, Spoken
-from parkade.rtp.orders import CloseLeg, Describe, Hear, KeyHeard, LegClosed, OpenLeg, Order, PortsReady, PromptEnded
+from parkade.rtp.orders import (
+    CloseLeg,
+    Describe,
+    Hear,
+    Inventory,
+    KeyHeard,
+    LegClosed,
+    LegSilent,
+    LegState,
+    OpenLeg,
+    Order,
+    PortsExhausted,
+    PortsReady,
+    PromptEnded,
+)
 from parkade.testing.media import FakeMedia
 
 
@@ -24,7 +38,7 @@ def media_with(*orders: Order) -> FakeMedia:
 
 def test_ports_are_announced_once_and_again_after_their_leg_is_closed() -> None:
     media = FakeMedia(range(20_000, 20_008, 2))
-    assert media.drain() == [PortsReady((20_000, 20_002, 20_004, 20_006))]
+    assert media.drain() == [Inventory(()), PortsReady((20_000, 20_002, 20_004, 20_006))]
     media.perform(OpenLeg("a", 20_002), 0.0)
     assert media.drain() == []
     media.perform(CloseLeg("a"), 1.0)
@@ -33,7 +47,7 @@ def test_ports_are_announced_once_and_again_after_their_leg_is_closed() -> None:
 
 def test_the_reserve_is_filled_up_as_legs_take_ports() -> None:
     media = FakeMedia()
-    [ready] = media.drain()
+    [_, ready] = media.drain()
     assert isinstance(ready, PortsReady)
     media.perform(OpenLeg("a", ready.ports[0]), 0.0)
     assert media.drain() == [PortsReady((ready.ports[-1] + 2,))]
@@ -73,6 +87,42 @@ def test_keys_are_reported_one_by_one() -> None:
     media = media_with(OpenLeg("a", 20_000))
     media.press("a", "*5")
     assert media.drain() == [KeyHeard("a", "*"), KeyHeard("a", "5")]
+
+
+def test_the_last_port_is_told_and_so_is_the_next_one_that_is_free() -> None:
+    media = FakeMedia(range(20_000, 20_002, 2))
+    media.drain()
+    media.perform(OpenLeg("a", 20_000), 0.0)
+    assert media.drain() == [PortsExhausted()]
+    media.perform(CloseLeg("a"), 1.0)
+    assert media.drain()[1:] == [PortsReady((20_000,))]
+
+
+def test_signalling_that_comes_back_is_told_legs_and_ports_and_what_happened_meanwhile() -> None:
+    media = FakeMedia(range(20_000, 20_006, 2))
+    for order in (OpenLeg("a", 20_000), described("a"), Hear("a", Music())):
+        media.perform(order, 0.0)
+    media.drain()
+    media.press("a", "5")
+    media.reconnect()
+    state = LegState("a", 20_000, 0, 0, 0, ("192.0.2.7", 4000), Music())
+    assert media.drain() == [Inventory((state,)), PortsReady((20_002, 20_004)), KeyHeard("a", "5")]
+
+
+def test_a_media_process_that_comes_back_has_no_legs_and_keeps_their_ports_for_them() -> None:
+    media = FakeMedia(range(20_000, 20_006, 2))
+    media.perform(OpenLeg("a", 20_000), 0.0)
+    media.drain()
+    media.restart()
+    assert media.drain() == [Inventory(()), PortsReady((20_002, 20_004))]
+    media.perform(OpenLeg("a", 20_000), 1.0)
+    assert media.on_port(20_000) is media.legs["a"]
+
+
+def test_silence_is_told_when_somebody_says_so() -> None:
+    media = media_with(OpenLeg("a", 20_000))
+    media.fall_silent("a")
+    assert media.drain() == [LegSilent("a", 60.0)]
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,15 @@ from parkade.rtp.orders import (
     CloseLeg,
     Describe,
     Hear,
+    Inventory,
     KeyHeard,
     LegClosed,
+    LegFailed,
+    LegSilent,
+    LegState,
     OpenLeg,
     Order,
+    PortsExhausted,
     PortsReady,
     PromptEnded,
     Report,
@@ -55,10 +60,15 @@ _SOUNDS: _Shapes = {
 }
 _REPORTS: _Shapes = {
     "ports": ((list,),),
+    "no-ports": ((),),
+    "inventory": ((list, bool),),
     "key": ((str, str),),
     "prompt-ended": ((str, str),),
+    "silent": ((str, float), (str, int)),
+    "failed": ((str, int),),
     "closed": ((str, int, int, int, int),),
 }
+_LEG_STATE: _Shapes = {"leg": tuple((str, int, int, int, int, source, list) for source in (list, type(None)))}
 
 _decode = json.JSONDecoder().raw_decode
 
@@ -101,8 +111,16 @@ def report_from_line(line: bytes | bytearray) -> Report:
             return LegClosed(*members)
         case "key":
             return KeyHeard(*members)
-        case _:
+        case "prompt-ended":
             return PromptEnded(*members)
+        case "silent":
+            return LegSilent(*members)
+        case "failed":
+            return LegFailed(*members)
+        case "inventory":
+            return Inventory(tuple(map(_leg_state_from, members[0])), members[1])
+        case _:
+            return PortsExhausted()
 
 
 def _order(order: Order) -> str:
@@ -148,7 +166,22 @@ def _report(report: Report) -> str:
             return f'["key",{_quoted(leg)},{_quoted(key)}]\n'
         case PromptEnded(leg, prompt):
             return f'["prompt-ended",{_quoted(leg)},{_quoted(prompt)}]\n'
+        case LegSilent(leg, silent_s):
+            return f'["silent",{_quoted(leg)},{silent_s}]\n'
+        case LegFailed(leg, port):
+            return f'["failed",{_quoted(leg)},{port}]\n'
+        case Inventory(legs, complete):
+            return f'["inventory",[{",".join(map(_leg_state, legs))}],{_bool(complete)}]\n'
+        case PortsExhausted():
+            return '["no-ports"]\n'
     assert_never(report)
+
+
+def _leg_state(leg: LegState) -> str:
+    source = "null" if leg.source is None else f"[{_quoted(leg.source[0])},{leg.source[1]}]"
+    return (
+        f'["leg",{_quoted(leg.leg)},{leg.port},{leg.ssrc},{leg.sequence},{leg.timestamp},{source},[{_sound(leg.sound)}]]'
+    )
 
 
 def _bool(value: bool) -> str:
@@ -169,6 +202,17 @@ def _sound_from(members: _Members) -> Sound:
         case _:
             prompt, language, phrases = members
             return Spoken(prompt, language, _all(str, phrases))
+
+
+def _leg_state_from(members: Any) -> LegState:
+    if type(members) is not list:
+        raise WireError(f"no leg: {members!r}")
+    leg, port, ssrc, sequence, timestamp, source, sound = _checked(members, _LEG_STATE)[1]
+    if source is not None:
+        if tuple(map(type, source)) != (str, int):
+            raise WireError(f"no address: {source!r}")
+        source = (source[0], source[1])
+    return LegState(leg, port, ssrc, sequence, timestamp, source, _sound_from(sound))
 
 
 def _read(line: bytes | bytearray, shapes: _Shapes) -> tuple[str, _Members]:

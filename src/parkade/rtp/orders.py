@@ -4,6 +4,11 @@ A media process keeps a reserve of bound, even-numbered RTP ports (RTCP on the n
 ``PortsReady``; signalling takes one from the reserve for each leg, so an SDP body is written without waiting.
 Legs are known by ids that signalling chose. Orders are performed in the order sent and are never answered, except
 through reports.
+
+Either process may die. A connection begins with ``Inventory`` (of all legs the media process has), ``PortsReady`` (of all
+ports that are free: those told before are void), then the reports made while nobody was connected. Signalling closes the
+legs it does not know, opens those that are missing on the ports they had, and may say ``Describe`` and ``Hear`` again for
+every leg: both change nothing if nothing is new.
 """
 
 from __future__ import annotations
@@ -16,7 +21,12 @@ from parkade.base.sound import Sound
 
 @dataclass(frozen=True, slots=True)
 class OpenLeg:
-    """Give ``leg`` the reserved RTP port ``port``. Nothing is sent or accepted before ``Describe``."""
+    """Give ``leg`` the RTP port ``port``. Nothing is sent or accepted before ``Describe``.
+
+    A port that is not in reserve is bound if it is free: so a leg gets back the port it had in a media process that died.
+    If the state file remembers this leg on this port, its stream goes on (SSRC, numbers, the address it was sent to).
+    If the port cannot be had, the report is ``LegFailed``.
+    """
 
     leg: str
     port: int
@@ -71,6 +81,36 @@ class PortsReady:
 
 
 @dataclass(frozen=True, slots=True)
+class PortsExhausted:
+    """No port is free and none can be bound. The next ``PortsReady`` ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegState:
+    """One leg in an ``Inventory``: its RTP port, what it hears by the last order, and what its stream has come to.
+
+    ``ssrc`` is that of the stream sent to the far side, ``sequence`` the number sent last, ``timestamp`` the one that comes
+    next. ``source`` is the address that packets go to (IP literal and port), None while it is not known.
+    """
+
+    leg: str
+    port: int
+    ssrc: int
+    sequence: int
+    timestamp: int
+    source: tuple[str, int] | None
+    sound: Sound
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The legs that are open, first thing on each connection. A long one comes in parts; ``complete`` is the last of them."""
+
+    legs: tuple[LegState, ...]
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class KeyHeard:
     """A keypad key (``0-9*#A-D``) of ``leg``, once a press, from RFC 4733 events or tones in the audio."""
 
@@ -87,6 +127,25 @@ class PromptEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class LegSilent:
+    """Neither RTP nor RTCP came from the phone of a described leg for ``silent_s``; told again after each further period.
+
+    That is no proof that the phone is gone: one that was put on hold may send nothing.
+    """
+
+    leg: str
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LegFailed:
+    """``leg`` could not be opened: ``port`` is another leg's or another program's. The leg does not exist."""
+
+    leg: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class LegClosed:
     """Figures of a closed leg: packets each way, lost by our count, strangers' packets refused."""
 
@@ -97,4 +156,4 @@ class LegClosed:
     refused: int
 
 
-Report: TypeAlias = PortsReady | KeyHeard | PromptEnded | LegClosed
+Report: TypeAlias = PortsReady | PortsExhausted | Inventory | KeyHeard | PromptEnded | LegSilent | LegFailed | LegClosed

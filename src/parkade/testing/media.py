@@ -2,6 +2,9 @@
 
 No packet is sent. Where the real one would play a prompt, this one lets ``PHRASE_S`` pass for each phrase. An order that no
 media process should ever be given raises AssertionError at once, so that every story that runs on it checks the orders too.
+
+Both deaths can be pretended: ``reconnect`` is a signalling process that comes back to a media process that lived on,
+``restart`` a media process that comes back without its legs. Ports of the lost legs are kept for them.
 """
 
 from __future__ import annotations
@@ -12,7 +15,22 @@ from dataclasses import dataclass, field
 from parkade.base.clock import Instant
 from parkade.base.sound import Peer, Silence, Sound, Spoken
 from parkade.base.timers import Timers
-from parkade.rtp.orders import CloseLeg, Describe, Hear, KeyHeard, LegClosed, OpenLeg, Order, PortsReady, PromptEnded, Report
+from parkade.rtp.orders import (
+    CloseLeg,
+    Describe,
+    Hear,
+    Inventory,
+    KeyHeard,
+    LegClosed,
+    LegSilent,
+    LegState,
+    OpenLeg,
+    Order,
+    PortsExhausted,
+    PortsReady,
+    PromptEnded,
+    Report,
+)
 
 PHRASE_S = 0.4
 """How long a phrase takes to say."""
@@ -53,9 +71,11 @@ class FakeMedia:
         self.orders: list[tuple[Instant, Order]] = []
         self.reports_prompts = True
         self._free = deque(ports)
-        self._announced: set[int] = set()
+        self._announced: dict[int, None] = {}
+        self._kept: set[int] = set()
+        self._exhausted = False
         self._prompts: Timers[str] = Timers()
-        self._reports: list[Report] = []
+        self._reports: list[Report] = [Inventory(())]
         self._announce()
 
     def perform(self, order: Order, now: Instant) -> None:
@@ -85,9 +105,32 @@ class FakeMedia:
             leg.sound = Silence()
 
     def drain(self) -> list[Report]:
-        """What it has to say since the last time, first of all ``PortsReady``."""
+        """What it has to say since the last time, first of all ``Inventory`` and ``PortsReady``."""
         reports, self._reports = self._reports, []
         return reports
+
+    def reconnect(self) -> None:
+        """Signalling is another process: it is told all legs, all free ports, then what it has not taken yet."""
+        waiting = [report for report in self._reports if not isinstance(report, PortsReady | PortsExhausted | Inventory)]
+        ports: tuple[Report, ...] = (PortsReady(tuple(self._announced)),) if self._announced else (PortsExhausted(),)
+        self._reports = [Inventory(tuple(map(_state, self.legs.values()))), *ports, *waiting]
+
+    def restart(self) -> None:
+        """The media process died and another one is there: no leg is open, nothing that was not taken yet will come."""
+        for leg in self.legs.values():
+            self._prompts.cancel(leg.id)
+            self._kept.add(leg.port)
+        self.legs.clear()
+        self._reports = [Inventory(())]
+        self._exhausted = False
+        if self._announced:
+            self._reports.append(PortsReady(tuple(self._announced)))
+        self._announce()
+
+    def fall_silent(self, leg: str, silent_s: float = 60.0) -> None:
+        """Report that nothing has come from the phone of ``leg``."""
+        assert leg in self.legs, f"no leg {leg} is open"
+        self._reports.append(LegSilent(leg, silent_s))
 
     def press(self, leg: str, keys: str) -> None:
         """Report keys as if the far side of ``leg`` had sent them in RTP."""
@@ -106,8 +149,9 @@ class FakeMedia:
     def _open(self, leg: str, port: int, now: Instant) -> None:
         assert leg not in self.legs, f"leg {leg} is open already"
         assert leg not in self.closed, f"leg {leg} was closed before"
-        assert port in self._announced, f"port {port} was not announced, or is in use"
-        self._announced.discard(port)
+        assert port in self._announced or port in self._kept, f"port {port} was not announced, or is in use"
+        self._announced.pop(port, None)
+        self._kept.discard(port)
         self.legs[leg] = MediaLeg(leg, port, now)
         self._announce()
 
@@ -144,5 +188,13 @@ class FakeMedia:
     def _announce(self) -> None:
         fresh = [self._free.popleft() for _ in range(min(len(self._free), RESERVE - len(self._announced)))]
         if fresh:
-            self._announced.update(fresh)
+            self._announced |= dict.fromkeys(fresh)
             self._reports.append(PortsReady(tuple(fresh)))
+        elif not self._announced and not self._exhausted:
+            self._reports.append(PortsExhausted())
+        self._exhausted = not self._announced
+
+
+def _state(leg: MediaLeg) -> LegState:
+    end = leg.described
+    return LegState(leg.id, leg.port, 0, 0, 0, None if end is None else (end.address, end.port), leg.sound)
