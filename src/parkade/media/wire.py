@@ -179,9 +179,7 @@ def _report(report: Report) -> str:
 
 def _leg_state(leg: LegState) -> str:
     source = "null" if leg.source is None else f"[{_quoted(leg.source[0])},{leg.source[1]}]"
-    return (
-        f'["leg",{_quoted(leg.leg)},{leg.port},{leg.ssrc},{leg.sequence},{leg.timestamp},{source},[{_sound(leg.sound)}]]'
-    )
+    return f'["leg",{_quoted(leg.leg)},{leg.port},{leg.ssrc},{leg.sequence},{leg.timestamp},{source},[{_sound(leg.sound)}]]'
 
 
 def _bool(value: bool) -> str:

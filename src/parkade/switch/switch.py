@@ -21,7 +21,17 @@ from parkade.calls.identity import Identity
 from parkade.calls.inputs import DirectoryChanged, Input, KeyPressed, LegArrived
 from parkade.calls.refusals import Refusal
 from parkade.rtp.offer_answer import NotAcceptable
-from parkade.rtp.orders import KeyHeard, LegClosed, PortsReady, PromptEnded, Report
+from parkade.rtp.orders import (
+    Inventory,
+    KeyHeard,
+    LegClosed,
+    LegFailed,
+    LegSilent,
+    PortsExhausted,
+    PortsReady,
+    PromptEnded,
+    Report,
+)
 from parkade.rtp.sdp import SdpError
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow
@@ -269,7 +279,7 @@ class Switch:
                     self._inputs.append(KeyPressed(leg, key))
             case PromptEnded(leg, prompt):
                 self._legs.prompt_ended(leg, prompt, now)
-            case LegClosed():
+            case LegClosed() | LegSilent() | LegFailed() | Inventory() | PortsExhausted():
                 pass
 
     def _flow_lost(self, flow: Flow, now: Instant) -> None:
