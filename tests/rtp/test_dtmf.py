@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.rtp.dtmf import KEYS, EventListener, key_of_info, press
+from parkade.rtp.dtmf import INFO_TYPES, KEYS, EventListener, key_of_info, press
 from parkade.rtp.packet import Packet
 
 
@@ -115,6 +115,17 @@ def test_any_events_give_keys_or_nothing(packets: list[Packet]) -> None:
         ("application/dtmf", b" 10\r\n", "*"),
         ("application/dtmf", b"77", None),
         ("application/dtmf", b"", None),
+        ("application/dtmf", b"d=*\r\n", "*"),
+        ("application/dtmf-relay", b"d=#", "#"),
+        ("application/dtmf", b"Signal=3\r\nDuration=100", "3"),
+        ("application/dtmf-relay", b"9\r\n", "9"),
+        ("application/vnd.nortelnetworks.digits", b"p=Digit-Collection\r\ny=Digits\r\ns=success\r\nd=4\r\n", "4"),
+        ("audio/telephone-event", b"5", "5"),
+        ("audio/telephone-event", b"d=11\r\n", "#"),
+        ("audio/telephone-event", b"\x0b\x8a\x03\x20", "#"),
+        ("audio/telephone-event; rate=8000", b"\x0a\x0a\x00\x50", "*"),
+        ("audio/telephone-event", b"\x10\x8a\x03\x20", None),
+        ("audio/telephone-event", b"\x05\x8a\x03", None),
         ("application/media_control+xml", b"5", None),
         ("", b"5", None),
     ],
@@ -123,7 +134,7 @@ def test_a_key_in_an_info_body(content_type: str, body: bytes, key: str | None) 
     assert key_of_info(content_type, body) == key
 
 
-@given(st.sampled_from(["application/dtmf", "application/dtmf-relay"]), st.binary(max_size=20))
+@given(st.sampled_from(sorted(INFO_TYPES)), st.binary(max_size=20))
 def test_any_info_body_gives_a_key_or_none(content_type: str, body: bytes) -> None:
     key = key_of_info(content_type, body)
     assert key is None or key in KEYS

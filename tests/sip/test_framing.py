@@ -99,3 +99,21 @@ def test_a_flood_of_line_ends_costs_no_memory() -> None:
     framer = StreamFramer()
     assert set(framer.feed(b"\r\n" * 10_000)) == {PING}
     assert list(StreamFramer().feed(b"\n" * 10_000)) == []
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b"\r\n\0", b"\0", b"\0\0\0\0", b"\r\n\r\n\0", b" \t\r\n", b"\xff\xfe", b"jaK\0", b"jaK\r\n", b"\0jaK\0\r\n\0"]
+)
+def test_whatever_keeps_a_connection_alive_harms_no_message(rubbish: bytes) -> None:
+    stream = rubbish + OPTIONS + rubbish + COMPACT + rubbish + OPTIONS
+    whole = [item for item in StreamFramer().feed(stream) if isinstance(item, bytes)]
+    assert whole == [OPTIONS, COMPACT, OPTIONS]
+    framer = StreamFramer()
+    torn = [item for at in range(len(stream)) for item in framer.feed(stream[at : at + 1]) if isinstance(item, bytes)]
+    assert [parse_message(item).call_id for item in torn] == ["1@a"] * 3
+
+
+@given(st.binary(max_size=12).filter(lambda text: not any(chr(byte).isalnum() or byte in b"-.!%*_+`'~" for byte in text)))
+def test_no_bytes_that_begin_no_message_are_taken_into_one(rubbish: bytes) -> None:
+    items = [item for item in StreamFramer().feed(OPTIONS + rubbish + OPTIONS) if isinstance(item, bytes)]
+    assert items == [OPTIONS, OPTIONS]

@@ -213,10 +213,10 @@ def test_a_branch_without_the_cookie_is_matched_by_the_rules_of_rfc_2543(node: N
         (
             "SIP/2.0/UDP 10.0.0.7:5070;branch=z9hG4bKone",
             PHONE,
-            Flow("UDP", "198.51.100.7", 5070),
+            PHONE,
             ("198.51.100.7", None),
         ),
-        ("SIP/2.0/UDP pbx.example.com;branch=z9hG4bKone", PHONE, Flow("UDP", "198.51.100.7", 5060), ("198.51.100.7", None)),
+        ("SIP/2.0/UDP pbx.example.com;branch=z9hG4bKone", PHONE, PHONE, ("198.51.100.7", None)),
         ("SIP/2.0/UDP 198.51.100.7:5062;branch=z9hG4bKone", PHONE, Flow("UDP", "198.51.100.7", 5062), (None, None)),
         (
             "SIP/2.0/UDP [2001:db8::9]:5064;branch=z9hG4bKone",

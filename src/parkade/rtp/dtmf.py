@@ -5,6 +5,7 @@ Keys in the audio itself are found by ``keytones``. Events other than keys (flas
 
 from __future__ import annotations
 
+import re
 from struct import Struct
 
 from parkade.rtp.packet import CLOCK_HZ, Packet, timestamp_step
@@ -19,21 +20,29 @@ _VOLUME = 10
 _STEP_MS = 20
 
 
+INFO_TYPES = frozenset(
+    {"application/dtmf-relay", "application/dtmf", "audio/telephone-event", "application/vnd.nortelnetworks.digits"}
+)
+"""Types of INFO bodies that carry a key."""
+_NOT_TEXT = re.compile(rb"[^\t\r\n -~]")
+_KEY_NAMES = frozenset({"signal", "d", "event"})
+
+
 def key_of_info(content_type: str, body: bytes) -> str | None:
     """The key in the body of a SIP INFO, or None.
 
-    ``application/dtmf-relay`` has a line ``Signal=5`` (some write ``Signal= 10`` for the star), ``application/dtmf`` nothing
-    but the key or its event number. Neither was ever standardised.
+    A line ``Signal=5`` (some write ``Signal= 10`` for the star) or ``d=5``, or nothing but the key or its event number; or, in
+    ``audio/telephone-event``, the four bytes of :rfc:`4733` section 2.3. None of it was ever standardised, so each way of
+    writing is read under each of the ``INFO_TYPES``.
     """
+    if content_type.partition(";")[0].strip().lower() not in INFO_TYPES:
+        return None
+    if len(body) == _EVENT.size and _NOT_TEXT.search(body):
+        return KEYS[body[0]] if body[0] < len(KEYS) else None
     text = body.decode("ascii", "replace")
-    match content_type.partition(";")[0].strip().lower():
-        case "application/dtmf-relay":
-            lines = (line.partition("=") for line in text.splitlines())
-            return next((_key(value) for name, _, value in lines if name.strip().lower() == "signal"), None)
-        case "application/dtmf":
-            return _key(text)
-        case _:
-            return None
+    lines = [line.partition("=") for line in text.splitlines()]
+    named = [value for name, equals, value in lines if equals and name.strip().lower() in _KEY_NAMES]
+    return _key(named[0] if named else text)
 
 
 def _key(text: str) -> str | None:

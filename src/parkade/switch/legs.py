@@ -23,8 +23,8 @@ from parkade.sip.session.ua import UserAgent
 from parkade.switch.displays import ANSWERED_ELSEWHERE, address_of, alert_headers, identity_headers
 from parkade.switch.inputs import Note
 from parkade.switch.leg import QUIET, Attempt, PhoneLeg, Wiring, end_attempts
-from parkade.switch.statuses import refusal_headers, status_of
 from parkade.switch.registrar import Binding, Registrar
+from parkade.switch.statuses import refusal_headers, status_of
 from parkade.switch.transfers import PARK_CODE_HEADER, Transfers
 
 MAX_SPOKEN_REFUSAL_S = 12.0

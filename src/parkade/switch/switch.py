@@ -57,9 +57,9 @@ from parkade.switch.inputs import (
 from parkade.switch.leg import PhoneLeg, Wiring
 from parkade.switch.legs import Legs
 from parkade.switch.ports import AnnouncedPorts
-from parkade.switch.statuses import BAD_DESCRIPTION, DRAINING, NO_SUCH_CALL, refusal_headers, status_of
 from parkade.switch.registrar import Registrar
 from parkade.switch.secrets import DeviceSecret
+from parkade.switch.statuses import BAD_DESCRIPTION, DRAINING, NO_SUCH_CALL, refusal_headers, status_of
 from parkade.switch.transfers import Transfers
 
 NOTE_AGAIN_S = 60.0

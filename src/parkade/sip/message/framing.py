@@ -15,11 +15,13 @@ from parkade.sip.message.grammar import body_start, number
 
 _LENGTH: Final = re.compile(rb"\n(?:content-length|l)[ \t]*:((?:[^\n]|\n[ \t])*)", re.IGNORECASE)
 _PING: Final = b"\r\n\r\n"
+_RUBBISH: Final = re.compile(rb"(?:[^A-Za-z0-9\-.!%*_+`'~\r\n]|jaK(?=[\r\n\0]))+")
+"""What no message begins with: NULs and the like, and the ``jaK`` of some mobile phones. Passed over between messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """Line ends between messages. A ping (two of them) wants one CRLF back."""
+    """Line ends between messages. A ping (two of them) wants one CRLF back; all else between messages is passed over."""
 
     answer_wanted: bool
 
@@ -56,6 +58,8 @@ class StreamFramer:
                 if len(buffer) < len(_PING) and _PING.startswith(buffer):
                     return
                 yield from self._line_ends()
+            elif (rubbish := _RUBBISH.match(buffer)) is not None:
+                del buffer[: rubbish.end()]
             else:
                 start = body_start(buffer, self._searched)
                 if start > self._max_bytes or (start < 0 and len(buffer) > self._max_bytes):

@@ -163,7 +163,7 @@ def parse_message(data: bytes) -> Message:
 
     Raises SipError; its ``request`` is set where there is somebody to answer.
     """
-    data = data.lstrip(b"\r\n")
+    data = data.lstrip(b"\r\n\0 \t")
     start = body_start(data)
     head, body = (data, b"") if start < 0 else (data[:start], data[start:])
     text = head.decode("utf-8", "surrogateescape").rstrip("\r\n")

@@ -226,7 +226,7 @@ class Session:
         if self.ours is not None:
             self.ours.leave_others()
         if self.theirs is not None:
-            self.theirs.tx.spare()
+            self.theirs.tx.forget_request()
         if self._referrals:
             self.ua.timers.set(self._lapse, now + ANSWERABLE_S)
         else:

@@ -5,15 +5,19 @@ Between the parser and the transaction user (TU). It answers by itself only what
 Max-Forwards nor methods nor credentials.
 
 Limits, by design: ``maddr`` in a Via is ignored, because obeying it lets any sender aim our responses at a third party and no
-phone asks for it. Without ``rport`` a response over UDP goes to the port of sent-by, as :rfc:`3261` section 18.2.2 wants,
-even if that port looks like one behind a NAT. CANCEL of anything but INVITE finds nothing to cancel (481).
+phone asks for it. CANCEL of anything but INVITE finds nothing to cancel (481).
+
+Departure from :rfc:`3261` section 18.2.2: without ``rport`` a response over UDP goes to the port of sent-by only if the host of
+sent-by is the address that the request came from. Otherwise there is a NAT between, that port leads nowhere, and the response
+goes to the very address and port that the request came from, as if ``rport`` had been asked for.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
@@ -25,14 +29,19 @@ from parkade.sip.transaction.tables import Happening, State
 from parkade.sip.transaction.transaction import (
     ClientHandler,
     ClientTransaction,
-    Desk,
     MergeKey,
     ServerKey,
     ServerTransaction,
+    TransactionTable,
     TransactionUser,
 )
 
 __all__ = ["ClientHandler", "ClientTransaction", "ServerTransaction", "TransactionLayer", "TransactionUser"]
+
+Refusal: TypeAlias = tuple[int, Sequence[tuple[str, str]]]
+"""A status of 300 or more, and header lines for it."""
+Admit: TypeAlias = Callable[[Request, Flow, Instant], Refusal | None]
+"""Asked about a request, the flow it came from, and now: None lets it in, a refusal is sent without state."""
 
 COOKIE = "z9hG4bK"
 """How every branch begins that is unique to its request (8.1.1.7)."""
@@ -45,25 +54,36 @@ class TransactionLayer:
     gives the host and port to write into our Via for a flow. ``len(layer)`` counts live transactions.
     """
 
-    __slots__ = ("_desk", "_ids", "_sent_by")
+    __slots__ = ("_admit", "_ids", "_sent_by", "_table")
 
     def __init__(
-        self, user: TransactionUser, out: list[SipEffect], ids: Ids, sent_by: Callable[[Flow], tuple[str, int]]
+        self,
+        user: TransactionUser,
+        out: list[SipEffect],
+        ids: Ids,
+        sent_by: Callable[[Flow], tuple[str, int]],
+        admit: Admit | None = None,
     ) -> None:
-        self._desk = Desk(user, out, ids)
+        """``admit`` is asked about each new request outside of a dialog, before anything is kept for it."""
+        self._admit = admit
+        self._table = TransactionTable(user, out, ids)
         self._ids = ids
         self._sent_by = sent_by
 
     def __len__(self) -> int:
-        return len(self._desk.clients) + len(self._desk.servers)
+        return len(self._table.clients) + len(self._table.servers)
+
+    def flows(self) -> int:
+        """On how many flows transactions live."""
+        return len(self._table.by_flow)
 
     def deadline(self) -> Instant | None:
         """When ``wake`` is wanted next; None while no transaction lives."""
-        return self._desk.timers.deadline()
+        return self._table.timers.deadline()
 
     def wake(self, now: Instant) -> None:
         """Fire every timer that is due."""
-        for transaction, timer in self._desk.timers.pop_due(now):
+        for transaction, timer in self._table.timers.pop_due(now):
             transaction.take(timer, now)
 
     def receive(self, flow: Flow, data: bytes, now: Instant) -> SipError | None:
@@ -88,19 +108,18 @@ class TransactionLayer:
     def request(self, request: Request, flow: Flow, handler: ClientHandler, now: Instant) -> ClientTransaction:
         """Send ``request`` in a transaction of its own. A Via is put on top of it, so each attempt wants a new Request."""
         branch = self._add_via(request, flow)
-        return ClientTransaction(self._desk, request, flow, handler, branch, now)
+        return ClientTransaction(self._table, request, flow, handler, branch, now)
 
     def send(self, message: Request | Response, flow: Flow) -> None:
         """Send once, without a transaction: the ACK for a 2xx. A request without a Via gets one and keeps it for next time."""
         if isinstance(message, Request) and "Via" not in message.headers:
             self._add_via(message, flow)
-        self._desk.out.append(Send(flow, message.encode()))
+        self._table.out.append(Send(flow, message.encode()))
 
     def flow_lost(self, flow: Flow, now: Instant) -> None:
         """The connection is gone (or could not be opened): every transaction on it ends."""
-        for transaction in [*self._desk.clients.values(), *self._desk.servers.values()]:
-            if transaction.flow == flow:
-                transaction.take(Happening.TRANSPORT_LOST, now)
+        for transaction in tuple(self._table.by_flow.get(flow, ())):
+            transaction.take(Happening.TRANSPORT_LOST, now)
 
     def _add_via(self, request: Request, flow: Flow) -> str:
         host, port = self._sent_by(flow)
@@ -114,7 +133,7 @@ class TransactionLayer:
         via, cseq = response.top_via, response.cseq
         if len(response.headers.all("Via")) != 1:
             return
-        transaction = self._desk.clients.get((via.branch or "", cseq.method))
+        transaction = self._table.clients.get((via.branch or "", cseq.method))
         if transaction is not None:
             if response.status < 200:
                 happening = Happening.PROVISIONAL
@@ -124,19 +143,19 @@ class TransactionLayer:
                 happening = Happening.FAILURE
             transaction.take(happening, now, response)
         elif cseq.method == "INVITE" and 200 <= response.status < 300 and self._is_ours(via, flow):
-            self._desk.user.on_stray_2xx(response, flow, now)
+            self._table.user.on_stray_2xx(response, flow, now)
 
     def _is_ours(self, via: Via, flow: Flow) -> bool:
         return (via.branch or "").startswith(COOKIE) and (via.host, via.port or _default_port(flow)) == self._sent_by(flow)
 
     def _receive_request(self, request: Request, flow: Flow, now: Instant) -> None:
-        desk = self._desk
+        table = self._table
         via = _stamp(request, flow)
         key = _server_key(request, via)
-        known = desk.servers.get(key)
+        known = table.servers.get(key)
         if request.method == "ACK":
             if known is None:
-                desk.user.on_ack(request, flow, now)
+                table.user.on_ack(request, _response_flow(flow, via), now)
             else:
                 known.take(Happening.ACK, now, request)
             return
@@ -144,27 +163,38 @@ class TransactionLayer:
             known.take(Happening.REQUEST, now)
             return
         merge_key = _merge_key(request)
-        merged = merge_key in desk.merged
-        transaction = ServerTransaction(desk, request, flow, _response_flow(flow, via), key, None if merged else merge_key)
+        merged = merge_key in table.merged
+        if self._admit is not None and not merged and request.method != "CANCEL" and request.to.tag is None:
+            refusal = self._admit(request, flow, now)
+            if refusal is not None:
+                self._refuse_without_state(request, refusal, _response_flow(flow, via))
+                return
+        transaction = ServerTransaction(table, request, flow, _response_flow(flow, via), key, None if merged else merge_key)
         if request.method == "CANCEL":
             self._receive_cancel(transaction, now)
         elif merged:
             transaction.respond(make_response(request, 482, to_tag=transaction.to_tag), now)
         else:
-            desk.user.on_request(transaction, now)
+            table.user.on_request(transaction, now)
             if transaction.is_over:
-                transaction.spare()
+                transaction.forget_request()
             else:
                 transaction.expect_answer(now)
 
     def _receive_cancel(self, cancel: ServerTransaction, now: Instant) -> None:
-        invite = self._desk.servers.get((*cancel.key[:-1], "INVITE"))
+        invite = self._table.servers.get((*cancel.key[:-1], "INVITE"))
         if invite is None:
             cancel.respond(make_response(cancel.request, 481, to_tag=cancel.to_tag), now)
             return
         cancel.respond(make_response(cancel.request, 200, to_tag=invite.to_tag), now)
         if invite.state is State.PROCEEDING:
-            self._desk.user.on_cancel(invite, cancel.request, now)
+            self._table.user.on_cancel(invite, cancel.request, now)
+
+    def _refuse_without_state(self, request: Request, refusal: Refusal, flow: Flow) -> None:
+        """One response and no memory of it (26.3.2.4); its ACK belongs to nothing and is passed over."""
+        status, headers = refusal
+        response = make_response(request, status, to_tag=_stateless_tag(request), headers=headers)
+        self._table.out.append(Send(flow, response.encode()))
 
     def _answer_malformed(self, error: SipError, flow: Flow) -> None:
         request = error.request
@@ -175,7 +205,7 @@ class TransactionLayer:
         except SipError:
             return
         response = make_response(request, error.status, error.reason, to_tag=_stateless_tag(request))
-        self._desk.out.append(Send(_response_flow(flow, via), response.encode()))
+        self._table.out.append(Send(_response_flow(flow, via), response.encode()))
 
 
 def _stamp(request: Request, flow: Flow) -> Via:
@@ -200,7 +230,7 @@ _NOT_JUST_STAMPED = re.compile(r'[,"]|received', re.IGNORECASE)
 
 
 def _response_flow(flow: Flow, via: Via) -> Flow:
-    if flow.reliable or via.wants_rport:
+    if flow.reliable or via.wants_rport or via.host != flow.host:
         return flow
     return flow._replace(port=via.port or _default_port(flow))
 

@@ -41,7 +41,7 @@ class TransactionUser(Protocol):
         """A new request other than ACK and CANCEL, told once; ``tx.respond`` it now or later."""
 
     def on_ack(self, request: Request, flow: Flow, now: Instant) -> None:
-        """An ACK for a 2xx, or one that belongs to nothing. May repeat."""
+        """An ACK for a 2xx, or one that belongs to nothing. May repeat. ``flow`` is where its sender takes messages."""
 
     def on_cancel(self, tx: ServerTransaction, cancel: Request, now: Instant) -> None:
         """The INVITE ``tx`` has no final response and is not wanted any more; the CANCEL itself is answered already."""
@@ -61,10 +61,10 @@ MergeKey: TypeAlias = tuple[str, str, int, str]
 """From tag, Call-ID, CSeq: what two copies of a request that took two paths share (8.2.2.2)."""
 
 
-class Desk:
-    """What the live transactions of one layer share."""
+class TransactionTable:
+    """The live transactions of one layer, and what they share. ``by_flow`` finds those that a lost connection ends."""
 
-    __slots__ = ("clients", "ids", "merged", "out", "servers", "timers", "user")
+    __slots__ = ("by_flow", "clients", "ids", "merged", "out", "servers", "timers", "user")
 
     def __init__(self, user: TransactionUser, out: list[SipEffect], ids: Ids) -> None:
         self.user = user
@@ -74,6 +74,22 @@ class Desk:
         self.clients: dict[ClientKey, ClientTransaction] = {}
         self.servers: dict[ServerKey, ServerTransaction] = {}
         self.merged: dict[MergeKey, ServerTransaction] = {}
+        self.by_flow: dict[Flow, dict[Transaction, None]] = {}
+
+    def hang_on_flow(self, transaction: Transaction) -> None:
+        """Remember on which flow ``transaction`` lives."""
+        on_flow = self.by_flow.get(transaction.flow)
+        if on_flow is None:
+            on_flow = self.by_flow[transaction.flow] = {}
+        on_flow[transaction] = None
+
+    def leave_flow(self, transaction: Transaction) -> None:
+        """``transaction`` is over."""
+        on_flow = self.by_flow.get(transaction.flow)
+        if on_flow is not None:
+            on_flow.pop(transaction, None)
+            if not on_flow:
+                del self.by_flow[transaction.flow]
 
 
 class Transaction:
@@ -82,13 +98,13 @@ class Transaction:
     ``request`` is the request, ``flow`` where our own messages go, ``state`` the state of the figure.
     """
 
-    __slots__ = ("_desk", "_doubled_s", "_last", "_reliable", "_table", "flow", "request", "state")
+    __slots__ = ("_doubled_s", "_last", "_reliable", "_shared", "_table", "flow", "request", "state")
 
-    def __init__(self, desk: Desk, request: Request, flow: Flow, table: Table, state: State) -> None:
+    def __init__(self, shared: TransactionTable, request: Request, flow: Flow, table: Table, state: State) -> None:
         self.request = request
         self.flow = flow
         self.state = state
-        self._desk = desk
+        self._shared = shared
         self._reliable = flow.reliable
         self._table = table
         self._last = b""
@@ -99,7 +115,7 @@ class Transaction:
         step = self._table.get((self.state, happening))
         if step is None:
             return False
-        timers = self._desk.timers
+        timers = self._shared.timers
         for timer in step.stops:
             timers.cancel((self, timer))
         for timer in step.arms:
@@ -119,10 +135,10 @@ class Transaction:
         if wait.longest_s is not None:
             seconds = wait_s or (min(2 * self._doubled_s, wait.longest_s) if again else seconds)
             self._doubled_s = seconds
-        self._desk.timers.set((self, timer), now + seconds)
+        self._shared.timers.set((self, timer), now + seconds)
 
     def _send(self, data: bytes) -> None:
-        self._desk.out.append(Send(self.flow, data))
+        self._shared.out.append(Send(self.flow, data))
 
     def _perform(self, step: Step, message: Request | Response | None, now: Instant) -> None:
         raise NotImplementedError
@@ -136,14 +152,17 @@ class ClientTransaction(Transaction):
 
     __slots__ = ("_cancel_headers", "_handler", "cancelled", "key")
 
-    def __init__(self, desk: Desk, request: Request, flow: Flow, handler: ClientHandler, branch: str, now: Instant) -> None:
+    def __init__(
+        self, shared: TransactionTable, request: Request, flow: Flow, handler: ClientHandler, branch: str, now: Instant
+    ) -> None:
         invite = request.method == "INVITE"
-        super().__init__(desk, request, flow, _client_table(invite, flow.reliable), State.CALLING if invite else State.TRYING)
+        super().__init__(shared, request, flow, _client_table(invite, flow.reliable), State.CALLING if invite else State.TRYING)
         self.key: ClientKey = (branch, request.method)
         self.cancelled = False
         self._cancel_headers: tuple[tuple[str, str], ...] | None = None
         self._handler = handler
-        desk.clients[self.key] = self
+        shared.clients[self.key] = self
+        shared.hang_on_flow(self)
         self._last = request.encode()
         self._send(self._last)
         for timer in (Timer.A, Timer.B) if invite else (Timer.E, Timer.F):
@@ -186,11 +205,12 @@ class ClientTransaction(Transaction):
         request = _beside(self.request, "CANCEL", self.request.headers.get("To") or "")
         for name, value in self._cancel_headers or ():
             request.headers.add(name, value)
-        ClientTransaction(self._desk, request, self.flow, _NOBODY, self.key[0], now)
+        ClientTransaction(self._shared, request, self.flow, _NOBODY, self.key[0], now)
         self._arm(Timer.CANCELLED, now)
 
     def _forget(self) -> None:
-        self._desk.clients.pop(self.key, None)
+        self._shared.clients.pop(self.key, None)
+        self._shared.leave_flow(self)
 
 
 class ServerTransaction(Transaction):
@@ -202,31 +222,32 @@ class ServerTransaction(Transaction):
     __slots__ = ("_merge_key", "key", "source", "to_tag")
 
     def __init__(
-        self, desk: Desk, request: Request, source: Flow, flow: Flow, key: ServerKey, merge_key: MergeKey | None
+        self, shared: TransactionTable, request: Request, source: Flow, flow: Flow, key: ServerKey, merge_key: MergeKey | None
     ) -> None:
         invite = request.method == "INVITE"
         super().__init__(
-            desk, request, flow, _server_table(invite, flow.reliable), State.PROCEEDING if invite else State.TRYING
+            shared, request, flow, _server_table(invite, flow.reliable), State.PROCEEDING if invite else State.TRYING
         )
         self.source = source
         self.key = key
-        self.to_tag = request.to.tag or desk.ids.token()
+        self.to_tag = request.to.tag or shared.ids.token()
         self._merge_key = merge_key
-        desk.servers[key] = self
+        shared.servers[key] = self
+        shared.hang_on_flow(self)
         if merge_key is not None:
-            desk.merged[merge_key] = self
+            shared.merged[merge_key] = self
 
     def expect_answer(self, now: Instant) -> None:
         """The TU has the request. If it has not answered an INVITE, a 100 is due soon; most are answered at once."""
         if self.state is State.PROCEEDING and not self._last and self.request.method == "INVITE":
             self._arm(Timer.TRYING, now)
 
-    def spare(self) -> None:
+    def forget_request(self) -> None:
         """Nobody asks for the request any more, nor wants to be told: keep only what a retransmission is answered with.
 
         A transaction outlives its call by half a minute, and ten thousands of them by as much memory as the calls take.
         """
-        self.request = _SPARED
+        self.request = _FORGOTTEN
 
     @property
     def is_over(self) -> bool:
@@ -260,24 +281,25 @@ class ServerTransaction(Transaction):
                     self._last = make_response(self.request, 100).encode()
                     self._send(self._last)
                 case Action.TELL if isinstance(message, Request):
-                    self._desk.user.on_ack(message, self.source, now)
-                case Action.TELL_TIMEOUT if self.request is not _SPARED:
-                    self._desk.user.on_server_failed(self, "timeout", now)
-                case Action.TELL_TRANSPORT_LOST if self.request is not _SPARED:
-                    self._desk.user.on_server_failed(self, "transport", now)
+                    self._shared.user.on_ack(message, self.flow, now)
+                case Action.TELL_TIMEOUT if self.request is not _FORGOTTEN:
+                    self._shared.user.on_server_failed(self, "timeout", now)
+                case Action.TELL_TRANSPORT_LOST if self.request is not _FORGOTTEN:
+                    self._shared.user.on_server_failed(self, "transport", now)
                 case _:
                     pass
 
     def _forget(self) -> None:
-        self._desk.servers.pop(self.key, None)
+        self._shared.servers.pop(self.key, None)
+        self._shared.leave_flow(self)
         self._unmerge()
 
     def _unmerge(self) -> None:
-        if self._merge_key is not None and self._desk.merged.get(self._merge_key) is self:
-            del self._desk.merged[self._merge_key]
+        if self._merge_key is not None and self._shared.merged.get(self._merge_key) is self:
+            del self._shared.merged[self._merge_key]
 
 
-_SPARED = Request("", "", Headers())
+_FORGOTTEN = Request("", "", Headers())
 
 
 class _Nobody:
