@@ -309,12 +309,19 @@ def test_a_parker_with_another_phone_by_then_is_rung_there() -> None:
     assert play.all_ringing() == {"alice-app"}
 
 
-def test_the_policy_that_holds_at_the_deadline_counts() -> None:
+def test_the_policy_that_held_when_the_call_was_parked_counts() -> None:
     play = play_with()
     bob = parked(play)
-    play.tell(DirectoryChanged(two_accounts(ParkPolicy(not_picked_up=NotPickedUp.DISCONNECT))))
-    play.advance(600)
-    assert hears_farewell(bob)
+    play.tell(DirectoryChanged(two_accounts(ParkPolicy(expiration_s=60, not_picked_up=NotPickedUp.DISCONNECT, ring_back_s=5))))
+    carol, _ = play.conversation("carol", "110")
+    play.transfer(carol, "*800")
+    play.advance(599)
+    assert story(play) == ["timed_out", "ended"]
+    play.advance(1)
+    assert play.all_ringing() == {"alice", "alice-app"}
+    play.advance(29)
+    assert play.all_ringing() == {"alice", "alice-app"}
+    assert bob.hears == Music()
 
 
 def test_a_call_is_either_picked_up_or_timed_out_never_both() -> None:

@@ -55,8 +55,8 @@ class Board:
         self.legs: dict[str, Leg] = {}
         self.by_device: dict[str, dict[str, Leg]] = {}
         self.calls: dict[str, Call] = {}
-        self.lots: dict[tuple[str, str], ParkLot] = {}
-        """By account and id of the lot; made when first needed."""
+        self.lots: dict[str, dict[str, ParkLot]] = {}
+        """By account, then by id of the lot; made when first needed."""
         self.timers: Timers[TimerKey] = Timers()
 
     # Who and where
@@ -67,24 +67,44 @@ class Board:
 
     def owner(self, leg: Leg) -> Owner | None:
         """The person at a leg as of now, or as of when the leg came to be; None for a gateway."""
-        account = self.account(leg)
-        return (account.owners.get(leg.device.extension) if account else None) or leg.owner
+        return self.owner_now(leg.device.account, leg.owner)
+
+    def owner_now(self, account: str, then: Owner | None) -> Owner | None:
+        """A person as of now, or as of ``then`` if the directory does not know the person any more."""
+        known = self.directory.accounts.get(account)
+        return (known.owner_now(then) if known and then else None) or then
 
     def lot(self, account: Account, lot: Lot) -> ParkLot:
         """The state of one of the account's lots."""
-        key = (account.slug, lot.id)
-        state = self.lots.get(key)
+        lots = self.lots.setdefault(account.slug, {})
+        state = lots.get(lot.id)
         if state is None:
-            state = self.lots[key] = ParkLot(lot)
+            state = lots[lot.id] = ParkLot(lot)
         return state
 
+    def keep_lot(self, account: str, state: ParkLot) -> ParkLot:
+        """A retired lot that something is to be parked in again, or the lot that has its id by now."""
+        return self.lots.setdefault(account, {}).setdefault(state.lot.id, state)
+
     def load(self, directory: Directory) -> None:
-        """From now on this directory holds. A lot that is gone from it stays here: a call may still come back to it."""
+        """From now on this directory holds. A lot that it does not name is retired, and forgotten once nothing is there."""
         self.directory = directory
-        for (slug, lot_id), state in self.lots.items():
+        for slug, lots in list(self.lots.items()):
             account = directory.accounts.get(slug)
-            if account and lot_id in account.lots:
-                state.lot = account.lots[lot_id]
+            in_use = account.lots_in_use() if account else {}
+            for lot_id, state in list(lots.items()):
+                state.retired = lot_id not in in_use
+                if account and lot_id in account.lots:
+                    state.lot = account.lots[lot_id]
+                if state.retired and state.is_idle:
+                    del lots[lot_id]
+            if not lots:
+                del self.lots[slug]
+
+    def occupied_in_retired_lots(self, account: str) -> set[int]:
+        """Slots that no other call of the account is given: one can still dial them for a call in a lot that is gone."""
+        lots = self.lots.get(account, {}).values()
+        return {slot for lot in lots if lot.retired for slot in lot.occupied()}
 
     # Legs
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from parkade.base.clock import Instant
 from parkade.base.sound import Music, Peer, Silence, Sound, Spoken, Tone
-from parkade.calls.directory import Device, Owner
+from parkade.calls.directory import Device, Owner, ParkPolicy
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure
@@ -140,11 +140,12 @@ class Ringing:
 class Talking:
     """Two hear each other, or music while the far end holds.
 
-    ``aside``: something is said to one of them meanwhile. ``picked_up``: the stay that ``other`` has just ended.
+    ``aside``: something is said to one of them meanwhile. ``picked_up``: where the party was parked until ``other`` retrieved
+    it.
     """
 
     aside: tuple[Leg, Spoken] | None = None
-    picked_up: Stay | None = None
+    picked_up: Parked | None = None
 
     def sound(self, call: Call, leg: Leg) -> Sound:
         """The far end or music."""
@@ -156,12 +157,16 @@ class Talking:
 
 @dataclass(slots=True, eq=False)
 class Stay:
-    """The time a call spends in the lot, over all codes, until somebody has it."""
+    """The time a call spends parked, over all codes, until somebody has it.
+
+    ``policy`` is that of the parker as of when the call was parked; later changes of settings do not touch the stay.
+    """
 
     lot: ParkLot
     slot: int
     """The present or last slot."""
     parker: Owner | None
+    policy: ParkPolicy
     since: Instant
     rounds: int = 0
     """How often nobody picked up."""

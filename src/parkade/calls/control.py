@@ -17,7 +17,7 @@ from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.calls import arrive, events, feature, parking, recall, ring, transfer
 from parkade.calls.board import Board, LotTimer
-from parkade.calls.call import Announcing, Call, Leaving, Leg, Parked, Ringing, Stay, Talking, Waiting
+from parkade.calls.call import Announcing, Call, Leaving, Leg, Parked, Ringing, Talking, Waiting
 from parkade.calls.directory import Directory
 from parkade.calls.effects import Effect, EndLeg
 from parkade.calls.inputs import (
@@ -89,7 +89,7 @@ class CallControl:
     def counts(self) -> Counts:
         """What is alive."""
         board = self._board
-        lots = board.lots.values()
+        lots = [lot for lots in board.lots.values() for lot in lots.values()]
         return Counts(
             legs=len(board.legs),
             devices=len(board.by_device),
@@ -213,8 +213,8 @@ def _gone(board: Board, call: Call, leg: Leg, established: bool) -> None:
         case Ringing() as stage:
             ring.stop(board, stage)
             stage.purpose.caller_gone(board, call)
-        case Talking(picked_up=Stay() as stay) if leg is call.other and not established:
-            recall.put_back(board, call, stay)
+        case Talking(picked_up=Parked() as parked) if leg is call.other and not established:
+            recall.put_back(board, call, parked)
         case Talking():
             board.drop(call)
             board.end(call.facing(leg))

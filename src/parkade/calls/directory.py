@@ -174,6 +174,13 @@ class Account:
     """The id of the lot that everybody parks in while multi-site is off."""
     feature_codes: FeatureCodes = FeatureCodes()
 
+    def owner_now(self, then: Owner) -> Owner | None:
+        """The person as of now, whatever has changed but the id; None if there is no such person any more."""
+        now = self.owners.get(then.extension)
+        if now is not None and now.id == then.id:
+            return now
+        return next((owner for owner in self.owners.values() if owner.id == then.id), None)
+
     def lot_of(self, site: str | None) -> Lot | None:
         """The lot that people at the site with the id ``site`` park in, the main one if there is no such site.
 

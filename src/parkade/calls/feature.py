@@ -22,11 +22,12 @@ def pressed(board: Board, leg: Leg, key: str) -> None:
     stay = parking.park_far_end(board, leg, None)
     if isinstance(stay, Refusal):
         spoken = board.spoken(refusal(stay), leg.language)
-        board.enter(leg.call, Talking((leg, spoken)), board.now + LAST_WORDS_S)
+        board.enter(leg.call, Talking((leg, spoken), stage.picked_up), board.now + LAST_WORDS_S)
     else:
         parking.announce(board, leg, stay)
 
 
 def explained(board: Board, call: Call) -> None:
     """The refusal was heard: back to the conversation, which nobody has left."""
-    board.connect(call)
+    assert isinstance(call.stage, Talking)
+    board.enter(call, Talking(picked_up=call.stage.picked_up), None)

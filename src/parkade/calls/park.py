@@ -16,7 +16,7 @@ while who picked up at a slot, so that whoever dials a moment later learns who w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from parkade.base.clock import Instant
@@ -39,9 +39,13 @@ class PickUp:
 
 
 class ParkLot:
-    """The state of one ``Lot``. A changed ``Lot`` value may be put in at any time; calls stay where they are."""
+    """The state of one ``Lot``. A changed ``Lot`` value may be put in at any time; calls stay where they are.
 
-    __slots__ = ("_free", "_lot", "_picked_up", "_reserved", "_taken")
+    ``retired`` is True while the directory does not name the lot, or multi-site is off and it is not the main one: then
+    calls leave it, and none is parked there but by its own reservation.
+    """
+
+    __slots__ = ("_free", "_lot", "_picked_up", "_reserved", "_taken", "retired")
 
     TRIES_AT_RANDOM = 8
 
@@ -49,6 +53,7 @@ class ParkLot:
         self._taken: dict[int, str] = {}
         self._reserved: dict[int, str] = {}
         self._picked_up: dict[int, PickUp] = {}
+        self.retired = False
         self._free = 0
         """Bit ``n`` is set while slot ``first + n`` is free: the lowest free slot of thousands is one operation away."""
         self.lot = lot
@@ -81,6 +86,16 @@ class ParkLot:
         """Every parked call as (slot, call)."""
         return iter(self._taken.items())
 
+    def occupied(self) -> Iterator[int]:
+        """Every slot that is taken or reserved."""
+        yield from self._taken
+        yield from self._reserved
+
+    @property
+    def is_idle(self) -> bool:
+        """True when nothing is parked, reserved or remembered here."""
+        return not (self._taken or self._reserved or self._picked_up)
+
     @property
     def reserved_count(self) -> int:
         """How many codes are being kept."""
@@ -105,14 +120,22 @@ class ParkLot:
         self._set_free(slot, False)
         return None
 
-    def next_free(self, ids: Ids, avoid: int | None = None) -> int | Refusal:
-        """A free slot by the lot's assignment: the lowest, or any with equal chance; ``avoid`` only if it is the last one."""
+    def next_free(
+        self, ids: Ids, avoid: int | None = None, assignment: Assignment | None = None, never: Iterable[int] = ()
+    ) -> int | Refusal:
+        """A free slot, the lowest or any with equal chance: by ``assignment``, that of the lot unless given.
+
+        ``avoid`` is given only if it is the last one, ``never`` not at all.
+        """
         free, first = self._free, self._lot.first
+        for slot in never:
+            if first <= slot <= self._lot.last:
+                free &= ~(1 << slot - first)
         if avoid is not None and first <= avoid <= self._lot.last and free != (bit := 1 << avoid - first):
             free &= ~bit
         if not free:
             return LOT_FULL
-        if self._lot.policy.assignment is Assignment.SEQUENTIAL:
+        if (assignment or self._lot.policy.assignment) is Assignment.SEQUENTIAL:
             return first + (free & -free).bit_length() - 1
         size = self._lot.last - first + 1
         for _ in range(self.TRIES_AT_RANDOM):

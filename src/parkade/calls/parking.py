@@ -4,8 +4,10 @@ How the wish comes (a transfer, a code dialled over a held call, keys, a device'
 the parker's own leg; that is the business of ``arrive.py``, ``transfer.py`` and ``feature.py``. Whoever is parked hears
 music and is not otherwise touched.
 
-* One parks in the lot of one's own site. One picks up there first, then at the other lots of the account if exactly one of
-  them has something at that code.
+* One parks in the lot of one's own site, by one's own settings as they are at that moment. One picks up there first, then
+  at the other lots of the account if exactly one of them has something at that code.
+* A lot that the directory no longer has is retired: its calls can be picked up as before, no call of the account gets a code
+  that is in use there, and a call that is not picked up is parked again in the lot that its parker parks in now.
 * A call that was picked up keeps its code for ``reserve_s``: whoever holds it and parks it anywhere gets the code back,
   nobody else does. For ``LOST_RACE_S``, and as long as the code is kept, whoever dials it is told who was first.
 * Gateways and other devices without a person may pick up what they dial, and their calls may be parked; then there is
@@ -15,6 +17,7 @@ music and is not otherwise touched.
 
 from __future__ import annotations
 
+from parkade.base.clock import Instant
 from parkade.calls import events
 from parkade.calls.board import LAST_WORDS_S, Board, LotTimer
 from parkade.calls.call import MUSIC, Announcing, Call, Leg, Parked, Stay, Talking
@@ -29,6 +32,7 @@ from parkade.calls.refusals import (
     NO_SUCH_SLOT,
     NOT_LICENSED,
     PARKING_DISABLED,
+    SLOT_TAKEN,
     TRANSFER_IMPOSSIBLE,
     Refusal,
 )
@@ -46,30 +50,29 @@ def park_far_end(board: Board, leg: Leg, wanted: str | None) -> Stay | Refusal:
     if not isinstance(call.stage, Talking):
         return TRANSFER_IMPOSSIBLE
     parker = board.owner(leg)
-    taken = _refuse_unlicensed(parker) or _take_slot(board, call, board.account(leg), parker, wanted)
-    if isinstance(taken, Refusal):
-        events.park_failed(board, call, taken, parker)
-        return taken
+    stay = _refuse_unlicensed(parker) or _take_slot(board, call, board.account(leg), parker, wanted)
+    if isinstance(stay, Refusal):
+        events.park_failed(board, call, stay, parker)
+        return stay
     call.party, call.other = call.facing(leg), None
-    lot, slot = taken
-    return begin_stay(board, call, lot, slot, parker)
+    begin(board, call, stay)
+    return stay
 
 
 def park_arriving(board: Board, leg: Leg, wanted: str | None) -> None:
     """Answer ``leg`` and park it at once: nobody parked it, so nobody is rung back."""
     call = board.new_call(leg, Talking())
-    taken = _take_slot(board, call, board.account(leg), board.owner(leg), wanted)
+    stay = _take_slot(board, call, board.account(leg), board.owner(leg), wanted)
     board.event(EventType.STARTED, call, dialled=f"park:{wanted}" if wanted else "park")
-    if isinstance(taken, Refusal):
-        events.park_failed(board, call, taken, None)
-        board.refuse(leg, taken)
+    if isinstance(stay, Refusal):
+        events.park_failed(board, call, stay, None)
+        board.refuse(leg, stay)
         board.drop(call)
         return
-    lot, slot = taken
-    code = lot.lot.code(slot)
+    stay.parker = None
     board.hear(leg, MUSIC)
-    board.answer(leg, parked_identity(code), code)
-    begin_stay(board, call, lot, slot, None)
+    board.answer(leg, parked_identity(stay.code), stay.code)
+    begin(board, call, stay)
 
 
 def parked_identity(code: str) -> Identity:
@@ -77,17 +80,14 @@ def parked_identity(code: str) -> Identity:
     return Identity(f"Park {code}", code)
 
 
-def begin_stay(board: Board, call: Call, lot: ParkLot, slot: int, parker: Owner | None) -> Stay:
-    """``call`` has just been given ``slot``; its party is parked there."""
-    stay = Stay(lot, slot, parker, board.now)
-    stage = settle(board, call, stay)
-    events.parked(board, call, stage)
-    return stay
+def begin(board: Board, call: Call, stay: Stay) -> None:
+    """``call`` has just been given the slot of ``stay``; its party is parked there."""
+    events.parked(board, call, settle(board, call, stay))
 
 
-def settle(board: Board, call: Call, stay: Stay) -> Parked:
-    """The party waits at ``stay.slot`` from now on."""
-    stage = Parked(stay, board.now + stay.lot.lot.policy.expiration_s)
+def settle(board: Board, call: Call, stay: Stay, expires_at: Instant | None = None) -> Parked:
+    """The party waits at ``stay.slot`` from now on, for the whole time that the policy gives unless told otherwise."""
+    stage = Parked(stay, board.now + stay.policy.expiration_s if expires_at is None else expires_at)
     board.enter(call, stage, stage.expires_at)
     return stage
 
@@ -115,25 +115,35 @@ def _refuse_unlicensed(parker: Owner | None) -> Refusal | None:
     return NOT_LICENSED if parker and not parker.licensed else None
 
 
-def _take_slot(
-    board: Board, call: Call, account: Account | None, who: Owner | None, wanted: str | None
-) -> tuple[ParkLot, int] | Refusal:
-    """Give ``call`` a slot, the one kept for it if ``wanted`` names none."""
+def _take_slot(board: Board, call: Call, account: Account | None, who: Owner | None, wanted: str | None) -> Stay | Refusal:
+    """Give ``call`` a slot, the one kept for it if ``wanted`` names none, by the settings of ``who``."""
     lot = _own_lot(board, account, who.site if who else None, wanted)
-    if lot is None or not lot.lot.policy.enable:
+    if lot is None:
         return PARKING_DISABLED
+    policy = (who.policy if who else None) or lot.lot.policy
+    if not policy.enable:
+        return PARKING_DISABLED
+    choice: int | Refusal
     if wanted is not None:
-        named = lot.lot.slot(wanted)
-        if named is None:
-            return NO_SUCH_SLOT.with_(code=wanted if wanted.startswith("*") else f"*{wanted}")
-        choice: int | Refusal = named
-    elif call.reserved:
+        choice = _named(board, call, lot, wanted)
+    elif call.reserved and not call.reserved[0].retired:
         lot, choice = call.reserved
     else:
-        choice = lot.next_free(board.ids)
+        choice = lot.next_free(board.ids, None, policy.assignment, board.occupied_in_retired_lots(call.account))
     if isinstance(choice, Refusal):
         return choice
-    return put(board, call, lot, choice) or (lot, choice)
+    return put(board, call, lot, choice) or Stay(lot, choice, who, policy, board.now)
+
+
+def _named(board: Board, call: Call, lot: ParkLot, wanted: str) -> int | Refusal:
+    """The slot that ``wanted`` names, if it can be given to ``call``."""
+    slot = lot.lot.slot(wanted)
+    if slot is None:
+        return NO_SUCH_SLOT.with_(code=wanted if wanted.startswith("*") else f"*{wanted}")
+    own = call.reserved is not None and call.reserved[1] == slot
+    if not own and slot in board.occupied_in_retired_lots(call.account):
+        return SLOT_TAKEN.with_(code=lot.lot.code(slot))
+    return slot
 
 
 def put(board: Board, call: Call, lot: ParkLot, slot: int) -> Refusal | None:
@@ -143,6 +153,30 @@ def put(board: Board, call: Call, lot: ParkLot, slot: int) -> Refusal | None:
         board.release(call)
         board.timers.cancel((LotTimer.FORGET, lot, slot))
     return refusal
+
+
+def put_somewhere(board: Board, call: Call, stay: Stay) -> Refusal | None:
+    """Give ``call`` another slot than its last, in the lot of its stay or, if that is gone, in the one that is there now."""
+    lot = lot_now(board, call, stay)
+    avoid = stay.slot if lot is stay.lot else None
+    slot = lot.next_free(board.ids, avoid, stay.policy.assignment, board.occupied_in_retired_lots(call.account))
+    refusal = slot if isinstance(slot, Refusal) else put(board, call, lot, slot)
+    if refusal is None:
+        assert isinstance(slot, int)
+        stay.lot, stay.slot = lot, slot
+    return refusal
+
+
+def lot_now(board: Board, call: Call, stay: Stay) -> ParkLot:
+    """The lot of a stay; once that is retired the one that the parker parks in now, else the first of the account.
+
+    Where there is none at all (the account is gone) the retired lot serves on.
+    """
+    if not stay.lot.retired:
+        return stay.lot
+    account = board.directory.accounts.get(call.account)
+    parker = account.owner_now(stay.parker) if account and stay.parker else None
+    return _own_lot(board, account, parker.site if parker else None, None) or board.keep_lot(call.account, stay.lot)
 
 
 def _own_lot(board: Board, account: Account | None, site: str | None, wanted: str | None) -> ParkLot | None:
@@ -164,12 +198,11 @@ def find(board: Board, leg: Leg, slot: int) -> tuple[ParkLot, str | PickUp] | No
     account = board.account(leg)
     if account is None:
         return None
-    owner = board.owner(leg)
+    owner, lots = board.owner(leg), board.lots.get(account.slug, {})
     own = account.lot_of(owner.site if owner else None)
-    if own is not None and (there := _at(board.lot(account, own), slot)) is not None:
-        return board.lot(account, own), there
-    lots = [board.lot(account, lot) for lot in account.lots_in_use().values()]
-    elsewhere = [(lot, there) for lot in lots if (there := _at(lot, slot)) is not None]
+    if own is not None and own.id in lots and (there := _at(lots[own.id], slot)) is not None:
+        return lots[own.id], there
+    elsewhere = [(lot, there) for lot in lots.values() if (there := _at(lot, slot)) is not None]
     return elsewhere[0] if len(elsewhere) == 1 else None
 
 
@@ -202,7 +235,8 @@ def pick_up(board: Board, leg: Leg, slot: int) -> None:
 
 def _connect(board: Board, leg: Leg, lot: ParkLot, slot: int, call: Call) -> None:
     assert isinstance(call.stage, Parked)
-    stay, reserve_s = call.stage.stay, lot.lot.policy.reserve_s
+    parked, stay = call.stage, call.stage.stay
+    reserve_s = stay.policy.reserve_s
     by, owner = leg.identity, board.owner(leg)
     taken = PickUp(call.id, by.name or by.number, owner.extension if owner else "", board.now)
     lot.pick_up(slot, taken, reserve=reserve_s > 0)
@@ -213,7 +247,7 @@ def _connect(board: Board, leg: Leg, lot: ParkLot, slot: int, call: Call) -> Non
     call.other = leg
     board.seat(leg, call)
     board.connect(call)
-    call.stage = Talking(picked_up=stay)
+    call.stage = Talking(picked_up=parked)
     events.retrieved(board, call, stay, by)
 
 

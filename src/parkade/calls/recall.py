@@ -1,9 +1,9 @@
 """What becomes of a parked call that nobody picks up. It is never dropped without a word.
 
-At its deadline the code becomes free and the lot's policy says what follows (``ACTIONS``). Ringing somebody back, or ringing
-the extension that the policy forwards to, is the same: the caller goes on hearing music, and if nobody answers it is parked
-again under the next code. After ``ROUNDS`` rounds it is told so and hung up on. If no code is free it stays on music and the
-next round comes after ``PATIENCE_S``.
+At its deadline the code becomes free and the policy of the stay says what follows (``ACTIONS``). Ringing somebody back, or
+ringing the extension that the policy forwards to, is the same: the caller goes on hearing music, and if nobody answers it is
+parked again under the next code. After ``ROUNDS`` rounds it is told so and hung up on. If no code is free it stays on music
+and the next round comes after ``PATIENCE_S``.
 
 Limits of this version: voicemail and outside numbers do not exist yet, so these two actions ring back.
 """
@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from parkade.base.sound import Sound
 from parkade.calls import events, ring
 from parkade.calls.board import Board
-from parkade.calls.call import MUSIC, Call, Leg, Stay, Waiting
+from parkade.calls.call import MUSIC, Call, Leg, Parked, Stay, Waiting
 from parkade.calls.directory import NotPickedUp
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure
-from parkade.calls.parking import parked_identity, put, settle
-from parkade.calls.refusals import Refusal
+from parkade.calls.parking import parked_identity, put, put_somewhere, settle
 from parkade.calls.route import People, people
 
 ROUNDS = 3
@@ -63,12 +62,12 @@ def expired(board: Board, call: Call, stay: Stay) -> None:
     """Nobody picked up in time: the code is free."""
     stay.lot.leave(stay.slot)
     events.timed_out(board, call, stay)
-    ACTIONS[stay.lot.lot.policy.not_picked_up](board, call, stay)
+    ACTIONS[stay.policy.not_picked_up](board, call, stay)
 
 
 def waited(board: Board, call: Call, stay: Stay) -> None:
     """No code was free a while ago: the parker is asked again, and there may be one now."""
-    ACTIONS[stay.lot.lot.policy.not_picked_up](board, call, stay)
+    ACTIONS[stay.policy.not_picked_up](board, call, stay)
 
 
 def park_again(board: Board, call: Call, stay: Stay) -> None:
@@ -78,36 +77,40 @@ def park_again(board: Board, call: Call, stay: Stay) -> None:
         board.say_farewell(call)
         return
     old_code = stay.code
-    slot = stay.lot.next_free(board.ids, avoid=stay.slot)
-    if isinstance(slot, Refusal) or put(board, call, stay.lot, slot):
+    if put_somewhere(board, call, stay):
         board.enter(call, Waiting(stay), board.now + PATIENCE_S)
-        return
-    stay.slot = slot
-    events.reparked(board, call, settle(board, call, stay), old_code)
-
-
-def put_back(board: Board, call: Call, stay: Stay) -> None:
-    """Whoever picked it up was never really there: it waits at its code again, or at the next one if that is taken by now."""
-    call.other = None
-    old_code = stay.code
-    if put(board, call, stay.lot, stay.slot):
-        park_again(board, call, stay)
     else:
         events.reparked(board, call, settle(board, call, stay), old_code)
 
 
+def put_back(board: Board, call: Call, parked: Parked) -> None:
+    """Whoever picked it up was never really there: it waits where and as long as it would have, or at another free code.
+
+    A deadline that has passed meanwhile is due at once.
+    """
+    call.other, stay = None, parked.stay
+    old_code = stay.code
+    may_return = not stay.lot.retired or stay.lot.reserved_for(stay.slot) == call.id
+    if may_return and put(board, call, stay.lot, stay.slot) is None:
+        stage = settle(board, call, stay, parked.expires_at)
+    elif put_somewhere(board, call, stay) is None:
+        stage = settle(board, call, stay)
+    else:
+        board.enter(call, Waiting(stay), board.now + PATIENCE_S)
+        return
+    events.reparked(board, call, stage, old_code)
+
+
 def _ring_back(board: Board, call: Call, stay: Stay) -> None:
-    parker = stay.parker
+    parker = board.owner_now(call.account, stay.parker)
     if parker is None:
         park_again(board, call, stay)
-        return
-    account = board.directory.accounts.get(call.account)
-    owner = (account.owners.get(parker.extension) if account else None) or parker
-    _ring(board, call, stay, People(owner.identity, (owner,)))
+    else:
+        _ring(board, call, stay, People(parker.identity, (parker,)))
 
 
 def _forward(board: Board, call: Call, stay: Stay) -> None:
-    account, forward_to = board.directory.accounts.get(call.account), stay.lot.lot.policy.forward_to
+    account, forward_to = board.directory.accounts.get(call.account), stay.policy.forward_to
     target = people(account, forward_to) if account and forward_to else None
     if target is None:
         _ring_back(board, call, stay)
@@ -118,7 +121,7 @@ def _forward(board: Board, call: Call, stay: Stay) -> None:
 def _ring(board: Board, call: Call, stay: Stay, target: People) -> None:
     who = call.party.identity
     shown = Identity(f"{parked_identity(stay.code).name} {who.name or who.number}", who.number)
-    ring.start(board, call, target.owners, RingBack(stay, stay.lot.lot.policy.ring_back_s), target.shown, shown)
+    ring.start(board, call, target.owners, RingBack(stay, stay.policy.ring_back_s), target.shown, shown)
 
 
 ACTIONS: dict[NotPickedUp, Callable[[Board, Call, Stay], None]] = {

@@ -305,10 +305,11 @@ def umpire(control: CallControl, play: CallPlay | None = None) -> None:
                 assert leg.hears.leg in {other.id for other in call.legs() if other is not leg}
     assert set(seated) == set(board.legs)
     assert all(count == 1 for count in seated.values())
-    parked = Counter(call for lot in board.lots.values() for _, call in lot.parked())
+    lots = [lot for lots in board.lots.values() for lot in lots.values()]
+    parked = Counter(call for lot in lots for _, call in lot.parked())
     assert all(count == 1 for count in parked.values())
     assert set(parked) == {call.id for call in board.calls.values() if isinstance(call.stage, Parked)}
-    assert sum(lot.reserved_count for lot in board.lots.values()) == sum(1 for c in board.calls.values() if c.reserved)
+    assert sum(lot.reserved_count for lot in lots) == sum(1 for c in board.calls.values() if c.reserved)
     assert sum(len(legs) for legs in board.by_device.values()) == len(board.legs)
     if play is not None:
         present = {leg for leg, phone in play.phones.items() if not phone.gone}
