@@ -160,11 +160,11 @@ async def _bind(host: str, port: int, pump: Pump) -> tuple[UdpTransport, TcpTran
     """UDP and TCP on one port; for port 0 on one that is free for both."""
     for attempt in range(BIND_TRIES):
         try:
-            udp, chosen = await UdpTransport.bind(host, port, pump.feed)
+            udp, chosen = UdpTransport.bind(host, port, pump.feed_all)
         except OSError as error:
             raise CannotListenError(f"cannot listen on {host} port {port} (UDP): {_reason(error)}") from None
         try:
-            return udp, await TcpTransport.bind(host, chosen, pump.feed), chosen
+            return udp, await TcpTransport.bind(host, chosen, pump.feed_all), chosen
         except OSError as error:
             udp.stop()
             if port or attempt == BIND_TRIES - 1:

@@ -1,6 +1,7 @@
-"""The loop: one input, all its effects, then the next; one timer armed for the earliest deadline.
+"""The loop: inputs, all their effects, then the next; one timer armed for the earliest deadline.
 
-A fault inside the switch (which would be ours) costs the one input that caused it, never the server.
+Inputs that came together are performed together: one write to media, before any message leaves, and one look at the
+deadline. A fault inside the switch (which would be ours) costs the one input that caused it, never the server.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from parkade.sip.message.flow import CloseFlow, Flow, Send
 from parkade.switch.inputs import Note, SwitchEffect, SwitchInput
 
 log = logging.getLogger("parkade.edge")
+
+FAILED_TIMER_S = 0.1
+"""How long after a fault on a timer the next is tried: one that stays due would take all of the processor."""
 
 
 class Machine(Protocol):
@@ -54,46 +58,60 @@ class Pump:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: Instant | None = None
+        self._not_before = 0.0
 
     def feed(self, given: SwitchInput) -> None:
         """Tell the machine, perform what it decides, arm its next deadline."""
-        try:
-            effects = self._machine.tell(given, self._clock.now())
-        except Exception:
-            log.exception("the switch failed on %s", type(given).__name__)
-            effects = []
-        self._perform(effects)
+        self.feed_all((given,))
+
+    def feed_all(self, inputs: Sequence[SwitchInput]) -> None:
+        """The same for inputs that came together, in their order."""
+        orders: list[Order] = []
+        outgoing: list[Send | CloseFlow | Event] = []
+        tell, now = self._machine.tell, self._clock.now
+        for given in inputs:
+            try:
+                effects = tell(given, now())
+            except Exception:
+                log.exception("the switch failed on %s", type(given).__name__)
+                continue
+            _sort(effects, orders, outgoing)
+        self._perform(orders, outgoing)
         self._arm()
 
     def _wake(self) -> None:
         self._timer = self._armed_for = None
+        orders: list[Order] = []
+        outgoing: list[Send | CloseFlow | Event] = []
         try:
-            effects = self._machine.wake(self._clock.now())
+            _sort(self._machine.wake(self._clock.now()), orders, outgoing)
         except Exception:
             log.exception("the switch failed on a timer")
-            effects = []
-        self._perform(effects)
+            self._not_before = self._clock.now() + FAILED_TIMER_S
+        self._perform(orders, outgoing)
         self._arm()
 
-    def _perform(self, effects: list[SwitchEffect]) -> None:
-        orders: list[Order] = []
-        for effect in effects:
-            match effect:
-                case Send():
-                    self.transports[effect.flow.transport].send(effect.flow, effect.data)
-                case CloseFlow():
-                    self.transports[effect.flow.transport].close(effect.flow)
-                case Event():
-                    self._publish(effect)
-                case Note(text):
-                    log.info("%s", text)
-                case _:
-                    orders.append(effect)
+    def _perform(self, orders: list[Order], outgoing: list[Send | CloseFlow | Event]) -> None:
+        # Media first: a phone must find its leg ready when the answer reaches it.
         if orders:
             self.send_orders(orders)
+        transports = self.transports
+        for effect in outgoing:
+            try:
+                match effect:
+                    case Send(flow, data):
+                        transports[flow.transport].send(flow, data)
+                    case CloseFlow(flow):
+                        transports[flow.transport].close(flow)
+                    case Event():
+                        self._publish(effect)
+            except Exception:
+                log.exception("%s could not be performed", type(effect).__name__)
 
     def _arm(self) -> None:
         deadline = self._machine.deadline()
+        if deadline is not None and deadline < self._not_before:
+            deadline = self._not_before
         # A timer that fires early only finds nothing due and arms the right one: cheaper than re-arming at each message.
         if deadline is None or (self._armed_for is not None and self._armed_for <= deadline):
             return
@@ -101,6 +119,17 @@ class Pump:
             self._timer.cancel()
         self._armed_for = deadline
         self._timer = self._loop.call_at(self._clock.at_loop(deadline), self._wake)
+
+
+def _sort(effects: list[SwitchEffect], orders: list[Order], outgoing: list[Send | CloseFlow | Event]) -> None:
+    for effect in effects:
+        match effect:
+            case Send() | CloseFlow() | Event():
+                outgoing.append(effect)
+            case Note(text):
+                log.info("%s", text)
+            case _:
+                orders.append(effect)
 
 
 def _drop(orders: Sequence[Order]) -> None:

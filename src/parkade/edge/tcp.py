@@ -1,56 +1,72 @@
 """SIP over TCP: connections that phones open, and those that we open to reach one.
 
 A connection that sends nothing for ``IDLE_S`` is closed, as is one whose framing is lost: on a stream there is no way
-to find the next message again.
+to find the next message again. Pings count, and a registration over a connection never lives longer than that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import socket
+import time
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.framing import Keepalive, StreamFramer
 from parkade.switch.inputs import FlowLost, Received, SwitchInput
+from parkade.switch.registrar import MAX_EXPIRES_S
 
 log = logging.getLogger("parkade.edge.tcp")
 
-IDLE_S = 1800.0
+IDLE_S = MAX_EXPIRES_S + 300.0
 CONNECT_S = 10.0
 MAX_CONNECTIONS = 10_000
 MAX_UNSENT_BYTES = 1 << 20
 
 
 class TcpTransport:
-    """All SIP streams of the process, by connection number."""
+    """All SIP streams of the process, by connection number and by peer. ``feed`` is handed what one read brought.
 
-    def __init__(self, feed: Callable[[SwitchInput], None]) -> None:
+    A number never comes again, also not in the next process: a flow that was kept cannot mean somebody else's connection.
+    """
+
+    def __init__(self, feed: Callable[[Sequence[SwitchInput]], None]) -> None:
         self.feed = feed
         self._server: asyncio.Server | None = None
         self._streams: dict[int, _Stream] = {}
-        self._dialled: dict[tuple[str, int], int] = {}
+        self._by_peer: dict[tuple[str, int], int] = {}
         self._waiting: dict[tuple[str, int], list[tuple[Flow, bytes]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._last_number = 0
+        self._last_number = time.time_ns() // 1000
 
     @classmethod
-    async def bind(cls, host: str, port: int, feed: Callable[[SwitchInput], None]) -> TcpTransport:
-        """Bind and start to accept. Raises ``OSError`` if the port is taken."""
+    async def bind(cls, host: str, port: int, feed: Callable[[Sequence[SwitchInput]], None]) -> TcpTransport:
+        """Bind and start to accept; ``::`` accepts IPv4 too. Raises ``OSError`` if the port is taken."""
         self = cls(feed)
-        self._server = await asyncio.get_running_loop().create_server(lambda: _Stream(self), host, port)
+        wide = ":" in host
+        sock = socket.socket(socket.AF_INET6 if wide else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if wide:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            sock.bind((host, port))
+            self._server = await asyncio.get_running_loop().create_server(lambda: _Stream(self), sock=sock, backlog=1024)
+        except BaseException:
+            sock.close()
+            raise
         return self
 
     def send(self, flow: Flow, data: bytes) -> None:
-        """Send on the flow's connection; a flow without one gets a connection opened to its host and port."""
-        number = flow.connection or self._dialled.get((flow.host, flow.port), 0)
+        """Send on the flow's connection; a flow without one goes on a connection that its peer has, else one is opened."""
+        number = flow.connection or self._by_peer.get((flow.host, flow.port), 0)
         stream = self._streams.get(number)
         if stream is not None:
             stream.write(data)
         elif flow.connection:
-            asyncio.get_running_loop().call_soon(self.feed, FlowLost(flow))
+            asyncio.get_running_loop().call_soon(self.feed, (FlowLost(flow),))
         else:
             self._connect(flow, data)
 
@@ -69,20 +85,21 @@ class TcpTransport:
         for task in self._tasks:
             task.cancel()
 
-    def opened(self, stream: _Stream) -> int | None:
-        """A number for a new connection, or None if there are too many."""
+    def opened(self, stream: _Stream, host: str, port: int) -> Flow | None:
+        """The flow of a new connection, or None if there are too many."""
         if len(self._streams) >= MAX_CONNECTIONS:
             return None
         self._last_number += 1
         self._streams[self._last_number] = stream
-        return self._last_number
+        self._by_peer[host, port] = self._last_number
+        return Flow("TCP", host, port, self._last_number)
 
     def closed(self, flow: Flow) -> None:
         """A connection is gone."""
         self._streams.pop(flow.connection, None)
-        if self._dialled.get((flow.host, flow.port)) == flow.connection:
-            del self._dialled[flow.host, flow.port]
-        self.feed(FlowLost(flow))
+        if self._by_peer.get((flow.host, flow.port)) == flow.connection:
+            del self._by_peer[flow.host, flow.port]
+        self.feed((FlowLost(flow),))
 
     def _connect(self, flow: Flow, data: bytes) -> None:
         peer = (flow.host, flow.port)
@@ -100,10 +117,8 @@ class TcpTransport:
                 _, stream = await loop.create_connection(lambda: _Stream(self), *peer)
         except (OSError, TimeoutError) as error:
             log.debug("cannot connect to %s:%s: %s", *peer, error)
-            for flow, _ in self._waiting.pop(peer, []):
-                self.feed(FlowLost(flow))
+            self.feed([FlowLost(flow) for flow in {flow for flow, _ in self._waiting.pop(peer, [])}])
             return
-        self._dialled[peer] = stream.flow.connection
         for _, data in self._waiting.pop(peer, []):
             stream.write(data)
 
@@ -121,26 +136,31 @@ class _Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        number = self._owner.opened(self)
-        if number is None:
+        host, port = (transport.get_extra_info("peername") or ("", 0))[:2]
+        flow = self._owner.opened(self, host.removeprefix("::ffff:"), port) if host else None
+        if flow is None:
             self._transport.abort()
             return
-        host, port = transport.get_extra_info("peername")[:2]
-        self.flow = Flow("TCP", host, port, number)
+        self.flow = flow
         self._watch()
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
+        inputs: list[SwitchInput] = []
         try:
             for item in self._framer.feed(data):
                 if isinstance(item, Keepalive):
                     if item.answer_wanted:
                         self.write(b"\r\n")
                 else:
-                    self._owner.feed(Received(self.flow, item))
+                    inputs.append(Received(self.flow, item))
         except SipError as error:
             log.debug("framing lost with %s:%s: %s", self.flow.host, self.flow.port, error)
+            self._owner.feed(inputs)
             self.close()
+        else:
+            if inputs:
+                self._owner.feed(inputs)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._idle is not None:
