@@ -11,12 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
 
 from parkade.calls.directory import Account, Assignment, NotPickedUp, OwnerKind
-from parkade.store import tables
 from parkade.store.database import DATABASE_FILE, StoreError
 from parkade.store.directory_file import write_directory_file
 from parkade.store.directory_import import ImportRefusedError
@@ -260,14 +256,6 @@ def test_a_new_password_is_for_a_person_or_for_a_phone(tmp_path: Path) -> None:
     assert changes == ["acme: updated login alice@acme.test", "acme: updated device acme-101"]
     with pytest.raises(NoSuchLoginError, match="there is no login and no device nobody"):
         within(tmp_path, lambda store: store.set_password("nobody", "new"))
-
-
-def test_the_migrations_make_exactly_the_tables_that_the_code_uses(tmp_path: Path) -> None:
-    within(tmp_path, lambda store: store.revision())
-    engine = create_engine(f"sqlite:///{tmp_path / DATABASE_FILE}")
-    with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
-    engine.dispose()
 
 
 def test_a_new_data_directory_is_for_its_owner_only(tmp_path: Path) -> None:

@@ -17,15 +17,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from parkade.base.errors import ParkadeError
+from parkade.store.errors import StoreError as StoreError
+from parkade.store.migrate import migrate
 
 DATABASE_FILE = "parkade.db"
-MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_TIMEOUT_S = 10.0
-
-
-class StoreError(ParkadeError):
-    """The data directory or its database cannot be used; the line says which and why."""
 
 
 class Database:
@@ -68,17 +64,13 @@ async def open_database(data: Path) -> Database:
     :raises StoreError: the directory cannot be made or written, or the file is no database of ours.
     """
     path = prepare_directory(data) / DATABASE_FILE
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_S})
-    event.listen(engine.sync_engine, "connect", _configure)
-    event.listen(engine.sync_engine, "begin", _begin)
-    database = Database(engine, path)
+    old = Database(_engine(path, foreign_keys=False), path)
     try:
-        async with database.writing() as connection:
-            await connection.run_sync(_migrate, path)
-    except BaseException:
-        await database.close()
-        raise
-    return database
+        async with old.writing() as connection:
+            await connection.run_sync(migrate, path)
+    finally:
+        await old.close()
+    return Database(_engine(path, foreign_keys=True), path)
 
 
 def prepare_directory(data: Path) -> Path:
@@ -117,28 +109,20 @@ def _explained(path: Path) -> Iterator[None]:
         raise StoreError(f"database {path}: {reason}") from error
 
 
-def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    # The driver must leave transactions to us, or schema changes would escape them.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _engine(path: Path, *, foreign_keys: bool) -> AsyncEngine:
+    def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        # The driver must leave transactions to us, or schema changes would escape them.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", f"foreign_keys = {'ON' if foreign_keys else 'OFF'}"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_S})
+    event.listen(engine.sync_engine, "connect", configure)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
 
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("parkade_begin", "BEGIN"))
-
-
-def _migrate(connection: Connection, path: Path) -> None:
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise StoreError(f"database {path}: made by a newer Parkade? ({error})") from error

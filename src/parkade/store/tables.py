@@ -1,12 +1,27 @@
 """The tables, as SQLAlchemy Core sees them. The migrations make them; a test holds the two together.
 
 A NULL means "not said": the file a directory came from is given back as it was, and defaults are filled in when the
-directory is loaded for use. Lists keep the order of their ``id``.
+directory is loaded for use. Lists keep the order of their ``position``, or of their ``id`` where there is none.
+
+``id`` links rows and never leaves this room. ``uid`` is the id that everybody else sees: 16 hex digits unless a
+directory file said another; it survives renaming, moving and re-ordering, and is unique among all rows of its table.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, CheckConstraint, Column, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -23,6 +38,10 @@ def _id() -> Column[int]:
     return Column("id", Integer, primary_key=True)
 
 
+def _uid() -> Column[str]:
+    return Column("uid", String, nullable=False, unique=True)
+
+
 def _of(table: str, *, nullable: bool = False) -> Column[int]:
     target = ForeignKey(f"{table}.id", ondelete="CASCADE")
     return Column(f"{table}_id", Integer, target, nullable=nullable, index=True)
@@ -36,10 +55,20 @@ directory = Table(
 )
 """One row. ``revision`` grows with every change, so that a running server notices one cheaply."""
 
+account_revision = Table(
+    "account_revision",
+    metadata,
+    _id(),
+    Column("slug", String, nullable=False, unique=True),
+    Column("revision", Integer, nullable=False, index=True),
+)
+"""The revision of the directory at which each account last changed. The row of an account that is gone stays."""
+
 account = Table(
     "account",
     metadata,
     _id(),
+    _uid(),
     Column("slug", String, nullable=False, unique=True),
     Column("name", String, nullable=False),
     Column("language", String),
@@ -50,25 +79,33 @@ site = Table(
     "site",
     metadata,
     _id(),
+    _uid(),
     _of("account"),
     Column("name", String, nullable=False),
+    Column("position", Integer, nullable=False),
     UniqueConstraint("account_id", "name"),
 )
+"""``position`` counts from 0 within the account; the first site is the main one."""
 
 lot = Table(
     "lot",
     metadata,
     _id(),
-    _of("site"),
-    Column("codes", String, nullable=False),
+    _uid(),
+    _of("account"),
+    _of("site", nullable=True),
+    Column("codes", String),
+    Column("expiration_seconds", Float),
     UniqueConstraint("site_id"),
 )
-"""The code range of a site, ``801-899``. With multi-site off that of the first site is the account's."""
+"""Where calls are parked: one lot for each site, with its range of codes (``801-899``). An account without sites has one
+lot without a site. With multi-site off the lot of the first site is the account's."""
 
 owner = Table(
     "owner",
     metadata,
     _id(),
+    _uid(),
     _of("account"),
     Column("kind", String, nullable=False),
     Column("extension", String, nullable=False),
@@ -97,6 +134,7 @@ device = Table(
     "device",
     metadata,
     _id(),
+    _uid(),
     _of("account"),
     _of("owner", nullable=True),
     Column("username", String, nullable=False, unique=True),
@@ -113,6 +151,7 @@ extension_group = Table(
     "extension_group",
     metadata,
     _id(),
+    _uid(),
     _of("account"),
     Column("kind", String, nullable=False),
     Column("extension", String, nullable=False),

@@ -1,0 +1,45 @@
+"""The schema of a database, brought to the newest revision (or, by tests, to another one) in one transaction.
+
+A migration that changes a table makes a copy of it and drops the old one (Alembic's batch mode: SQLite cannot alter a
+column). With foreign keys enforced, dropping a table deletes the rows that refer to it, and enforcement cannot be
+switched within a transaction. So the connection here must not enforce foreign keys; they are all checked afterwards.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from parkade.store.errors import StoreError
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+NEWEST = "head"
+
+
+def migrate(connection: Connection, path: Path, target: str = NEWEST) -> None:
+    """Bring the database ``path``, which ``connection`` has a write transaction on, up or down to ``target``.
+
+    :raises StoreError: its schema is unknown here, or its rows refer to rows that are not there.
+    """
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    scripts = ScriptDirectory.from_config(config)
+    before = MigrationContext.configure(connection).get_current_revision()
+    try:
+        wanted = scripts.get_revision(target)
+        if before == wanted.revision:
+            return
+        down = before is not None and wanted.revision in {script.revision for script in scripts.iterate_revisions(before, "base")}
+        (command.downgrade if down else command.upgrade)(config, wanted.revision)
+    except CommandError as error:
+        raise StoreError(f"database {path}: made by a newer Parkade? ({error})") from error
+    if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+        raise StoreError(f"database {path}: a row of {broken[0]} refers to a row of {broken[2]} that is not there")
