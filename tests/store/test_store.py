@@ -51,6 +51,10 @@ def account(data: Path, slug: str = "acme") -> Account:
     return directory.accounts[slug]
 
 
+def site_id(account: Account, name: str) -> str:
+    return next(site.id for site in account.sites.values() if site.name == name)
+
+
 def test_importing_the_same_file_twice_changes_nothing_the_second_time(tmp_path: Path) -> None:
     assert "acme: created user 101 Alice" in imported(tmp_path, ACME)
     assert imported(tmp_path, ACME) == []
@@ -78,11 +82,11 @@ def test_every_key_of_the_file_comes_back(tmp_path: Path) -> None:
     )
     imported(tmp_path, text)
     file, said = within(tmp_path, lambda store: store.export_directory()), read(text)
-    without_secrets = {"password", "password_hash", "ha1_md5", "ha1_sha256"}
+    made_here = {"id", "password", "password_hash", "ha1_md5", "ha1_sha256"}
 
     def plain(value: object) -> object:
         if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items() if key not in without_secrets}
+            return {key: plain(item) for key, item in value.items() if key not in made_here}
         return [plain(item) for item in value] if isinstance(value, list) else value
 
     assert plain(file.model_dump(exclude_none=True)) == plain(said.model_dump(exclude_none=True))
@@ -164,8 +168,8 @@ def test_call_control_is_given_people_places_devices_and_the_one_lot(tmp_path: P
     assert acme.owners["110"].kind is OwnerKind.COMMON_AREA
     assert acme.owners["101"].devices == ("acme-101",)
     assert acme.ring_groups["120"].members == ("101", "102")
-    assert set(acme.lots) == {""}
-    lot = acme.lot_of("Main")
+    assert set(acme.lots) == {acme.main_lot}
+    lot = acme.lot_of(site_id(acme, "Main"))
     assert lot is not None
     assert (lot.first, lot.last) == (801, 899)
     assert (lot.policy.expiration_s, lot.policy.reserve_s) == (600.0, 30.0)
@@ -175,7 +179,8 @@ def test_call_control_is_given_people_places_devices_and_the_one_lot(tmp_path: P
 def test_an_account_that_says_nothing_gets_every_default(tmp_path: Path) -> None:
     imported(tmp_path, "accounts: [{slug: bare, name: Bare, users: [{extension: '10', name: Ann}]}]")
     bare = account(tmp_path, "bare")
-    lot = bare.lots[""]
+    assert set(bare.lots) == {bare.main_lot}
+    lot = bare.lots[bare.main_lot]
     assert (lot.first, lot.last, lot.policy.enable) == (801, 899, True)
     assert (bare.owners["10"].licensed, bare.owners["10"].language, bare.owners["10"].site) == (True, "en", None)
     assert bare.feature_codes.park == "*800"
@@ -216,7 +221,7 @@ accounts:
 def test_with_multi_site_every_site_has_its_lot_and_its_own_settings_win(tmp_path: Path) -> None:
     imported(tmp_path, MANY_SITES.format(multi_site="true"))
     wide = account(tmp_path, "wide")
-    north, south = wide.lots["North"], wide.lots["South"]
+    north, south = (wide.lots[wide.sites[site_id(wide, name)].lot] for name in ("North", "South"))
     assert (north.first, north.last, south.first, south.last) == (701, 709, 10001, 30000)
     assert (north.policy.expiration_s, north.policy.not_picked_up) == (2.5, NotPickedUp.DISCONNECT)
     assert (south.policy.expiration_s, south.policy.not_picked_up) == (1200.0, NotPickedUp.RING_BACK)
@@ -228,8 +233,8 @@ def test_with_multi_site_every_site_has_its_lot_and_its_own_settings_win(tmp_pat
 def test_without_multi_site_there_is_one_lot_with_the_codes_of_the_first_site(tmp_path: Path) -> None:
     imported(tmp_path, MANY_SITES.format(multi_site="false"))
     wide = account(tmp_path, "wide")
-    assert set(wide.lots) == {""}
-    lot = wide.lot_of("South")
+    assert list(wide.lots_in_use()) == [wide.main_lot]
+    lot = wide.lot_of(site_id(wide, "South"))
     assert lot is not None
     assert (lot.first, lot.last, lot.policy.expiration_s) == (701, 709, 1200.0)
 

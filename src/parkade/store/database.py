@@ -17,8 +17,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from parkade.store.errors import StoreError as StoreError
+from parkade.store.errors import StoreError
 from parkade.store.migrate import migrate
+
+__all__ = ["DATABASE_FILE", "Database", "StoreError", "existing_directory", "open_database", "prepare_directory"]
 
 DATABASE_FILE = "parkade.db"
 _BUSY_TIMEOUT_S = 10.0

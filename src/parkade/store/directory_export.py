@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TypeAlias
 
-from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.store import tables as t
 from parkade.store.directory_model import DirectoryFile
+from parkade.store.rows import Row, Rows, fetch
 
-Row: TypeAlias = Mapping[str, object]
 Tree: TypeAlias = dict[str, object]
 
 
 async def read_directory(connection: AsyncConnection) -> DirectoryFile:
     """Every account, in the order they were made."""
-    reader = _Reader({table: await _rows(connection, table) for table in t.metadata.sorted_tables})
+    reader = _Reader(Rows(await fetch(connection, t.metadata.sorted_tables)))
     return DirectoryFile.model_validate({"accounts": reader.accounts()})
 
 
-async def _rows(connection: AsyncConnection, table: Table) -> list[Row]:
-    order = table.c.position if "position" in table.c else table.c.id
-    return [dict(row) for row in (await connection.execute(select(table).order_by(order))).mappings()]
-
-
 class _Reader:
-    """All rows, found by their parents."""
+    """Rows into the tree of a directory file."""
 
-    def __init__(self, rows: Mapping[Table, list[Row]]) -> None:
+    def __init__(self, rows: Rows) -> None:
         self._rows = rows
-        self._children: dict[tuple[Table, str], dict[object, list[Row]]] = {}
-        self._site_names = {row["id"]: row["name"] for row in rows[t.site]}
-        self._extensions = {row["id"]: row["extension"] for row in rows[t.owner]}
+        self._of = rows.of
+        self._site_names = {row["id"]: row["name"] for row in rows.all(t.site)}
+        self._extensions = {row["id"]: row["extension"] for row in rows.all(t.owner)}
 
     def accounts(self) -> list[Tree]:
-        return [self._account(row) for row in self._rows[t.account]]
-
-    def _of(self, table: Table, parent: str, parent_id: object) -> list[Row]:
-        """The rows of ``table`` whose column ``parent`` is ``parent_id``."""
-        if (table, parent) not in self._children:
-            index = self._children[(table, parent)] = defaultdict(list)
-            for row in self._rows[table]:
-                index[row[parent]].append(row)
-        return self._children[(table, parent)].get(parent_id, [])
+        return [self._account(row) for row in self._rows.all(t.account)]
 
     def _account(self, row: Row) -> Tree:
         row_id = row["id"]
@@ -68,17 +53,17 @@ class _Reader:
         )
 
     def _site(self, row: Row) -> Tree:
-        lots = self._of(t.lot, "site_id", row["id"])
+        (lot,) = self._of(t.lot, "site_id", row["id"])
         return _said(
-            _some(row, "name"),
-            park={"codes": lots[0]["codes"]} if lots else None,
+            _some(row, "name") | {"id": row["uid"]},
+            park=_some(lot, "codes") | _seconds(lot["expiration_seconds"]),
             settings=_settings(self._of(t.park_setting, "site_id", row["id"])),
         )
 
     def _owner(self, row: Row) -> Tree:
         logins = self._of(t.login, "owner_id", row["id"])
         return _said(
-            _some(row, "extension", "name", "language", "licensed", "voicemail"),
+            _some(row, "extension", "name", "language", "licensed", "voicemail") | {"id": row["uid"]},
             **(_login(logins[0]) if logins else {}),
             site=self._site_names.get(row["site_id"]),
             devices=[_device(device) for device in self._of(t.device, "owner_id", row["id"])],
@@ -87,7 +72,7 @@ class _Reader:
 
     def _group(self, row: Row) -> Tree:
         members = [self._extensions[member["owner_id"]] for member in self._of(t.group_member, "extension_group_id", row["id"])]
-        return _some(row, "extension", "name", "strategy") | {"members": members}
+        return _some(row, "extension", "name", "strategy") | {"id": row["uid"], "members": members}
 
     def _trunk(self, row: Row) -> Tree:
         inbound = [{"number": i["number"], "to": i["destination"]} for i in self._of(t.inbound_number, "trunk_id", row["id"])]
@@ -103,6 +88,13 @@ def _said(tree: Tree, **values: object) -> Tree:
     return tree | {name: value for name, value in values.items() if value}
 
 
+def _seconds(seconds: float | None) -> Tree:
+    """As a whole number where it is one, as people write it."""
+    if seconds is None:
+        return {}
+    return {"expiration_seconds": int(seconds) if seconds.is_integer() else seconds}
+
+
 def _login(row: Row) -> Tree:
     return _said({"login": row["name"]}, password_hash=row["password_hash"])
 
@@ -111,5 +103,5 @@ def _device(row: Row) -> Tree:
     return _said(_some(row, "username", "ha1_md5", "ha1_sha256", "address", "model", "mac"), to=row["destination"])
 
 
-def _settings(rows: list[Row]) -> Tree | None:
+def _settings(rows: Sequence[Row]) -> Tree | None:
     return {"call_park": {str(row["key"]): row["value"] for row in rows}} if rows else None

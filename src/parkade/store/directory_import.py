@@ -1,73 +1,62 @@
 """A checked directory file into the tables, in one transaction, saying what changed.
 
 The file is declarative for the accounts it names: what it no longer has is removed from them. Accounts it does not name
-stay as they are. Every row is found again by its natural key, so ids outlive an import and importing the same file twice
-changes nothing. A password that is not said stays what it was.
+stay as they are. Rows are found again by id or by natural key (``directory_match``), so ids outlive an import and
+importing the same file twice changes nothing. A password that is not said stays what it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from parkade.base.errors import ParkadeError
+from parkade.store import directory_changes as words
 from parkade.store import tables as t
-from parkade.store.directory_model import Account, Admin, Device, DirectoryFile, LevelSettings, Person, User
+from parkade.store.account_tables import AccountTables, ImportRefusedError, Kind
+from parkade.store.directory_changes import Change
+from parkade.store.directory_match import Matches, Row, match_renamed
+from parkade.store.directory_model import DEFAULT_CODES, Account, Admin, Device, DirectoryFile, LevelSettings, Person, User
 from parkade.store.passwords import device_secret, hash_password, password_fits
+from parkade.store.revisions import mark_changed
 
-Row: TypeAlias = Mapping[str, object]
-Key: TypeAlias = tuple[object, ...]
+__all__ = ["Change", "ImportRefusedError", "import_directory"]
 
-
-class ImportRefusedError(ParkadeError):
-    """The file is right in itself but clashes with an account that it does not name."""
-
-
-class Change(NamedTuple):
-    """``verb`` is created, updated or removed."""
-
-    account: str
-    verb: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.account}: {self.verb} {self.what}"
+_SITE = Kind(t.site, ("name",), words.site, words.identity, frozenset({"position"}))
+_GROUP = Kind(t.extension_group, ("extension",), words.group, words.identity)
+_LOGIN = Kind(t.login, ("name",), lambda row: f"login {row['name']}")
+_DEVICE = Kind(t.device, ("username",), lambda row: f"device {row['username']}")
+_TRUNK = Kind(t.trunk, ("name",), lambda row: f"trunk {row['name']}")
+_INBOUND = Kind(t.inbound_number, ("trunk_id", "number"), lambda row: f"inbound number {row['number']}")
+_FEATURE_CODES = Kind(t.feature_codes, ("account_id",), lambda _: "feature codes")
 
 
 async def import_directory(connection: AsyncConnection, file: DirectoryFile) -> list[Change]:
     """Make the accounts of ``file`` what it says; nothing is written if nothing changes.
 
-    :raises ImportRefusedError: a device username or a login belongs to another account already.
+    :raises ImportRefusedError: an id, a device username or a login belongs to another account already.
     """
-    changes: list[Change] = []
+    changes: dict[str, list[Change]] = {}
     for account in file.accounts:
-        await _AccountImport(connection, account, changes).run()
-    if changes:
-        await bump_revision(connection)
-    return changes
-
-
-async def bump_revision(connection: AsyncConnection) -> None:
-    """Let running servers notice that the directory has changed."""
-    await connection.execute(update(t.directory).values(revision=t.directory.c.revision + 1))
+        changes[account.slug] = await _AccountImport(connection, account).run()
+    if changed := [slug for slug, of_account in changes.items() if of_account]:
+        await mark_changed(connection, changed)
+    return [change for of_account in changes.values() for change in of_account]
 
 
 class _AccountImport:
     """One account: parents before children when writing, children before parents when removing."""
 
-    def __init__(self, connection: AsyncConnection, account: Account, changes: list[Change]) -> None:
-        self._connection = connection
+    def __init__(self, connection: AsyncConnection, account: Account) -> None:
         self._account = account
-        self._changes = changes
-        self._stale: list[tuple[Table, object, str]] = []
+        self._tables = AccountTables(connection, account.slug)
+        self._put = self._tables.put
 
-    async def run(self) -> None:
-        account, of_slug = self._account, t.account.c.slug == self._account.slug
+    async def run(self) -> list[Change]:
+        account = self._account
         row = {"slug": account.slug, "name": account.name, "language": account.language, "multi_site": account.multi_site}
-        self._id = (await self._put(t.account, of_slug, ("slug",), [row], lambda _: "account"))[(account.slug,)]
+        (self._id,) = await self._put(Kind(t.account, ("slug",), lambda _: "account"), t.account.c.slug == account.slug, [row])
         sites = await self._sites()
         owners = await self._owners(sites)
         await self._logins(owners)
@@ -76,50 +65,74 @@ class _AccountImport:
         await self._trunks()
         await self._feature_codes()
         await self._settings(sites, owners)
-        for table, row_id, what in reversed(self._stale):
-            await self._connection.execute(delete(table).where(table.c.id == row_id))
-            self._changes.append(Change(account.slug, "removed", what))
-
-    async def _put(
-        self, table: Table, scope: ColumnElement[bool], key: tuple[str, ...], rows: list[Row], what: Callable[[Row], str]
-    ) -> dict[Key, int]:
-        """Insert and update ``rows`` of ``table``; rows in ``scope`` with another key are noted for removal."""
-        found = (await self._connection.execute(select(table).where(scope).order_by(table.c.id))).mappings().all()
-        existing = {tuple(row[name] for name in key): row for row in found}
-        ids: dict[Key, int] = {}
-        for row in rows:
-            at = tuple(row[name] for name in key)
-            old = existing.pop(at, None)
-            if old is None:
-                result = await self._connection.execute(insert(table).values(**row))
-                ids[at] = result.inserted_primary_key[0]  # type: ignore[index]
-                self._changes.append(Change(self._account.slug, "created", what(row)))
-                continue
-            ids[at] = old["id"]
-            if any(old[name] != value for name, value in row.items()):
-                await self._connection.execute(update(table).where(table.c.id == old["id"]).values(**row))
-                self._changes.append(Change(self._account.slug, "updated", what(row)))
-        self._stale += [(table, old["id"], what(dict(old))) for old in existing.values()]
-        return ids
+        await self._tables.remove_stale()
+        return self._tables.changes
 
     async def _sites(self) -> dict[str, int]:
-        sites = self._account.sites or []
-        rows: list[Row] = [{"account_id": self._id, "name": site.name} for site in sites]
-        keys = await self._put(t.site, t.site.c.account_id == self._id, ("name",), rows, lambda row: f"site {row['name']}")
-        ids = {site.name: keys[(site.name,)] for site in sites}
-        lots: list[Row] = [{"site_id": ids[site.name], "codes": site.park.codes} for site in sites if site.park]
-        of_account = t.lot.c.site_id.in_(select(t.site.c.id).where(t.site.c.account_id == self._id))
-        await self._put(t.lot, of_account, ("site_id",), lots, lambda row: f"codes {row['codes']}")
-        return ids
+        sites, of_account = self._account.sites or [], t.site.c.account_id == self._id
+        entries: list[Row] = [
+            {"account_id": self._id, "name": site.name, "uid": site.id, "position": position}
+            for position, site in enumerate(sites)
+        ]
+        await self._refuse_strangers(_SITE, [site.id for site in sites if site.id])
+        before = await self._tables.rows(t.site, of_account)
+        lots = {row["site_id"]: row for row in await self._tables.rows(t.lot, t.lot.c.account_id == self._id)}
+        codes = {row["id"]: lots[row["id"]]["codes"] or DEFAULT_CODES for row in before}
+
+        def renamed(matches: Matches) -> Matches:
+            return match_renamed(matches, entries, [site.codes for site in sites], lambda row: codes[row["id"]])
+
+        ids = await self._put(_SITE, of_account, entries, renamed)
+        self._say_order([row["id"] for row in before], {row_id: site.name for row_id, site in zip(ids, sites, strict=True)})
+        await self._lots(ids, lots, before[0]["id"] if before else None)
+        return {site.name: row_id for row_id, site in zip(ids, sites, strict=True)}
+
+    def _say_order(self, before: Sequence[object], now: Mapping[int, str]) -> None:
+        """``before`` has the ids of the sites in their old order, ``now`` the ids and names in the new one."""
+        stayed = [row_id for row_id in before if row_id in now]
+        main = next(iter(now), None)
+        another = before and main is not None and main != before[0]
+        line = words.site_order(
+            [now[row_id] for row_id in stayed],  # type: ignore[index]
+            [name for row_id, name in now.items() if row_id in stayed],
+            now[main] if another and main is not None else None,
+        )
+        if line:
+            self._tables.say("updated", line)
+
+    async def _lots(self, ids: Sequence[int], lots: dict[object, Row], main_before: object) -> None:
+        """One lot a site. An account's own lot becomes that of its first site, and that of the main site the account's."""
+        wanted: list[tuple[int | None, str | None, float | None, str]] = [
+            (row_id, site.park.codes if site.park else None, site.park.expiration_seconds if site.park else None, site.name)
+            for row_id, site in zip(ids, self._account.sites or (), strict=True)
+        ]
+        wanted = wanted or [(None, None, None, "")]
+        first, inherited = wanted[0][0], None if ids else main_before
+        if first not in lots and inherited in lots:
+            lots[first] = lots.pop(inherited)
+            await self._tables.update(t.lot, lots[first]["id"], site_id=first)
+        for site_id, codes, seconds, name in wanted:
+            old = lots.pop(site_id, None)
+            row = {"account_id": self._id, "site_id": site_id, "codes": codes, "expiration_seconds": seconds}
+            if old is None:
+                await self._tables.insert(t.lot, row)
+            elif (old["codes"], old["expiration_seconds"]) != (codes, seconds):
+                await self._tables.update(t.lot, old["id"], codes=codes, expiration_seconds=seconds)
+            for change in words.lot(old, row, name):
+                self._tables.say(*change)
+        for old in lots.values():
+            self._tables.remove_later(t.lot, old["id"], f"codes {old['codes']}" if old["codes"] else "")
 
     def _people(self) -> Iterator[Person]:
         yield from self._account.users or ()
         yield from self._account.common_areas or ()
 
     async def _owners(self, sites: Mapping[str, int]) -> dict[str, int]:
-        rows: list[Row] = [
+        people = list(self._people())
+        entries: list[Row] = [
             {
                 "account_id": self._id,
+                "uid": person.id,
                 "kind": "user" if isinstance(person, User) else "common_area",
                 "extension": person.extension,
                 "name": person.name,
@@ -128,16 +141,18 @@ class _AccountImport:
                 "voicemail": person.voicemail if isinstance(person, User) else None,
                 "site_id": sites[person.site] if person.site is not None else None,
             }
-            for person in self._people()
+            for person in people
         ]
-        keys = await self._put(
-            t.owner,
-            t.owner.c.account_id == self._id,
-            ("extension",),
-            rows,
-            lambda row: f"{str(row['kind']).replace('_', ' ')} {row['extension']} {row['name']}",
-        )
-        return {str(extension): row_id for (extension,), row_id in keys.items()}
+        of_account = t.owner.c.account_id == self._id
+        site_names: dict[object, str] = {row_id: name for name, row_id in sites.items()}
+
+        def identity(old: Row, new: Row) -> str:
+            return words.identity(old, new, site_names)
+
+        kind = Kind(t.owner, ("extension",), words.person, identity)
+        await self._refuse_strangers(kind, [person.id for person in people if person.id])
+        ids = await self._put(kind, of_account, entries)
+        return {person.extension: row_id for row_id, person in zip(ids, people, strict=True)}
 
     async def _logins(self, owners: Mapping[str, int]) -> None:
         persons: list[tuple[int | None, User | Admin]] = [(None, admin) for admin in self._account.admins or ()]
@@ -152,27 +167,32 @@ class _AccountImport:
             }
             for owner_id, person in persons
         ]
-        await self._put(t.login, t.login.c.account_id == self._id, ("name",), rows, lambda row: f"login {row['name']}")
+        await self._put(_LOGIN, t.login.c.account_id == self._id, rows)
 
     async def _devices(self, owners: Mapping[str, int]) -> None:
         devices: list[tuple[int | None, Device]] = [(None, device) for device in self._account.devices or ()]
         devices += [(owners[person.extension], device) for person in self._people() for device in person.devices or ()]
         await self._strangers(t.device, t.device.c.username, [device.username for _, device in devices], "device")
-        rows = [{"account_id": self._id, "owner_id": owner_id, **_device_row(device)} for owner_id, device in devices]
-        of_account = t.device.c.account_id == self._id
-        await self._put(t.device, of_account, ("username",), [*rows], lambda row: f"device {row['username']}")
+        rows: list[Row] = [
+            {"account_id": self._id, "owner_id": owner_id, **_device_row(device)} for owner_id, device in devices
+        ]
+        await self._put(_DEVICE, t.device.c.account_id == self._id, rows)
 
     async def _strangers(self, table: Table, column: ColumnElement[str], names: list[str], what: str) -> dict[str, Row]:
         """Rows that already carry one of ``names``, which are unique over all accounts."""
         found: dict[str, Row] = {}
-        for start in range(0, len(names), 500):
-            query = select(table).where(column.in_(names[start : start + 500]))
-            for row in (await self._connection.execute(query)).mappings():
-                name = str(row["name" if table is t.login else "username"])
-                if row["account_id"] != self._id:
-                    raise ImportRefusedError(f"{what} {name} belongs to another account; remove it there first")
-                found[name] = dict(row)
+        for row in await self._tables.taken(column, table, names):
+            name = str(row["name" if table is t.login else "username"])
+            if row["account_id"] != self._id:
+                raise ImportRefusedError(f"{what} {name} belongs to another account; remove it there first")
+            found[name] = row
         return found
+
+    async def _refuse_strangers(self, kind: Kind, ids: list[str]) -> None:
+        for row in await self._tables.taken(kind.table.c.uid, kind.table, ids):
+            if row["account_id"] != self._id:
+                whose = f"that of {kind.label(row)} of another account"
+                raise ImportRefusedError(f"{self._account.slug}: the id {row['uid']} is {whose}; leave it out for a new one")
 
     async def _groups(self, owners: Mapping[str, int]) -> None:
         groups = [("ring", group.strategy, group) for group in self._account.ring_groups or ()]
@@ -180,6 +200,7 @@ class _AccountImport:
         rows: list[Row] = [
             {
                 "account_id": self._id,
+                "uid": group.id,
                 "kind": kind,
                 "extension": group.extension,
                 "name": group.name,
@@ -187,49 +208,37 @@ class _AccountImport:
             }
             for kind, strategy, group in (*groups, *pagings)
         ]
-        ids = await self._put(
-            t.extension_group,
-            t.extension_group.c.account_id == self._id,
-            ("extension",),
-            rows,
-            lambda row: f"{row['kind']} group {row['extension']} {row['name']}",
-        )
+        await self._refuse_strangers(_GROUP, [group.id for _, _, group in (*groups, *pagings) if group.id])
+        ids = await self._put(_GROUP, t.extension_group.c.account_id == self._id, rows)
         members: list[Row] = [
-            {"extension_group_id": ids[(group.extension,)], "owner_id": owners[member], "position": position}
-            for _, _, group in (*groups, *pagings)
+            {"extension_group_id": group_id, "owner_id": owners[member], "position": position}
+            for group_id, (_, _, group) in zip(ids, (*groups, *pagings), strict=True)
             for position, member in enumerate(group.members)
         ]
-        names = {row_id: extension for (extension,), row_id in ids.items()}
+        names: dict[object, object] = {row_id: row["extension"] for row_id, row in zip(ids, rows, strict=True)}
         of_account = t.group_member.c.extension_group_id.in_(
             select(t.extension_group.c.id).where(t.extension_group.c.account_id == self._id)
         )
-        await self._put(
-            t.group_member,
-            of_account,
-            ("extension_group_id", "owner_id"),
-            members,
-            lambda row: f"member of group {names.get(row['extension_group_id'], 'that is gone')}",  # type: ignore[call-overload]
-        )
+        key = ("extension_group_id", "owner_id")
+        kind = Kind(t.group_member, key, lambda row: f"member of group {names.get(row[key[0]], 'that is gone')}")
+        await self._put(kind, of_account, members)
 
     async def _trunks(self) -> None:
         trunks = self._account.trunks or []
         rows: list[Row] = [{"account_id": self._id, "name": trunk.name, "address": trunk.address} for trunk in trunks]
-        ids = await self._put(t.trunk, t.trunk.c.account_id == self._id, ("name",), rows, lambda row: f"trunk {row['name']}")
+        ids = await self._put(_TRUNK, t.trunk.c.account_id == self._id, rows)
         numbers: list[Row] = [
-            {"trunk_id": ids[(trunk.name,)], "number": inbound.number, "destination": inbound.to}
-            for trunk in trunks
+            {"trunk_id": trunk_id, "number": inbound.number, "destination": inbound.to}
+            for trunk_id, trunk in zip(ids, trunks, strict=True)
             for inbound in trunk.inbound or ()
         ]
         of_account = t.inbound_number.c.trunk_id.in_(select(t.trunk.c.id).where(t.trunk.c.account_id == self._id))
-        await self._put(
-            t.inbound_number, of_account, ("trunk_id", "number"), numbers, lambda row: f"inbound number {row['number']}"
-        )
+        await self._put(_INBOUND, of_account, numbers)
 
     async def _feature_codes(self) -> None:
         codes = self._account.feature_codes
         rows: list[Row] = [{"account_id": self._id, **codes.model_dump()}] if codes else []
-        of_account = t.feature_codes.c.account_id == self._id
-        await self._put(t.feature_codes, of_account, ("account_id",), rows, lambda _: "feature codes")
+        await self._put(_FEATURE_CODES, t.feature_codes.c.account_id == self._id, rows)
 
     async def _settings(self, sites: Mapping[str, int], owners: Mapping[str, int]) -> None:
         levels: list[tuple[int | None, int | None, LevelSettings | None]] = [(None, None, self._account.settings)]
@@ -242,8 +251,14 @@ class _AccountImport:
             for key, value in settings.call_park.model_dump(exclude_none=True).items()
         ]
         of_account = t.park_setting.c.account_id == self._id
-        key = ("site_id", "owner_id", "key")
-        await self._put(t.park_setting, of_account, key, rows, lambda row: f"setting call_park.{row['key']}")
+        whose: dict[tuple[object, object], str] = {(None, None): ""}
+        whose |= {(row_id, None): f" of site {name}" for name, row_id in sites.items()}
+        whose |= {(None, row_id): f" of {extension}" for extension, row_id in owners.items()}
+
+        def label(row: Row) -> str:
+            return f"setting call_park.{row['key']}{whose.get((row['site_id'], row['owner_id']), ' of one that is gone')}"
+
+        await self._put(Kind(t.park_setting, ("site_id", "owner_id", "key"), label), of_account, rows)
 
 
 def _password_hash(person: User | Admin, old: object) -> str | None:

@@ -61,6 +61,7 @@ def _expiration_minutes(minutes: int) -> int:
 Text = Annotated[str, AfterValidator(_matching(r"[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*", "a line of text"))]
 Secret = Annotated[str, AfterValidator(_matching(r"[^\x00-\x1f\x7f]+", "a password of printable characters"))]
 Slug = Annotated[str, AfterValidator(_matching(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "made of a-z, 0-9 and hyphens"))]
+Id = Annotated[str, AfterValidator(_matching(r"[A-Za-z0-9_-]{1,64}", "an id of letters, digits, _ and -"))]
 Extension = Annotated[str, AfterValidator(_matching(r"\d{2,10}", "an extension of 2 to 10 digits"))]
 Login = Annotated[str, AfterValidator(_matching(r"[^\s\x00-\x1f\x7f]+", "a login without spaces"))]
 Username = Annotated[str, AfterValidator(_matching(r"[A-Za-z0-9._~+-]{1,64}", "a username of letters, digits and . _ ~ + -"))]
@@ -117,15 +118,24 @@ class LevelSettings(Model):
 
 
 class SitePark(Model):
-    """The lot of a site."""
+    """The lot of a site. ``expiration_seconds`` overrides the minutes of the site's settings and of those above."""
 
-    codes: Codes
+    codes: Codes | None = None
+    expiration_seconds: Annotated[int | float, Field(gt=0, le=86400)] | None = None
 
 
 class Site(Model):
+    """``id`` tells a site that is renamed from a new one; an export gives it."""
+
     name: Text
+    id: Id | None = None
     park: SitePark | None = None
     settings: LevelSettings | None = None
+
+    @property
+    def codes(self) -> str:
+        """The range of codes that holds, also where none is said."""
+        return (self.park.codes if self.park else None) or DEFAULT_CODES
 
 
 class Device(Model):
@@ -163,10 +173,11 @@ class Admin(Model):
 
 
 class Person(Model):
-    """What users and common areas have in common."""
+    """What users and common areas have in common. ``id`` tells who gets another extension from somebody new."""
 
     extension: Extension
     name: Text
+    id: Id | None = None
     language: Language | None = None
     licensed: bool | None = None
     site: Text | None = None
@@ -198,6 +209,7 @@ class Group(Model):
 
     extension: Extension
     name: Text
+    id: Id | None = None
     members: list[Extension]
 
 

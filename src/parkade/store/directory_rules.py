@@ -29,6 +29,22 @@ def problems(file: DirectoryFile) -> Iterator[Problem]:
         for path, login in _logins(account, at):
             yield from logins.add(login, path)
         yield from _account_problems(account, at)
+    yield from _id_problems(file)
+
+
+def _id_problems(file: DirectoryFile) -> Iterator[Problem]:
+    """An id names one thing, over all accounts."""
+    for what, keys in (
+        ("site", ("sites",)),
+        ("person", ("users", "common_areas")),
+        ("group", ("ring_groups", "paging_groups")),
+    ):
+        seen = _Seen(f"{what} id")
+        for index, account in enumerate(file.accounts):
+            for key in keys:
+                for i, item in enumerate(getattr(account, key) or ()):
+                    if item.id is not None:
+                        yield from seen.add(item.id, ("accounts", index, key, i, "id"))
 
 
 class _Seen:
@@ -82,7 +98,8 @@ def _account_problems(account: Account, at: Where) -> Iterator[Problem]:
     site_names = {site.name for site in account.sites or ()}
     for path, person in people:
         if person.site is not None and person.site not in site_names:
-            yield Problem((*path, "site"), f"there is no site {person.site}")
+            there_are = ", ".join(sorted(site_names)) or "none"
+            yield Problem((*path, "site"), f"there is no site {person.site} (there are: {there_are})")
     members = {person.extension for _, person in people}
     for path, group in groups:
         seen = _Seen("member")
@@ -117,7 +134,7 @@ def _destination_problems(account: Account, at: Where, reachable: set[str]) -> I
 
 def _code_ranges(account: Account) -> Iterator[tuple[int, int]]:
     for site in account.sites or ():
-        first, _, last = (site.park.codes if site.park else DEFAULT_CODES).partition("-")
+        first, _, last = site.codes.partition("-")
         yield int(first), int(last)
     if not account.sites:
         first, _, last = DEFAULT_CODES.partition("-")
@@ -136,7 +153,7 @@ def _code_problems(account: Account, at: Where) -> Iterator[Problem]:
         if digits.isdigit() and first <= int(digits) <= last:
             path = (
                 (*at, "sites", i, "park", "codes")
-                if account.sites and account.sites[i].park
+                if account.sites and (lot := account.sites[i].park) and lot.codes
                 else (*at, "feature_codes", "park")
             )
             yield Problem(path, f"the parking codes {first}-{last} contain the park feature code {park}")

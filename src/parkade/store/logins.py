@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.base.errors import ParkadeError
 from parkade.store import tables as t
-from parkade.store.directory_import import bump_revision
 from parkade.store.passwords import device_secret, hash_password, random_password
+from parkade.store.revisions import mark_changed
 
 ADMINISTRATOR = "admin"
 
@@ -40,6 +40,7 @@ async def set_password(connection: AsyncConnection, name: str, password: str) ->
     phone = update(t.device).where(t.device.c.username == name, t.device.c.address.is_(None))
     digests = {"ha1_md5": secret.ha1_md5, "ha1_sha256": secret.ha1_sha256}
     if (await connection.execute(phone.values(**digests))).rowcount:
-        await bump_revision(connection)
+        of_device = select(t.account.c.slug).join_from(t.account, t.device).where(t.device.c.username == name)
+        await mark_changed(connection, (await connection.execute(of_device)).scalars())
         return f"device {name}"
     raise NoSuchLoginError(f"there is no login and no device {name}")

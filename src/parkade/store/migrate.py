@@ -20,26 +20,27 @@ NEWEST = "head"
 def migrate(connection: Connection, path: Path, target: str = NEWEST) -> None:
     """Bring the database ``path``, which ``connection`` has a write transaction on, up or down to ``target``.
 
+    Revisions are numbered ``0001`` and on, so that their names are in their order.
+
     :raises StoreError: its schema is unknown here, or its rows refer to rows that are not there.
     """
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    scripts = ScriptDirectory.from_config(config)
     before = MigrationContext.configure(connection).get_current_revision()
     try:
-        wanted = scripts.get_revision(target)
-        if before == wanted.revision:
-            return
-        down = before is not None and wanted.revision in {script.revision for script in scripts.iterate_revisions(before, "base")}
-        (command.downgrade if down else command.upgrade)(config, wanted.revision)
+        if before is not None and target < before:
+            command.downgrade(config, target)
+        else:
+            command.upgrade(config, target)
     except CommandError as error:
         raise StoreError(f"database {path}: made by a newer Parkade? ({error})") from error
+    if MigrationContext.configure(connection).get_current_revision() == before:
+        return
     if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
         raise StoreError(f"database {path}: a row of {broken[0]} refers to a row of {broken[2]} that is not there")

@@ -13,10 +13,11 @@ from typing import Self
 from parkade.calls.directory import Directory
 from parkade.store import logins
 from parkade.store.database import Database, open_database
-from parkade.store.directory import load_directory, revision
+from parkade.store.directory import LoadedAccount, load_account, load_directory
 from parkade.store.directory_export import read_directory
 from parkade.store.directory_import import Change, import_directory
 from parkade.store.directory_model import DirectoryFile
+from parkade.store.revisions import changed_accounts, revision
 from parkade.switch.secrets import DeviceSecret
 
 
@@ -60,6 +61,19 @@ class Store:
         """A number that grows with every change of the directory; cheap to ask every second."""
         async with self._database.reading() as connection:
             return await revision(connection)
+
+    async def changed_accounts(self, since_revision: int) -> tuple[int, list[str]]:
+        """The revision now, and the slugs of the accounts that changed after ``since_revision``, gone ones included."""
+        async with self._database.reading() as connection:
+            return await changed_accounts(connection, since_revision)
+
+    async def account(self, slug: str) -> LoadedAccount | None:
+        """One account as it is now, with its devices and their secrets; None if it is gone.
+
+        Costs what the account's size asks, whatever the size of the installation, and most of it off the event loop.
+        """
+        async with self._database.reading() as connection:
+            return await load_account(connection, slug)
 
     async def import_directory(self, file: DirectoryFile) -> list[Change]:
         """Make the accounts of ``file`` what it says; the changes that took.
