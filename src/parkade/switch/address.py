@@ -4,30 +4,36 @@
   credentials.
 * Orbit style (Linksys/Cisco): ``sip:pickup@host`` or ``sip:callpark@host`` with ``orbit=805`` in the Request-URI or the To.
 * Snom style: ``sip:park+805@host``.
-* ``tel:+84-28-1234`` with its visual separators (:rfc:`3966` section 5.1.1), ``user=phone`` numbers alike.
+* ``tel:+84-28-1234`` with its visual separators (:rfc:`3966` section 5.1.1). In a SIP URI they count as separators where
+  ``user=phone`` says that it is a number, and where nothing but digits and separators is there: ``sip:1-02@host``.
+
+What is not UTF-8 is read as Latin-1, and control characters are left out.
 """
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote
 
 from parkade.sip.message.errors import SipError
+from parkade.sip.message.grammar import readable
 from parkade.sip.message.headers import NameAddr
 from parkade.sip.message.message import Request
 from parkade.sip.message.uri import parse_uri
 
 _ORBIT_USERS = frozenset({"callpark", "pickup", "park"})
 _SEPARATORS = str.maketrans("", "", "-.() ")
+_NUMBER = re.compile(r"[+*#]?[-.() ]*[0-9][0-9\-.() ]*")
 
 
 def dialled_of(request: Request) -> str:
     """What the caller of an INVITE dialled; empty if nothing can be made of it."""
-    return _dialled(request.uri, request.to)
+    return readable(_dialled(request.uri, request.to))
 
 
 def target_of(refer_to: NameAddr) -> str:
     """What a Refer-To names, as if it had been dialled; empty if nothing can be made of it."""
-    return _dialled(refer_to.uri, refer_to)
+    return readable(_dialled(refer_to.uri, refer_to))
 
 
 def _dialled(uri_text: str, name_addr: NameAddr) -> str:
@@ -43,7 +49,7 @@ def _dialled(uri_text: str, name_addr: NameAddr) -> str:
         return _code(uri.param("orbit") or _orbit_of(name_addr)) or user
     if user.lower().startswith("park+"):
         return _code(user[len("park+") :])
-    if user.startswith("+"):
+    if user.startswith("+") or _NUMBER.fullmatch(user) or (uri.param("user") or "").lower() == "phone":
         return user.translate(_SEPARATORS)
     return user
 

@@ -7,10 +7,10 @@ header (:rfc:`3325`) and the older Remote-Party-ID are sent, because each is the
 from __future__ import annotations
 
 from functools import lru_cache
-from urllib.parse import quote as percent
 
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
+from parkade.sip.message.grammar import escape, readable
 from parkade.sip.message.headers import NameAddr
 from parkade.sip.message.uri import host_port
 
@@ -23,9 +23,18 @@ ANSWERED_ELSEWHERE = ("Reason", 'SIP;cause=200;text="Call completed elsewhere"')
 
 
 def address_of(identity: Identity, host: str) -> NameAddr:
-    """``"Name" <sip:number@host>``; a nameless number shows itself, a numberless name is anonymous."""
-    user = percent(identity.number, safe=_USER_SAFE) or "anonymous"
-    return NameAddr(identity.name or identity.number, f"sip:{user}@{host_port(host, None)}", ())
+    """``"Name" <sip:number@host>``; a nameless number shows itself, a numberless name is anonymous.
+
+    Any text may stand in an identity: what cannot be written in UTF-8 is replaced.
+    """
+    name, number = writable(identity.name), writable(identity.number)
+    user = escape(number, _USER_SAFE) or "anonymous"
+    return NameAddr(name or number, f"sip:{user}@{host_port(host, None)}", ())
+
+
+def writable(text: str) -> str:
+    """``text`` as people read it and as UTF-8 can write it: no control characters, no half of a surrogate pair."""
+    return text if text.isascii() and text.isprintable() else readable(text).encode("utf-8", "replace").decode()
 
 
 @lru_cache(maxsize=512)

@@ -55,9 +55,13 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Effect: one line for the log that says why somebody's call came to nothing. Holds no secrets."""
+    """Effect: one line for the log that says why somebody's call came to nothing. Holds no secrets.
+
+    ``error`` is set where the software itself has failed; what failed was left out, and the rest was done.
+    """
 
     text: str
+    error: Exception | None = None
 
 
 SwitchInput: TypeAlias = Received | FlowLost | MediaReport | DirectoryLoaded | Drain | HangUp

@@ -14,7 +14,7 @@ from parkade.base.timers import Timers
 from parkade.calls import effects
 from parkade.calls.effects import Effect, Event
 from parkade.calls.identity import Identity
-from parkade.calls.inputs import Failure, LegFailed, PromptEnded
+from parkade.calls.inputs import Failure, LegEnded, LegFailed, PromptEnded
 from parkade.rtp.sdp import SdpError
 from parkade.sip.message.flow import Flow
 from parkade.sip.session.handler import End, Quiet
@@ -23,6 +23,7 @@ from parkade.sip.session.ua import UserAgent
 from parkade.switch.displays import ANSWERED_ELSEWHERE, address_of, alert_headers, identity_headers
 from parkade.switch.inputs import Note
 from parkade.switch.leg import QUIET, Attempt, PhoneLeg, Wiring, end_attempts
+from parkade.switch.mishaps import mishap
 from parkade.switch.registrar import Binding, Registrar
 from parkade.switch.statuses import refusal_headers, status_of
 from parkade.switch.transfers import PARK_CODE_HEADER, Transfers
@@ -67,8 +68,36 @@ class Legs:
         return len(self._legs) + len(self._lingering)
 
     def perform(self, effect: Effect, now: Instant) -> None:
-        """Do one thing that call control decided."""
-        self._perform[type(effect)](effect, now)
+        """Do one thing that call control decided. Raises nothing: what cannot be done is noted, and its leg is ended."""
+        try:
+            self._perform[type(effect)](effect, now)
+        except Exception as error:  # noqa: BLE001 - one effect must not keep those after it from being performed
+            self._wiring.out.append(mishap(effect, error))
+            if isinstance(effect, effects.RingDevice | effects.AnswerLeg | effects.RefuseLeg | effects.EndLeg):
+                self._give_up(effect.leg, now)
+            elif isinstance(effect, effects.TransferProgress):
+                self._transfers.abandon(effect.transfer)
+
+    def _give_up(self, leg_id: str, now: Instant) -> None:
+        """End a leg that could not be rung, answered, refused or ended as it should have been; it leaves nothing behind."""
+        leg = self._legs.get(leg_id) or self._lingering.get(leg_id)
+        if leg is None or leg.session is None:
+            self._wiring.inputs.append(LegFailed(leg_id, Failure.UNREACHABLE))
+        else:
+            self._wiring.inputs.append(LegEnded(leg_id, leg.established))
+        if leg is None:
+            return
+        sessions = [leg.session, *(attempt.session for attempt in leg.attempts)]
+        leg.attempts = []
+        for session in sessions:
+            if session is None:
+                continue
+            session.handler = QUIET
+            try:
+                session.end(now)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._wiring.out.append(mishap(leg, error))
+        self.gone(leg)
 
     def get(self, leg: str) -> PhoneLeg | None:
         """A leg that call control knows."""
@@ -185,7 +214,6 @@ class Legs:
         leg, session = self._incoming(effect.leg)
         if session is None or leg is None:
             return
-        del self._legs[leg.id]
         self._wiring.out.append(Note(f"{leg.device} could not call {leg.dialled!r}: {effect.refusal.id}: {effect.refusal.en}"))
         status, headers = status_of(effect.refusal), refusal_headers(effect.refusal, effect.language)
         leg.on_let_go = lambda at: session.reject(status, headers=headers, now=at)
@@ -200,13 +228,14 @@ class Legs:
         self._linger(leg, now + MAX_SPOKEN_REFUSAL_S)
 
     def _end_leg(self, effect: effects.EndLeg, now: Instant) -> None:
-        leg = self._legs.pop(effect.leg, None)
+        leg = self._legs.get(effect.leg)
         if leg is None:
             return
         session = leg.session
         if session is None:
-            end_attempts(leg.attempts, now, elsewhere=effect.answered_elsewhere)
-            leg.release()
+            attempts, leg.attempts = leg.attempts, []
+            end_attempts(attempts, now, elsewhere=effect.answered_elsewhere)
+            self.gone(leg)
             return
         leg.on_let_go = lambda at: session.end(at, [ANSWERED_ELSEWHERE] if effect.answered_elsewhere else [])
         if effect.after_s <= 0:
@@ -236,6 +265,7 @@ class Legs:
     # Lingering: legs that call control has forgotten and that still have something to hear or to wait for
 
     def _linger(self, leg: PhoneLeg, until: Instant) -> None:
+        self._legs.pop(leg.id, None)
         self._lingering[leg.id] = leg
         self._timers.set(leg.id, until)
 

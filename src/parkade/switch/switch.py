@@ -35,6 +35,7 @@ from parkade.rtp.orders import (
 from parkade.rtp.sdp import SdpError
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow
+from parkade.sip.message.grammar import readable
 from parkade.sip.message.headers import Replaces, parse_replaces
 from parkade.sip.message.message import Request, make_response
 from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE
@@ -56,8 +57,9 @@ from parkade.switch.inputs import (
 )
 from parkade.switch.leg import PhoneLeg, Wiring
 from parkade.switch.legs import Legs
+from parkade.switch.mishaps import mishap
 from parkade.switch.ports import AnnouncedPorts
-from parkade.switch.registrar import Registrar
+from parkade.switch.registrar import Answer, Registrar
 from parkade.switch.secrets import DeviceSecret
 from parkade.switch.statuses import BAD_DESCRIPTION, DRAINING, NO_SUCH_CALL, refusal_headers, status_of
 from parkade.switch.transfers import Transfers
@@ -112,7 +114,14 @@ class Switch:
     # The three verbs
 
     def tell(self, given: SwitchInput, now: Instant) -> list[SwitchEffect]:
-        """One input and everything that follows from it. Raises nothing on any bytes."""
+        """One input and everything that follows from it. Raises nothing, whatever peers send: a fault of ours is noted."""
+        try:
+            self._take(given, now)
+        except Exception as error:  # noqa: BLE001 - what was decided before the fault must still be done
+            self._out.append(mishap(given, error))
+        return self._settle(now)
+
+    def _take(self, given: SwitchInput, now: Instant) -> None:
         match given:
             case Received(flow, data):
                 error = self._ua.receive(flow, data, now)
@@ -128,7 +137,6 @@ class Switch:
                 self._draining = True
             case HangUp():
                 self._legs.hang_up(now)
-        return self._settle(now)
 
     def deadline(self) -> Instant | None:
         """When ``wake`` wants to be called next."""
@@ -136,11 +144,16 @@ class Switch:
         return min(due, default=None)
 
     def wake(self, now: Instant) -> list[SwitchEffect]:
-        """Perform everything that is due at ``now``."""
-        self._ua.wake(now)
-        self._legs.wake(now)
-        self._perform(self._control.wake(now), now)
+        """Perform everything that is due at ``now``. Raises nothing, like ``tell``."""
+        for due in (self._ua.wake, self._legs.wake, self._wake_control):
+            try:
+                due(now)
+            except Exception as error:  # noqa: BLE001 - the others' time has come too
+                self._out.append(mishap(due, error))
         return self._settle(now)
+
+    def _wake_control(self, now: Instant) -> None:
+        self._perform(self._control.wake(now), now)
 
     def counts(self) -> dict[str, int]:
         """What is alive, by kind; all but ``bindings`` and ``ports`` are zero when nobody calls."""
@@ -164,7 +177,11 @@ class Switch:
 
     def _settle(self, now: Instant) -> list[SwitchEffect]:
         while self._inputs:
-            self._perform(self._control.tell(self._inputs.popleft(), now), now)
+            given = self._inputs.popleft()
+            try:
+                self._perform(self._control.tell(given, now), now)
+            except Exception as error:  # noqa: BLE001 - the inputs after it are about other calls
+                self._out.append(mishap(given, error))
         # Media first: a phone must find its leg ready when the answer reaches it.
         effects = [*self._out, *self._ua.out]
         self._out.clear()
@@ -179,6 +196,13 @@ class Switch:
 
     def on_invite(self, session: Session, now: Instant) -> None:
         """A new call."""
+        try:
+            self._invited(session, now)
+        except Exception as error:  # noqa: BLE001 - the caller gets an answer, and no session is left without an owner
+            self._out.append(mishap(session.request, error))
+            session.reject(500, now=now)
+
+    def _invited(self, session: Session, now: Instant) -> None:
         device = self._gate.identify(session.request, session.flow, now)
         if isinstance(device, Unknown):
             session.reject(device.status, headers=device.headers, now=now)
@@ -196,6 +220,9 @@ class Switch:
             self._out.append(Note(f"{device.id} could not call {leg.dialled!r}: {refusal.id}: {refusal.en}"))
             session.reject(status_of(refusal), headers=refusal_headers(refusal), now=now)
             return
+        except Exception:
+            leg.release()
+            raise
         session.handler = leg
         self._legs.add(leg)
         self._inputs.append(LegArrived(leg.id, device.id, leg.dialled, replaced.id if replaced else None, caller))
@@ -232,20 +259,26 @@ class Switch:
             # Unauthenticated on purpose: phones use it as a keepalive, and it says nothing that a 401 would not.
             tx.respond(make_response(request, 200, to_tag=tx.to_tag, headers=_CAPABILITIES), now)
             return
-        device = self._gate.identify(request, tx.flow, now)
-        if isinstance(device, Unknown):
-            status, headers = device.status, device.headers
-        elif request.method == "REGISTER":
-            status, headers = self._register(device, tx, now)
-        elif request.method == "SUBSCRIBE":
-            status, headers = 489, [("Allow-Events", "refer")]
-        elif request.method == "REFER":
-            status, headers = 403, []
-        else:
-            status, headers = 405, [ALLOW_LINE]
+        try:
+            status, headers = self._answer_to(request, tx, now)
+        except Exception as error:  # noqa: BLE001 - the sender gets an answer
+            self._out.append(mishap(request, error))
+            status, headers = 500, []
         tx.respond(make_response(request, status, to_tag=tx.to_tag, headers=headers), now)
 
-    def _register(self, device: Device, tx: ServerTransaction, now: Instant) -> tuple[int, list[tuple[str, str]]]:
+    def _answer_to(self, request: Request, tx: ServerTransaction, now: Instant) -> Answer:
+        device = self._gate.identify(request, tx.flow, now)
+        if isinstance(device, Unknown):
+            return device.status, device.headers
+        if request.method == "REGISTER":
+            return self._register(device, tx, now)
+        if request.method == "SUBSCRIBE":
+            return 489, [("Allow-Events", "refer")]
+        if request.method == "REFER":
+            return 403, []
+        return 405, [ALLOW_LINE]
+
+    def _register(self, device: Device, tx: ServerTransaction, now: Instant) -> Answer:
         owner = self._directory.owner_of(device)
         if owner is not None and not owner.licensed:
             return status_of(refusals.NOT_LICENSED), refusal_headers(refusals.NOT_LICENSED, owner.language)
@@ -266,7 +299,7 @@ class Switch:
             number = from_.address.user_text
         except SipError:
             number = ""
-        return Identity(from_.display, number)
+        return Identity(from_.display, readable(number))
 
     # Media, flows, directory
 

@@ -44,6 +44,10 @@ class Transfers:
         self._refers[refer.id] = refer
         leg.tell(TransferAsked(leg.id, refer.id, target, consult.id if consult else None))
 
+    def abandon(self, transfer: str) -> None:
+        """Nothing more can be said about this one; the phone's subscription runs out by itself."""
+        self._refers.pop(transfer, None)
+
     def progress(self, effect: TransferProgress, now: Instant) -> None:
         """Tell the phone that asked."""
         refer = self._refers.get(effect.transfer)

@@ -53,7 +53,10 @@ SERVER = Address("198.51.100.1", 5060)
 
 
 class SimWorld(Simulation):
-    """``switch`` is the real one, ``media`` a pretended one, ``events`` everything the switch announced."""
+    """``switch`` is the real one, ``media`` a pretended one, ``events`` everything the switch announced.
+
+    ``strict``: an exception that the switch has caught inside itself is raised here, so that no story passes over it.
+    """
 
     def __init__(self, seed: int = 0, weather: Weather = FAIR, ports: range = PORTS) -> None:
         """``ports`` are all that the media process has."""
@@ -61,6 +64,7 @@ class SimWorld(Simulation):
         self.media = FakeMedia(ports)
         self.events: list[Event] = []
         self.notes: list[str] = []
+        self.strict = True
         self.directory = Directory()
         self.switch = Switch(self.directory, {}, self.ids(), lambda _: SERVER)
         self._secrets: dict[str, DeviceSecret] = {}
@@ -284,7 +288,9 @@ class _Server:
                     self._world.media.perform(effect, self._world.now)
                 case Event():
                     self._world.events.append(effect)
-                case Note(text):
+                case Note(text, error):
+                    if error is not None and self._world.strict:
+                        raise error
                     self._world.notes.append(text)
         self.listen_to_media()
 
