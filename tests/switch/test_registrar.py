@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.message import Request, parse_message
+from parkade.switch.contact import request_uri
 from parkade.switch.registrar import DEFAULT_EXPIRES_S, MAX_BINDINGS, Registrar
 
 FLOW = Flow("UDP", "192.0.2.7", 5060)
@@ -104,8 +109,58 @@ def test_one_account_in_two_phones_is_reachable_at_both() -> None:
 def test_one_device_cannot_claim_to_be_everywhere() -> None:
     registrar = Registrar()
     contacts = ", ".join(f"<sip:d@192.0.2.{n}>" for n in range(MAX_BINDINGS + 1))
-    assert registrar.register("d", register(contacts), FLOW, NOW)[0] == 403
-    assert len(registrar) == 0
+    assert registrar.register("d", register(contacts), FLOW, NOW)[0] == 200
+    assert len(registrar) == MAX_BINDINGS
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=60))
+def test_one_registration_too_many_takes_the_place_of_the_oldest(places: list[int]) -> None:
+    """Whoever registers now is the live one; the dead are among those who have not done so for longest."""
+    registrar = Registrar()
+    for cseq, place in enumerate(places):
+        request = register(f"<sip:d@192.0.2.{place}>", call_id=f"c{place}", cseq=cseq)
+        status, headers = registrar.register("d", request, FLOW, NOW + cseq)
+        assert status == 200
+        assert f"<sip:d@192.0.2.{place}>" in headers[-1][1]
+    latest = list(dict.fromkeys(reversed(places)))[:MAX_BINDINGS]
+    assert [b.contact for b in registrar.bindings("d", NOW + 60)] == [f"sip:d@192.0.2.{place}" for place in reversed(latest)]
+
+
+@pytest.mark.parametrize(
+    ("contact", "stored"),
+    [
+        ('<sip:d@192.0.2.7;reg-id="1">', 'sip:d@192.0.2.7;reg-id="1"'),
+        ('<sip:d@192.0.2.7;+sip.instance="<urn:uuid:0-0>";ob>;expires=60', 'sip:d@192.0.2.7;+sip.instance="<urn:uuid:0-0>";ob'),
+        ('"D > e" <sip:d@192.0.2.7>', "sip:d@192.0.2.7"),
+        ("<sip:d@phone_7_.local:99999;x;y=z;;=q>", "sip:d@phone_7_.local:99999;x;y=z;;=q"),
+        ("<sip:d e@192.0.2.7>", "sip:d e@192.0.2.7"),
+        ("<SIP:d@[::1>", "SIP:d@[::1"),
+        ("<sip:d@192.0.2.7?X=y>;expires=60", "sip:d@192.0.2.7?X=y"),
+        ("<sip:d@192.0.2.7>;q=;=;expires", "sip:d@192.0.2.7"),
+        ("<sip:d@192.0.2.7", "sip:d@192.0.2.7"),
+        ("<mailto:d@example.com>, <sip:d@192.0.2.7>", "sip:d@192.0.2.7"),
+    ],
+)
+def test_a_contact_that_breaks_the_grammar_is_stored_and_sent_back_as_it_came(contact: str, stored: str) -> None:
+    """Phones look for their own Contact in the answer; the flow leads to them whatever it says."""
+    registrar = Registrar()
+    for cseq in (1, 2):
+        status, headers = registrar.register("d", register(contact, cseq=cseq), FLOW, NOW)
+        assert status == 200
+        assert [value.partition(">;expires")[0] for _, value in headers] == [f"<{stored}"]
+
+
+@given(st.text(st.characters(blacklist_characters="\r\n"), max_size=40))
+def test_whatever_stands_in_a_contact_it_is_stored_or_refused(text: str) -> None:
+    registrar = Registrar()
+    for contact in (text, f"<{text}>", f"<sip:{text}>", f"<sip:d@192.0.2.7;{text}>;{text}"):
+        request = register("<sip:x@h>")
+        request.headers.set("Contact", contact)
+        status, _ = registrar.register("d", request, FLOW, NOW)
+        assert status in {200, 400, 423, 500}
+        for binding in registrar.bindings("d", NOW):
+            assert request_uri(binding.contact).isprintable() or not binding.contact.isprintable()
+            assert not set(request_uri(binding.contact)) & set(' \t<>"')
 
 
 def test_a_lost_stream_takes_its_bindings_along_and_no_others() -> None:
@@ -126,5 +181,21 @@ def test_a_register_without_a_contact_only_asks() -> None:
 
 def test_a_contact_that_is_no_sip_address_is_refused() -> None:
     registrar = Registrar()
-    assert registrar.register("d", register("<mailto:d@example.com>"), FLOW, NOW)[0] == 400
+    for contact in ("<mailto:d@example.com>", "sip:d@192.0.2.7?Route=%3Csip:h%3E", "<sip:>", "<sip:@h>", "<sip:;ob>", "<>"):
+        assert registrar.register("d", register(contact), FLOW, NOW)[0] == 400
     assert len(registrar) == 0
+
+
+INSTANCES = ["urn:uuid:a", "urn:uuid:b"]
+
+
+def test_two_phones_with_instance_ids_of_their_own_are_two_places_also_at_one_address() -> None:
+    """:rfc:`5626` section 6: two homes behind two routers, each phone at 192.168.1.10."""
+    registrar = Registrar()
+    flows = [Flow("TCP", f"203.0.113.{n}", 40000, n) for n in (1, 2)]
+    for n, flow in enumerate(flows):
+        contact = f'<sip:d@192.168.1.10:5060;transport=tcp>;+sip.instance="<{INSTANCES[n]}>"'
+        registrar.register("d", register(contact, call_id=f"c{n}"), flow, NOW)
+    assert [b.flow for b in registrar.bindings("d", NOW)] == flows
+    registrar.flow_lost(flows[0])
+    assert [b.flow for b in registrar.bindings("d", NOW)] == flows[1:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parkade.sip.message.flow import Flow, Send
-from parkade.sip.message.message import Response
+from parkade.sip.message.message import Request, Response
 from parkade.testing.phone import FakePhone
 from parkade.testing.world import SERVER
 from tests.stories.office import Office, invite, response
@@ -226,3 +226,128 @@ def test_a_phone_that_sends_its_call_elsewhere_is_taken_as_unreachable(office: O
     phone.answer(rung, 302, [("Contact", "<sip:+1900555@evil.example>")])
     office.run(1)
     assert call.refused == 480
+
+
+def two_phones(office: Office) -> tuple[FakePhone, FakePhone]:
+    """Two phones over TCP that are the same device; the first is called and answers, and its stream breaks."""
+    _ = office.alice
+    first, second = (office.phone("acme-102", transport="TCP") for _ in range(2))
+    return first, second
+
+
+def test_a_phone_that_refreshes_does_not_take_over_the_call_of_another_phone_of_its_device(office: Office) -> None:
+    """Which phone a call is at shows in its Contact, its instance id and the Call-ID of its registrations."""
+    first, second = two_phones(office)
+    call = office.alice.call("102")
+    office.run(0.1)
+    answered = first.answer()
+    office.run(0.1)
+    office.world.net.break_stream(stream_of(office, first), office.world.now)
+    office.run(1)
+    second.register()
+    office.run(1)
+    first.register()
+    office.run(1)
+    call.hang_up()
+    office.run(1)
+    assert answered.ended == "bye"
+    assert not second.recorder.received("BYE")
+
+
+@pytest.mark.parametrize("calls", ["out", "in"])
+def test_a_refresh_in_between_leaves_the_broken_call_to_its_own_phone(office: Office, calls: str) -> None:
+    first, second = two_phones(office)
+    if calls == "out":
+        mine = first.call("101")
+        office.run(0.1)
+        other = office.alice.answer()
+    else:
+        other = office.alice.call("102")
+        office.run(0.1)
+        mine = first.answer()
+    office.run(0.1)
+    office.world.net.break_stream(stream_of(office, first), office.world.now)
+    office.run(1)
+    for _ in range(3):
+        second.register()
+        office.run(1)
+    first.register()
+    office.run(1)
+    other.hang_up()
+    office.run(1)
+    assert mine.ended == "bye"
+    assert not second.recorder.received("BYE")
+
+
+@pytest.mark.parametrize(
+    ("contact", "call_id", "follows"),
+    [
+        ("<sip:acme-103@192.0.2.77>", "other", True),
+        ("<sip:acme-103@192.0.2.77:40002;transport=tcp>", "register", True),
+        ("<sip:acme-103@192.0.2.78>", "other", False),
+        ('<sip:acme-103@192.0.2.78>;+sip.instance="<urn:uuid:a>"', "other", True),
+        ('<sip:acme-103@192.0.2.77>;+sip.instance="<urn:uuid:b>"', "register", False),
+    ],
+)
+def test_which_registration_takes_a_broken_call_along(office: Office, contact: str, call_id: str, follows: bool) -> None:
+    """An instance id decides (:rfc:`5626`); without one on both sides, the Call-ID of the registrations or the Contact does."""
+    phone = RawPhone(office.world, "acme-103", "192.0.2.77", "TCP")
+    instance = ('+sip.instance="<urn:uuid:a>"') if "instance" in contact else "q=1"
+    first = phone.request("REGISTER", "acme-103", call_id="register")
+    first.headers.set("Contact", f"<sip:acme-103@192.0.2.77>;{instance}")
+    proven(office, phone, first)
+    call = office.dave.call("103")
+    office.run(0.1)
+    (rung,) = phone.requests("INVITE")
+    phone.answer(rung, 200, body=phone.sdp)
+    office.world.net.break_stream(office.world.net.streams(phone.address)[-1], office.world.now)
+    office.run(1)
+    again = RawPhone(office.world, "acme-103", "192.0.2.99", "TCP")
+    second = again.request("REGISTER", "acme-103", call_id=call_id, seq=10)
+    second.headers.set("Contact", contact)
+    proven(office, again, second)
+    call.hang_up()
+    office.run(1)
+    assert bool(again.requests("BYE")) == follows
+    for bye in again.requests("BYE")[:1]:
+        again.answer(bye, 200)
+    office.run(40)
+
+
+def proven(office: Office, phone: RawPhone, request: Request) -> None:
+    """Send ``request``, and once more with what the challenge asks for."""
+    phone.send(request)
+    office.run(0.01)
+    again = phone.request(request.method, "acme-103", call_id=request.call_id, seq=request.cseq.number + 1)
+    again.headers.set("Contact", request.headers.get("Contact") or "")
+    again.headers.add(*phone.authorization(request))
+    phone.send(again)
+    office.run(0.01)
+    assert phone.statuses(request.method, request.call_id)[-1] == 200
+
+
+@pytest.mark.parametrize(
+    "broken", ['sip:acme-103@192.0.2.77;x="1"', 'sip:acme-103@192.0.2.77;y="<z>"', "sip:acme 103@192.0.2.77"]
+)
+def test_a_phone_whose_contact_breaks_the_grammar_is_rung_where_it_registered(office: Office, broken: str) -> None:
+    """The flow leads there (:rfc:`5626` section 5.3), and the Request-URI is one that can be read."""
+    phone = RawPhone(office.world, "acme-103", "192.0.2.77")
+    request = phone.request("REGISTER", "acme-103", call_id="register")
+    request.headers.set("Contact", f"<{broken}>")
+    proven(office, phone, request)
+    assert f"<{broken}>" in (phone.responses("REGISTER", "register")[-1].headers.get("Contact") or "")
+    call = office.dave.call("103")
+    office.run(0.1)
+    assert phone.requests("INVITE")
+    phone.answer(phone.requests("INVITE")[-1], 486)
+    office.run(10)
+    assert call.refused == 486
+
+
+def test_the_ninth_registration_locks_nobody_out(office: Office) -> None:
+    phone = RawPhone(office.world, "acme-103", "192.0.2.77")
+    for n in range(12):
+        phone.contact_host = f"192.0.2.{100 + n}"
+        phone.ask("REGISTER", "acme-103", call_id=f"register-{n}")
+        assert phone.statuses("REGISTER", f"register-{n}")[-1] == 200
+    assert office.world.switch.counts()["bindings"] == 8

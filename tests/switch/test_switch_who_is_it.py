@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parkade.sip.message.message import Request, Response
-from tests.stories.office import Office
+from tests.stories.office import GATEWAY, Office
 from tests.switch.raw_phone import RawPhone
 
 METHODS = ["REGISTER", "INVITE", "SUBSCRIBE", "MESSAGE"]
@@ -141,3 +141,88 @@ def test_a_device_known_by_its_address_is_known_at_no_other(office: Office) -> N
     office.run(0.1)
     assert thief.statuses("INVITE") == [401]
     thief.acknowledge(invite)
+
+
+def behind_the_gateway(office: Office, device: str) -> RawPhone:
+    """A phone behind the address from which the gateway calls."""
+    _ = office.outside, office.bob
+    office.world.detach(office.outside.address)
+    phone = RawPhone(office.world, device, GATEWAY)
+    phone.password = "guess"
+    return phone
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["acme-101", "zeta-999", "%61cme-101", "acme-101;x=y"])
+def test_a_phone_behind_the_address_of_a_gateway_is_asked_for_its_own_password(office: Office, method: str, name: str) -> None:
+    """Credentials are looked at wherever a request comes from; a wrong password never turns into the gateway."""
+    phone = behind_the_gateway(office, name)
+    phone.send(phone.request(method, "102", body=phone.sdp if method == "INVITE" else b""))
+    office.run(0.1)
+    claims_a_device = method == "REGISTER" or "101" in name
+    if claims_a_device:
+        assert phone.statuses(method) == [401]
+        phone.device = "acme-101" if "101" in name else name
+        again = phone.request(
+            method, "102", seq=2, headers=[phone.authorization(phone.sent[-1])], body=phone.sdp if method == "INVITE" else b""
+        )
+        phone.send(again)
+        office.run(0.1)
+        assert phone.statuses(method)[-1] == 401
+    assert not office.bob.ringing or not claims_a_device
+    for invite in phone.requests("INVITE"):
+        phone.acknowledge(invite)
+    office.bob.hang_up()
+    office.run(40)
+
+
+@pytest.mark.parametrize("name", ["acme-101", "nobody"])
+@pytest.mark.parametrize(
+    "proof",
+    [
+        'Digest username="NAME", realm="parkade", nonce="n", uri="sip:102@acme.example.com", response="0"',
+        'Digest username="NAME", realm="elsewhere", nonce="n", uri="sip:x", response="0"',
+        "Digest",
+        "Digest ,,=",
+        "Basic bm9ib2R5",
+        "",
+        "\udcff",
+    ],
+)
+@pytest.mark.parametrize("header", ["Authorization", "Proxy-Authorization"])
+def test_a_request_with_credentials_is_challenged_also_from_the_address_of_a_gateway(
+    office: Office, name: str, proof: str, header: str
+) -> None:
+    phone = behind_the_gateway(office, "line")
+    proof = proof.replace("NAME", name)
+    request = phone.request("INVITE", "102", headers=[(header, proof)], body=phone.sdp)
+    phone.send(request)
+    office.run(0.1)
+    assert phone.statuses("INVITE") == [401]
+    phone.acknowledge(request)
+    assert not office.bob.ringing
+
+
+@pytest.mark.parametrize(
+    ("from_", "to", "accepted"), [("line", "line", True), ("line", "acme-101", False), ("555", "555", False)]
+)
+def test_a_gateway_registers_by_its_address_as_itself_and_as_nobody_else(
+    office: Office, from_: str, to: str, accepted: bool
+) -> None:
+    phone = behind_the_gateway(office, from_)
+    phone.send(phone.request("REGISTER", to))
+    office.run(0.1)
+    assert phone.statuses("REGISTER") == [200 if accepted else 401]
+
+
+@pytest.mark.parametrize("name", ["line", "0901234567", "+84901234567", "anonymous", "John.Smith", ""])
+def test_a_gateway_says_of_its_caller_what_it_likes_as_long_as_it_is_no_device(office: Office, name: str) -> None:
+    phone = behind_the_gateway(office, name)
+    invite = phone.request("INVITE", "102", body=phone.sdp)
+    if not name:
+        invite.headers.set("From", "<sip:192.0.2.200>;tag=1")
+    phone.send(invite)
+    office.run(0.1)
+    assert office.bob.ringing
+    office.bob.hang_up()
+    office.run(40)

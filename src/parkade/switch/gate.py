@@ -2,6 +2,10 @@
 
 Nothing else in a request says who someone is. Unknown names and wrong passwords get the same answer, computed with the
 same effort: a fresh challenge.
+
+A source address speaks for its device only as long as the request claims to be nobody else: many phones may sit behind the
+address of a gateway. A request with credentials, however wrong, or whose From names another device is challenged; a REGISTER
+has to name exactly the device of its address.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ from parkade.calls.directory import Device, Directory
 from parkade.sip.message.digest import Credentials, Nonces, NonceState, challenges, parse_credentials, verify
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow
+from parkade.sip.message.grammar import unescape
+from parkade.sip.message.headers import NameAddr
 from parkade.sip.message.message import Request
 from parkade.switch.secrets import REALM, DeviceSecret
 
@@ -49,14 +55,21 @@ class Gate:
 
     def identify(self, request: Request, flow: Flow, now: Instant) -> Device | Unknown:
         """The device that sent ``request``, or what to answer instead."""
-        try:
-            credentials = [parse_credentials(value) for value in request.headers.all("Authorization")]
-        except SipError:
-            return Unknown(400, [])
-        ours = next((c for c in credentials if c is not None and c.realm == REALM), None)
-        if ours is None:
-            return self._by_address.get(flow.host) or self._challenge(request, now)
-        return self._check(ours, request, now)
+        shown = request.headers.all("Authorization")
+        if shown:
+            ours = next((c for c in map(_credentials, shown) if c is not None and c.realm == REALM), None)
+            return self._check(ours, request, now) if ours is not None else self._challenge(request, now)
+        device = self._by_address.get(flow.host)
+        if device is None or "Proxy-Authorization" in request.headers or not self._speaks_for(device, request):
+            return self._challenge(request, now)
+        return device
+
+    def _speaks_for(self, device: Device, request: Request) -> bool:
+        """Whether ``request``, from the address of ``device``, claims to be nobody else."""
+        if request.method == "REGISTER":
+            return _name_in(request.from_) == _name_in(request.to) == device.id
+        name = _name_in(request.from_)
+        return name == device.id or name not in self._devices
 
     def _check(self, credentials: Credentials, request: Request, now: Instant) -> Device | Unknown:
         device = self._devices.get(credentials.username)
@@ -76,3 +89,18 @@ class Gate:
         if (request.headers.get("User-Agent") or "").startswith(MD5_ONLY):
             lines = lines[:1]
         return Unknown(401, [("WWW-Authenticate", line) for line in lines])
+
+
+def _credentials(text: str) -> Credentials | None:
+    try:
+        return parse_credentials(text)
+    except SipError:
+        return None
+
+
+def _name_in(party: NameAddr) -> str:
+    """Whom a From or To names, without the parameters that may stand in a user part; also in a URI that is none of ours."""
+    user, at, _ = party.uri.partition(":")[2].partition("@")
+    if not at and party.uri[:4].lower() != "tel:":
+        return ""
+    return unescape(user.partition(";")[0].partition(":")[0])

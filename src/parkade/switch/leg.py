@@ -7,7 +7,7 @@ ringing in several places, one ``Attempt`` each; the first that answers becomes 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from parkade.base.clock import Instant
@@ -33,6 +33,7 @@ from parkade.sip.message.message import Request, Response
 from parkade.sip.session.handler import End, Quiet
 from parkade.sip.session.refer import Refer
 from parkade.sip.session.session import Session
+from parkade.switch.contact import Phone
 from parkade.switch.displays import ANSWERED_ELSEWHERE
 from parkade.switch.inputs import SwitchEffect
 from parkade.switch.ports import AnnouncedPorts
@@ -58,7 +59,7 @@ class Wiring:
 
 @dataclass(slots=True, eq=False)
 class PhoneLeg(Quiet):
-    """A leg in any state. ``session`` is None while an outgoing leg still rings."""
+    """A leg in any state. ``session`` is None while an outgoing leg still rings, ``phone`` until it is known which it is."""
 
     id: str
     device: str
@@ -67,12 +68,12 @@ class PhoneLeg(Quiet):
     dialled: str = ""
     session: Session | None = None
     is_a_person: bool = True
+    phone: Phone | None = None
     negotiator: AudioNegotiator | None = None
     port: int | None = None
     hears: Sound | None = None
     held: bool = False
     rang: bool = False
-    cut_off: bool = False
     established: bool = False
     attempts: list[Attempt] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -171,11 +172,13 @@ class PhoneLeg(Quiet):
         peer = self.wiring.find(self.hears.leg) if isinstance(self.hears, Peer) else None
         return peer.codec if peer else None
 
-    def reconnect(self, flow: Flow, instead_of: Container[Flow]) -> None:
-        """The phone has registered again on ``flow``: after the stream of this leg was lost, or from where it is known now."""
-        if self.session is not None and (self.cut_off or self.session.flow in instead_of):
-            self.session.flow = flow
-            self.cut_off = False
+    def reconnect(self, phone: Phone, flow: Flow, lost: Callable[[Flow], bool]) -> None:
+        """``phone`` has registered on ``flow``: the session goes on there if it is its own and the flow it had is ``lost``."""
+        session = self.session
+        if session is None or self.phone is None or session.flow == flow:
+            return
+        if lost(session.flow) and self.phone.is_same(phone):
+            session.flow = flow
 
     def tell(self, given: Input) -> None:
         """Queue something for call control."""
@@ -235,6 +238,7 @@ class Attempt(Quiet):
 
     leg: PhoneLeg
     negotiator: AudioNegotiator
+    phone: Phone
     session: Session | None = None
 
     def on_progress(self, session: Session, response: Response, now: Instant) -> None:
@@ -260,6 +264,7 @@ class Attempt(Quiet):
             self._failed(Failure.INCOMPATIBLE)
             return
         leg.session, leg.negotiator, session.handler = session, self.negotiator, leg
+        leg.phone = self.phone
         others, leg.attempts = [a for a in leg.attempts if a is not self], []
         end_attempts(others, now, elsewhere=True)
         leg.tell(LegAnswered(leg.id))

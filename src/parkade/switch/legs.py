@@ -16,10 +16,10 @@ from parkade.calls.effects import Effect, Event
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegEnded, LegFailed, PromptEnded
 from parkade.rtp.sdp import SdpError
-from parkade.sip.message.flow import Flow
 from parkade.sip.session.handler import End, Quiet
 from parkade.sip.session.session import Session
 from parkade.sip.session.ua import UserAgent
+from parkade.switch.contact import request_uri
 from parkade.switch.displays import ANSWERED_ELSEWHERE, address_of, alert_headers, identity_headers
 from parkade.switch.inputs import Note
 from parkade.switch.leg import QUIET, Attempt, PhoneLeg, Wiring, end_attempts
@@ -49,6 +49,7 @@ class Legs:
         self._transfers = transfers
         self._device_of = device_of
         self._legs: dict[str, PhoneLeg] = {}
+        self._of_device: dict[str, dict[str, PhoneLeg]] = {}
         self._lingering: dict[str, PhoneLeg] = {}
         self._timers: Timers[str] = Timers()
         self._perform: dict[type[Effect], Callable[..., None]] = {
@@ -105,22 +106,18 @@ class Legs:
 
     def of_device(self, device: str) -> list[PhoneLeg]:
         """Every leg of one device."""
-        return [leg for leg in self._legs.values() if leg.device == device]
-
-    def flow_lost(self, flow: Flow) -> None:
-        """A stream is gone; the sessions on it go on if their phone registers again."""
-        for leg in self._legs.values():
-            if leg.session is not None and leg.session.flow == flow:
-                leg.cut_off = True
+        return [*self._of_device.get(device, {}).values()]
 
     def add(self, leg: PhoneLeg) -> None:
-        """An incoming leg."""
+        """One more leg."""
         self._legs[leg.id] = leg
+        self._of_device.setdefault(leg.device, {})[leg.id] = leg
 
     def gone(self, leg: PhoneLeg) -> None:
         """The far side is gone: give everything back."""
         self._legs.pop(leg.id, None)
         self._lingering.pop(leg.id, None)
+        self._leave_device(leg)
         self._timers.cancel(leg.id)
         if leg.session is not None:
             # Nothing more will be told; without this the two would keep each other until the collector comes by.
@@ -165,10 +162,10 @@ class Legs:
         if found is None or not bindings or not leg.open_media():
             self._wiring.inputs.append(LegFailed(leg.id, Failure.NO_CAPACITY if bindings else Failure.UNREACHABLE))
             return
-        self._legs[leg.id] = leg
+        self.add(leg)
         beside = self._legs.get(effect.beside) if effect.beside else None
         # All attempts exist before the first INVITE leaves, because an INVITE may fail while the others are being made.
-        leg.attempts = [Attempt(leg, leg.negotiate_on(b.flow)) for b in bindings]
+        leg.attempts = [Attempt(leg, leg.negotiate_on(b.flow), b.phone) for b in bindings]
         for attempt, binding in zip(list(leg.attempts), bindings, strict=True):
             sdp = attempt.negotiator.offer(prefer=beside.codec if beside else None)
             attempt.session = self._invite(attempt, binding, effect, found[1], sdp, now)
@@ -180,7 +177,7 @@ class Legs:
         headers = [*identity_headers(effect.caller, host, "calling"), *alert_headers(effect.alert)]
         return self._ua.invite(
             flow=binding.flow,
-            target=binding.contact,
+            target=request_uri(binding.contact),
             from_=address_of(effect.caller, host),
             to=address_of(Identity("", extension), host),
             sdp=sdp,
@@ -268,6 +265,11 @@ class Legs:
         self._legs.pop(leg.id, None)
         self._lingering[leg.id] = leg
         self._timers.set(leg.id, until)
+
+    def _leave_device(self, leg: PhoneLeg) -> None:
+        there = self._of_device.get(leg.device)
+        if there is not None and there.pop(leg.id, None) is not None and not there:
+            del self._of_device[leg.device]
 
     def _let_go(self, leg: PhoneLeg, now: Instant) -> None:
         if leg.session is not None:

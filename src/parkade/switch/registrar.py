@@ -1,20 +1,19 @@
 """Which device can be reached where (:rfc:`3261` section 10.3).
 
 Bindings belong to the device whose credentials the REGISTER carried; the address-of-record it names is not looked at. A
-device may be registered from several places (the same account typed into two phones): all of them ring.
+device may be registered from several places (the same account typed into two phones): all of them ring. There is room for
+``MAX_BINDINGS`` of them; the next one takes the place of the one that registered longest ago.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from parkade.base.clock import Instant
-from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.grammar import number
-from parkade.sip.message.headers import NameAddr, parse_name_addr
 from parkade.sip.message.message import Request
-from parkade.sip.message.uri import parse_uri, same_uri
+from parkade.switch.contact import Contact, Phone, read_contact, same_contact
 
 MIN_EXPIRES_S = 30
 MAX_EXPIRES_S = 3600
@@ -27,7 +26,10 @@ Answer = tuple[int, list[tuple[str, str]]]
 
 @dataclass(slots=True)
 class Binding:
-    """One place where a device can be reached: its Contact URI, and the flow its REGISTER came on."""
+    """One place where a device can be reached: its Contact URI as it came, and the flow its REGISTER came on.
+
+    ``before`` is the flow that the same place had until then, if it was another one.
+    """
 
     contact: str
     flow: Flow
@@ -36,13 +38,20 @@ class Binding:
     cseq: int
     instance: str | None
     user_agent: str
+    before: Flow | None = None
+
+    @property
+    def phone(self) -> Phone:
+        """What tells the phone at this place from others."""
+        return Phone(self.contact, self.instance, self.call_id)
 
 
-@dataclass(slots=True)
 class Registrar:
-    """All bindings of all devices."""
+    """All bindings of all devices, and which devices have registered on which flow."""
 
-    _bindings: dict[str, list[Binding]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._bindings: dict[str, list[Binding]] = {}
+        self._on_flow: dict[Flow, set[str]] = {}
 
     def __len__(self) -> int:
         return sum(len(bindings) for bindings in self._bindings.values())
@@ -60,43 +69,55 @@ class Registrar:
     def register(self, device: str, request: Request, flow: Flow, now: Instant) -> Answer:
         """Perform a REGISTER that was authenticated as ``device``; says what to answer. All or nothing."""
         current = self.bindings(device, now)
+        values = request.headers.all("Contact")
+        if values == ["*"]:
+            return self._remove_all(device, request, current, now)
+        contacts = [contact for value in values if (contact := read_contact(value)) is not None]
+        if values and not contacts:
+            return 400, []  # Also for Contacts of another scheme: 416 is about the Request-URI.
         try:
-            contacts = request.headers.all("Contact")
-            if contacts == ["*"]:
-                return self._remove_all(device, request, current, now)
-            changed = self._merged(current, [parse_name_addr(c) for c in contacts], request, flow, now)
-        except SipError:
-            return 400, []  # Also for a Contact of another scheme: 416 is about the Request-URI.
+            changed = self._merged(current, contacts, request, flow, now)
         except _TooBriefError:
             return 423, [("Min-Expires", str(MIN_EXPIRES_S))]
         except _StaleError:
             return 500, [("Retry-After", "1")]
-        except _TooManyError:
-            return 403, []
         self._store(device, changed)
         return 200, _contact_headers(changed, now)
 
+    def refreshed(self, device: str, request: Request, now: Instant) -> list[Binding]:
+        """The bindings that the REGISTER ``request`` has made or refreshed."""
+        call_id, seq = request.call_id, request.cseq.number
+        return [b for b in self.bindings(device, now) if b.call_id == call_id and b.cseq == seq]
+
     def flow_lost(self, flow: Flow) -> None:
         """A stream is gone: whoever registered on it cannot be reached until it registers again."""
-        for device in [d for d, bindings in self._bindings.items() if any(b.flow == flow for b in bindings)]:
+        for device in sorted(self._on_flow.get(flow, ())):
             self._store(device, [b for b in self._bindings[device] if b.flow != flow])
 
     def forget(self, device: str) -> None:
         """The device no longer exists."""
-        self._bindings.pop(device, None)
+        self._store(device, [])
 
     def devices(self) -> list[str]:
         """Devices with any binding, expired ones included."""
         return list(self._bindings)
 
     def _store(self, device: str, bindings: list[Binding]) -> None:
+        flows = {binding.flow for binding in bindings}
+        for flow in {binding.flow for binding in self._bindings.get(device, ())} - flows:
+            there = self._on_flow[flow]
+            there.discard(device)
+            if not there:
+                del self._on_flow[flow]
+        for flow in flows:
+            self._on_flow.setdefault(flow, set()).add(device)
         if bindings:
             self._bindings[device] = bindings
         else:
             self._bindings.pop(device, None)
 
     def _remove_all(self, device: str, request: Request, current: list[Binding], now: Instant) -> Answer:
-        if request.headers.get("Expires") != "0":
+        if number(request.headers.get("Expires") or "") != 0:
             return 400, []
         if any(_is_stale(b, request) for b in current):
             return 500, [("Retry-After", "1")]
@@ -104,25 +125,25 @@ class Registrar:
         return 200, []
 
     def _merged(
-        self, current: list[Binding], contacts: list[NameAddr], request: Request, flow: Flow, now: Instant
+        self, current: list[Binding], contacts: list[Contact], request: Request, flow: Flow, now: Instant
     ) -> list[Binding]:
         merged = list(current)
         for contact in contacts:
             wanted_s = _expires_s(contact, request)
-            address = contact.address
-            uri = str(address)
-            instance = contact.param("+sip.instance")
-            same = [b for b in merged if same_uri(parse_uri(b.contact), address) or (instance and b.instance == instance)]
+            instance = contact.param("+sip.instance") or None
+            same = [b for b in merged if _same_place(b, contact.uri, instance)]
             if any(_is_stale(b, request) for b in same):
                 raise _StaleError
             merged = [b for b in merged if b not in same]
             if wanted_s:
                 agent = request.headers.get("User-Agent") or ""
                 expires_at = now + min(wanted_s, MAX_EXPIRES_S)
-                merged.append(Binding(uri, flow, expires_at, request.call_id, request.cseq.number, instance, agent))
-        if len(merged) > MAX_BINDINGS:
-            raise _TooManyError
-        return merged
+                before = next((b.flow for b in same if b.flow != flow), None)
+                merged.append(
+                    Binding(contact.uri, flow, expires_at, request.call_id, request.cseq.number, instance, agent, before)
+                )
+        # The places that registered longest ago are the likeliest to be dead: the live phone is never locked out by them.
+        return merged[-MAX_BINDINGS:]
 
 
 class _StaleError(Exception):
@@ -133,15 +154,17 @@ class _TooBriefError(Exception):
     """Fewer seconds than we let phones refresh in."""
 
 
-class _TooManyError(Exception):
-    """One device claims to be in more places than anyone has phones."""
+def _same_place(binding: Binding, uri: str, instance: str | None) -> bool:
+    if binding.instance and instance:
+        return binding.instance == instance
+    return same_contact(binding.contact, uri)
 
 
 def _is_stale(binding: Binding, request: Request) -> bool:
     return binding.call_id == request.call_id and binding.cseq >= request.cseq.number
 
 
-def _expires_s(contact: NameAddr, request: Request) -> int:
+def _expires_s(contact: Contact, request: Request) -> int:
     # A malformed value counts as the default, not as an error (section 10.2.1.1 treats it as 3600).
     wanted_s = number(contact.param("expires") or request.headers.get("Expires") or "")
     if wanted_s is None:

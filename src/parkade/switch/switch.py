@@ -43,6 +43,8 @@ from parkade.sip.session.session import Session
 from parkade.sip.session.ua import UserAgent
 from parkade.sip.transaction.layer import ServerTransaction
 from parkade.switch.address import dialled_of
+from parkade.switch.contact import Phone, read_contact
+from parkade.switch.flows import LostFlows
 from parkade.switch.gate import Gate, Unknown
 from parkade.switch.inputs import (
     DirectoryLoaded,
@@ -97,6 +99,7 @@ class Switch:
         self._control = CallControl(directory, ids)
         self._gate = Gate(directory, secrets, ids)
         self._registrar = Registrar()
+        self._lost = LostFlows()
         self._ua = UserAgent(self, ids, advertise)
         self._transfers = Transfers(self._leg_by_dialog)
         self._wiring = Wiring(
@@ -224,8 +227,19 @@ class Switch:
             leg.release()
             raise
         session.handler = leg
+        leg.phone = self._phone_of(device, session, now)
         self._legs.add(leg)
         self._inputs.append(LegArrived(leg.id, device.id, leg.dialled, replaced.id if replaced else None, caller))
+
+    def _phone_of(self, device: Device, session: Session, now: Instant) -> Phone | None:
+        """Which phone calls: by its registration on this flow, else by its Contact alone."""
+        contacts = [contact for value in session.request.headers.all("Contact") if (contact := read_contact(value)) is not None]
+        if not contacts:
+            return None
+        calling = Phone(contacts[0].uri, contacts[0].param("+sip.instance") or None)
+        bindings = self._registrar.bindings(device.id, now)
+        registered = next((b.phone for b in bindings if b.flow == session.flow and b.phone.is_same(calling)), None)
+        return calling._replace(call_id=registered.call_id) if registered is not None else calling
 
     def _admit(self, leg: PhoneLeg) -> None:
         if self._draining:
@@ -282,12 +296,12 @@ class Switch:
         owner = self._directory.owner_of(device)
         if owner is not None and not owner.licensed:
             return status_of(refusals.NOT_LICENSED), refusal_headers(refusals.NOT_LICENSED, owner.language)
-        was_at = {binding.contact: binding.flow for binding in self._registrar.bindings(device.id, now)}
         answer = self._registrar.register(device.id, tx.request, tx.flow, now)
-        here = [binding.contact for binding in self._registrar.bindings(device.id, now) if binding.flow == tx.flow]
-        moved = {was_at[contact] for contact in here if contact in was_at}
-        for leg in self._legs.of_device(device.id):
-            leg.reconnect(tx.flow, moved)
+        legs = self._legs.of_device(device.id)
+        if legs:
+            for binding in self._registrar.refreshed(device.id, tx.request, now):
+                for leg in legs:
+                    leg.reconnect(binding.phone, tx.flow, lambda flow, b=binding: flow == b.before or self._lost.has(flow))
         return answer
 
     def _outside_caller(self, device: Device, session: Session) -> Identity | None:
@@ -317,7 +331,7 @@ class Switch:
 
     def _flow_lost(self, flow: Flow, now: Instant) -> None:
         self._registrar.flow_lost(flow)
-        self._legs.flow_lost(flow)
+        self._lost.add(flow, now)
         self._ua.flow_lost(flow, now)
 
     def _load(self, given: DirectoryLoaded) -> None:

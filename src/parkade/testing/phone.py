@@ -263,4 +263,4 @@ class FakePhone:
         )
 
     def _on_registered(self, outcome: Outcome, now: Instant) -> None:
-        self.registered = isinstance(outcome, Response) and outcome.status == 200 and bool(outcome.contacts)
+        self.registered = isinstance(outcome, Response) and outcome.status == 200 and "Contact" in outcome.headers
