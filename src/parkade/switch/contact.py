@@ -1,7 +1,7 @@
 """Where a phone says that it can be reached, read as leniently as is safe.
 
-A phone compares the Contact in the answer to its REGISTER with its own, so the URI is kept and sent back as it came, also where
-it breaks the grammar (:rfc:`3261` section 25.1): quoted parameters inside the URI, spaces, characters that must be escaped. What
+A phone compares the Contact in the answer to its REGISTER with its own, so the URI is sent back as it came, also where it
+breaks the grammar (:rfc:`3261` section 25.1): quoted parameters inside the URI, spaces, characters that must be escaped. What
 is needed of it is little, because requests go over the flow of the registration (:rfc:`5626`): a ``sip`` or ``sips`` URI with
 something after the colon.
 """
