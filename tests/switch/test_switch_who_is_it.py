@@ -157,14 +157,15 @@ def behind_the_gateway(office: Office, device: str) -> RawPhone:
 def test_a_phone_behind_the_address_of_a_gateway_is_asked_for_its_own_password(office: Office, method: str, name: str) -> None:
     """Credentials are looked at wherever a request comes from; a wrong password never turns into the gateway."""
     phone = behind_the_gateway(office, name)
-    phone.send(phone.request(method, "102", body=phone.sdp if method == "INVITE" else b""))
+    request = phone.request(method, "102", body=phone.sdp if method == "INVITE" else b"")
+    phone.send(request)
     office.run(0.1)
     claims_a_device = method == "REGISTER" or "101" in name
     if claims_a_device:
         assert phone.statuses(method) == [401]
         phone.device = "acme-101" if "101" in name else name
         again = phone.request(
-            method, "102", seq=2, headers=[phone.authorization(phone.sent[-1])], body=phone.sdp if method == "INVITE" else b""
+            method, "102", seq=2, headers=[phone.authorization(request)], body=phone.sdp if method == "INVITE" else b""
         )
         phone.send(again)
         office.run(0.1)

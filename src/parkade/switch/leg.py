@@ -35,8 +35,10 @@ from parkade.sip.session.refer import Refer
 from parkade.sip.session.session import Session
 from parkade.switch.contact import Phone
 from parkade.switch.displays import ANSWERED_ELSEWHERE
+from parkade.switch.flows import LostFlows
 from parkade.switch.inputs import SwitchEffect
 from parkade.switch.ports import AnnouncedPorts
+from parkade.switch.registrar import Binding
 from parkade.switch.statuses import failure_of
 
 QUIET = Quiet()
@@ -172,13 +174,13 @@ class PhoneLeg(Quiet):
         peer = self.wiring.find(self.hears.leg) if isinstance(self.hears, Peer) else None
         return peer.codec if peer else None
 
-    def reconnect(self, phone: Phone, flow: Flow, lost: Callable[[Flow], bool]) -> None:
-        """``phone`` has registered on ``flow``: the session goes on there if it is its own and the flow it had is ``lost``."""
+    def reconnect(self, binding: Binding, lost: LostFlows) -> None:
+        """A phone has registered: if it is the phone of this leg, and the flow the leg had leads nowhere, go on on its new one."""
         session = self.session
-        if session is None or self.phone is None or session.flow == flow:
+        if session is None or self.phone is None or session.flow == binding.flow:
             return
-        if lost(session.flow) and self.phone.is_same(phone):
-            session.flow = flow
+        if (session.flow == binding.before or lost.has(session.flow)) and self.phone.is_same(binding.phone):
+            session.flow = binding.flow
 
     def tell(self, given: Input) -> None:
         """Queue something for call control."""

@@ -301,7 +301,7 @@ class Switch:
         if legs:
             for binding in self._registrar.refreshed(device.id, tx.request, now):
                 for leg in legs:
-                    leg.reconnect(binding.phone, tx.flow, lambda flow, b=binding: flow == b.before or self._lost.has(flow))
+                    leg.reconnect(binding, self._lost)
         return answer
 
     def _outside_caller(self, device: Device, session: Session) -> Identity | None:
