@@ -175,7 +175,7 @@ class PhoneLeg(Quiet):
         return peer.codec if peer else None
 
     def reconnect(self, binding: Binding, lost: LostFlows) -> None:
-        """A phone has registered: if it is the phone of this leg, and the flow the leg had leads nowhere, go on on its new one."""
+        """A phone has registered: if it is that of this leg, and the flow of the leg leads nowhere, go on where it is now."""
         session = self.session
         if session is None or self.phone is None or session.flow == binding.flow:
             return
