@@ -138,10 +138,10 @@ class RealMedia:
         self.order(OpenLeg("settled", self.port()), CloseLeg("settled"))
         assert self.told(LegClosed).leg == "settled"
 
-    def port(self) -> int:
+    def port(self, within_s: float = PATIENCE_S) -> int:
         """A port of the reserve, not given out before."""
         while not self.free:
-            self.free += self.told(PortsReady).ports
+            self.free += self.told(PortsReady, within_s).ports
         return self.free.pop()
 
     def leg(self, name: str, **described: object) -> tuple[Phone, int]:

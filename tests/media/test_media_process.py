@@ -249,16 +249,6 @@ def test_a_line_without_end_costs_the_connection_and_nothing_else(media: RealMed
     assert media.told(LegClosed).leg == "phone"
 
 
-def test_an_exhausted_range_is_said_in_the_log_and_leaves_the_legs_alone(tmp_path: Path) -> None:
-    media = RealMedia(tmp_path, "--rtp-ports", "39000-39005")
-    media.leg("phone")
-    assert len(media.free) <= 2
-    media.order(CloseLeg("phone"))
-    assert media.told(LegClosed).leg == "phone"
-    media.close()
-    assert "no free RTP port pair" in media.log.read_text()
-
-
 def test_sigterm_says_goodbye_and_ends_it(media: RealMedia) -> None:
     phone, _ = media.leg("phone")
     media.order(Hear("phone", Music()))

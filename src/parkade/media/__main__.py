@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--rtp-ports", type=port_range, required=True, metavar="LOW-HIGH")
     parser.add_argument("--host", type=address, required=True, help="address that RTP is bound to")
     parser.add_argument("--sounds", type=Path, default=BUILT_IN, help="folder with music/ and prompts/")
-    parser.add_argument("--reserve", type=int, default=256, help="port pairs kept bound for new legs")
+    parser.add_argument("--reserve", type=int, help="port pairs kept bound for new legs")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     wanted = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="media %(levelname)s %(message)s")

@@ -26,14 +26,19 @@ from parkade.media.plane import Plane
 from parkade.media.ports import PortPair, PortReserve
 from parkade.media.signalling import Signalling
 from parkade.media.sounds import BUILT_IN, Sounds
-from parkade.rtp.orders import PortsReady
+from parkade.rtp.orders import PortsExhausted, PortsReady
 
 log = logging.getLogger(__name__)
 
 PACKETS = 64
 ORDERS = 32
-PORTS = 8
+PORTS, PORTS_IF_LOW = 8, 64
+"""Binding a pair takes some 15 µs, taking one that has rested a tenth of that."""
+PORTS_A_REPORT = 4096
+"""Of at most five digits each, so that the line stays far below its limit."""
 RETRY_PORTS_S = 1.0
+BATCH_PORTS_S = 0.05
+"""How long pairs that have rested wait for others, so that signalling is not woken for each by itself."""
 FILES_BESIDE_LEGS = 64
 ALL_PORTS = 65536
 
@@ -46,7 +51,7 @@ class MediaSettings:
     host: str
     rtp_ports: tuple[int, int]
     sounds: Path = BUILT_IN
-    reserve: int = 256
+    reserve: int | None = None
     with_parent: bool = False
     """End when standard input ends, so that no media process outlives the one that started it."""
 
@@ -86,7 +91,6 @@ class MediaProcess:
             watch=self._watch,
             unwatch=self._unwatch,
         )
-        self._port_lack = max(1, settings.reserve // 16)
         self._running = True
         self._full_until = 0.0
         self._said_exhausted = False
@@ -132,8 +136,7 @@ class MediaProcess:
             wait_s: float | None = 0.0
         else:
             wait_s = None if due is None else due - now
-        # Not each port by itself: a report wakes signalling.
-        short = self._reserve.short_of >= self._port_lack
+        short = self._reserve.wants_more
         if short and now < self._full_until:
             retry_s = self._full_until - now
             wait_s = retry_s if wait_s is None else min(wait_s, retry_s)
@@ -156,7 +159,7 @@ class MediaProcess:
             for order in signalling.orders(ORDERS):
                 plane.perform(order, now)
         if short:
-            self._top_up(PORTS)
+            self._top_up(PORTS_IF_LOW if self._reserve.is_low else PORTS)
         signalling.flush()
 
     def _wait(self, wait_s: float | None) -> list[tuple[int, int]]:
@@ -172,20 +175,28 @@ class MediaProcess:
 
     def _top_up(self, tries: int) -> None:
         now = self._now()
-        new = self._reserve.top_up(now, tries)
+        reserve = self._reserve
+        new = reserve.top_up(now, tries)
         if new:
-            self._signalling.report(PortsReady(new))
-        if not self._reserve.exhausted:
             self._said_exhausted = False
+            self._signalling.report(PortsReady(new))
+        if not reserve.exhausted:
             return
-        rests_until = self._reserve.rests_until
-        self._full_until = now + RETRY_PORTS_S if rests_until is None else min(now + RETRY_PORTS_S, rests_until)
-        if not self._said_exhausted:
+        retry_at, rests_until = now + RETRY_PORTS_S, reserve.rests_until
+        if rests_until is not None:
+            retry_at = min(retry_at, max(rests_until, now + BATCH_PORTS_S) if len(reserve) else rests_until)
+        self._full_until = retry_at
+        if not len(reserve) and not self._said_exhausted:
             self._said_exhausted = True
-            log.warning("no free RTP port pair: %d in use, %d in reserve", len(self._plane.legs), len(self._reserve))
+            self._signalling.report(PortsExhausted())
+            log.warning("no free RTP port pair: %d in use", len(self._plane.legs))
 
     def _announce_all(self) -> None:
-        self._signalling.report(PortsReady(self._reserve.ports()))
+        ports = self._reserve.ports()
+        for start in range(0, len(ports), PORTS_A_REPORT):
+            self._signalling.report(PortsReady(ports[start : start + PORTS_A_REPORT]))
+        if not ports:
+            self._signalling.report(PortsExhausted())
 
     def _watch(self, leg: Leg) -> None:
         pair = leg.ports
