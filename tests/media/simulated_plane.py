@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from parkade.base.ids import Ids
-from parkade.media.leg import Leg
+from parkade.media.leg import RtpLeg
 from parkade.media.plane import Plane
 from parkade.media.ports import PortPair, PortReserve
 from parkade.media.sounds import Sounds
@@ -145,10 +145,10 @@ class SimulatedPlane:
             unwatch=self._unwatch,
         )
 
-    def _watch(self, leg: Leg) -> None:
+    def _watch(self, leg: RtpLeg) -> None:
         self.watched.add(leg.id)
 
-    def _unwatch(self, leg: Leg) -> None:
+    def _unwatch(self, leg: RtpLeg) -> None:
         self.watched.discard(leg.id)
 
     def order(self, *orders: Order) -> None:

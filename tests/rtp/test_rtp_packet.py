@@ -121,9 +121,51 @@ def test_a_relayed_source_takes_over_where_the_music_stopped() -> None:
 
 def test_losses_and_order_of_a_relayed_source_are_kept() -> None:
     stream = Stream(5, 0, 0)
-    numbers = [sent(stream.relay(voice(n, 160 * n), 0, FRAME, 1.0)).sequence for n in (10, 11, 14, 13, 14, 15)]
-    assert numbers == [0, 1, 4, 3, 4, 5]
+    numbers = [sent(stream.relay(voice(n, 160 * n), 0, FRAME, 1.0)).sequence for n in (10, 11, 14, 13, 12, 15)]
+    assert numbers == [0, 1, 4, 3, 2, 5]
     assert sent(stream.play(0, FRAME, 1.0)).sequence == 6
+
+
+def test_a_packet_that_comes_twice_is_passed_on_once() -> None:
+    stream = Stream(5, 0, 0)
+    passed = [stream.relay(voice(n, 160 * n), 0, FRAME, 1.0) for n in (10, 10, 11, 14, 13, 14, 13, 15, 11)]
+    assert [sent(data).sequence for data in passed if data is not None] == [0, 1, 4, 3, 5]
+
+
+def test_a_packet_that_is_later_than_any_jitter_buffer_is_not_passed_on() -> None:
+    stream = Stream(5, 0, 0)
+    for n in (10, 12, 12 + Stream.MAX_LATE):
+        stream.relay(voice(n, 160 * n), 0, FRAME, 1.0)
+    assert stream.relay(voice(11, 160 * 11), 0, FRAME, 1.0) is None
+    assert stream.relay(voice(13, 160 * 13), 0, FRAME, 1.0) is not None
+
+
+@given(st.integers(1, 0x7FFF), st.integers(1, 200), st.integers(0, 0xFFFF), st.booleans())
+def test_numbering_that_restarts_backwards_never_sends_a_number_again(
+    back: int, before: int, start: int, clock_restarts: bool
+) -> None:
+    stream = Stream(5, 0, 0)
+    numbers = [*range(start, start + before), *range(start + before - back, start + before - back + 50)]
+    clocks = [160 * n for n in range(len(numbers))]
+    if clock_restarts:
+        clocks[before:] = [160 * n for n in range(50)]
+    passed = [
+        stream.relay(voice(n & 0xFFFF, clock), 0, FRAME, 1.0 + 0.02 * at)
+        for at, (n, clock) in enumerate(zip(numbers, clocks, strict=True))
+    ]
+    heard = [sent(data) for data in passed if data is not None]
+    assert [packet.sequence for packet in heard] == list(range(len(heard)))
+    assert len(heard) >= len(numbers) - 1
+    if not clock_restarts:
+        assert all(timestamp_step(earlier.timestamp, later.timestamp) >= 160 for earlier, later in pairwise(heard))
+
+
+@given(st.permutations(range(1, 12)), st.integers(0, 0xFFFF))
+def test_packets_that_overtake_each_other_are_passed_on_in_their_places(order: list[int], start: int) -> None:
+    stream = Stream(5, 0, 0)
+    stream.relay(voice(start, 0), 0, FRAME, 1.0)
+    passed = [stream.relay(voice(start + n & 0xFFFF, 160 * n), 0, FRAME, 1.0) for n in order]
+    assert [sent(data).sequence for data in passed] == order
 
 
 def test_a_packet_from_before_the_change_is_not_sent_under_a_used_number() -> None:

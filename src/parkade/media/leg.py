@@ -40,7 +40,7 @@ STATIC_CODECS = {0: "PCMU", 8: "PCMA"}
 """Understood whichever was agreed: some phones change the law without asking."""
 
 
-class Leg:
+class RtpLeg:
     """Who listens to whom: ``relayed`` and ``awaited`` are what this leg hears and will hear; the peer's ``listeners`` and
     ``waiting`` are the same two facts seen from the other side.
     """
@@ -103,15 +103,15 @@ class Leg:
         self.prompt: str | None = None
         self.slot: Slot | None = None
         # Who is heard, and by whom.
-        self.relayed: Leg | None = None
-        self.awaited: Leg | None = None
-        self.listeners: list[Leg] = []
-        self.waiting: list[Leg] = []
+        self.relayed: RtpLeg | None = None
+        self.awaited: RtpLeg | None = None
+        self.listeners: list[RtpLeg] = []
+        self.waiting: list[RtpLeg] = []
         # What comes from it.
         self.receiver = NOTHING_YET
         self.events: EventListener | None = None
         self.tones: KeyToneListener | None = None
 
 
-Slot: TypeAlias = dict[Leg, None]
+Slot: TypeAlias = dict[RtpLeg, None]
 """Legs in the order in which they came."""

@@ -16,7 +16,7 @@ from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.sound import Music, Peer, Silence, Sound, Spoken, Tone
 from parkade.base.timers import Timers
-from parkade.media.leg import NOTHING_YET, STATIC_CODECS, Leg, destination
+from parkade.media.leg import NOTHING_YET, STATIC_CODECS, RtpLeg, destination
 from parkade.media.ports import PortReserve
 from parkade.media.reports import first_report_s, next_report_s, report_on, take_report
 from parkade.media.sounds import Frames, Sounds
@@ -54,10 +54,10 @@ class Plane:
         ids: Ids,
         now: Instant,
         report: Callable[[Report], None],
-        watch: Callable[[Leg], None],
-        unwatch: Callable[[Leg], None],
+        watch: Callable[[RtpLeg], None],
+        unwatch: Callable[[RtpLeg], None],
     ) -> None:
-        self.legs: dict[str, Leg] = {}
+        self.legs: dict[str, RtpLeg] = {}
         self._reserve = reserve
         self._sounds = sounds
         self._ids = ids
@@ -113,10 +113,10 @@ class Plane:
             drain(ports.rtp, self._buffer)
         chance = int(self._ids.token(10), 16)
         stream = Stream(chance >> 48, chance >> 32 & 0xFFFF, chance & 0xFFFFFFFF)
-        leg = self.legs[order.leg] = Leg(order.leg, ports, stream)
+        leg = self.legs[order.leg] = RtpLeg(order.leg, ports, stream)
         self._watch(leg)
 
-    def _describe(self, leg: Leg, described: Describe) -> None:
+    def _describe(self, leg: RtpLeg, described: Describe) -> None:
         before, codec_before, ptime_ms_before = leg.described, leg.codec, leg.ptime_ms
         leg.described = described
         leg.codec, leg.payload_type = described.codec, described.payload_type
@@ -134,7 +134,7 @@ class Plane:
         elif leg.slot is not None and (codec_before, ptime_ms_before) != (leg.codec, leg.ptime_ms):
             self._cut_anew(leg, ptime_ms_before)
 
-    def _aim(self, leg: Leg) -> None:
+    def _aim(self, leg: RtpLeg) -> None:
         """Send to where the far side is known to be, or to nobody while it is not to be sent to."""
         before = leg.target
         known = leg.latch.target if leg.described is not None and leg.described.sends else None
@@ -142,7 +142,7 @@ class Plane:
         if before is None:
             leg.stream.switch()
 
-    def _close(self, leg: Leg) -> None:
+    def _close(self, leg: RtpLeg) -> None:
         if leg.has_reported or leg.stream.packets:
             # Who never sent anything says no goodbye (:rfc:`3550` section 6.3.7).
             report_on(leg, self._cname, self._now, leaving=True)
@@ -161,7 +161,7 @@ class Plane:
 
     # What a leg hears
 
-    def _hear(self, leg: Leg, sound: Sound) -> None:
+    def _hear(self, leg: RtpLeg, sound: Sound) -> None:
         before, leg.sound = leg.sound, sound
         if isinstance(sound, Peer):
             self._await(leg, sound.leg)
@@ -174,7 +174,7 @@ class Plane:
         if leg.described is not None:
             self._play(leg, sound)
 
-    def _frames_of(self, leg: Leg, sound: Sound) -> Frames:
+    def _frames_of(self, leg: RtpLeg, sound: Sound) -> Frames:
         match sound:
             case Silence() | Peer():
                 return ()
@@ -186,7 +186,7 @@ class Plane:
                 return self._sounds.spoken(language, phrases, leg.codec, leg.ptime_ms)
         assert_never(sound)
 
-    def _await(self, leg: Leg, peer_id: str) -> None:
+    def _await(self, leg: RtpLeg, peer_id: str) -> None:
         """Let ``leg`` hear ``peer_id`` from its first packet on; what it hears now goes on until then."""
         # A prompt is cut off by this order, whoever may still hear the rest of it.
         leg.prompt = None
@@ -200,7 +200,7 @@ class Plane:
             leg.awaited = peer
             peer.waiting.append(leg)
 
-    def _connect_waiting(self, peer: Leg) -> None:
+    def _connect_waiting(self, peer: RtpLeg) -> None:
         for leg in peer.waiting:
             if leg.relayed is not None:
                 leg.relayed.listeners.remove(leg)
@@ -210,7 +210,7 @@ class Plane:
             peer.listeners.append(leg)
         peer.waiting.clear()
 
-    def _unhear(self, leg: Leg) -> None:
+    def _unhear(self, leg: RtpLeg) -> None:
         if leg.awaited is not None:
             leg.awaited.waiting.remove(leg)
             leg.awaited = None
@@ -220,7 +220,7 @@ class Plane:
 
     # Playing
 
-    def _play(self, leg: Leg, sound: Sound) -> None:
+    def _play(self, leg: RtpLeg, sound: Sound) -> None:
         """Play ``sound`` from its beginning; the first frame leaves when the packet before it has run out."""
         leg.stream.switch()
         leg.playing = sound
@@ -234,7 +234,7 @@ class Plane:
         if due <= self._wheel.at:
             self._send_frames((leg,))
 
-    def _cut_anew(self, leg: Leg, ptime_ms_before: int) -> None:
+    def _cut_anew(self, leg: RtpLeg, ptime_ms_before: int) -> None:
         """Go on at the same place in the sound after codec or packet time have changed."""
         at_ms = leg.position * ptime_ms_before
         self._wheel.remove(leg)
@@ -242,11 +242,11 @@ class Plane:
         leg.position = min(at_ms // leg.ptime_ms, len(leg.frames))
         self._wheel.place(leg, max(self._due(leg), self._wheel.at + 1))
 
-    def _due(self, leg: Leg) -> int:
+    def _due(self, leg: RtpLeg) -> int:
         """The slot in which the packet sent last has run out: the past, if none was."""
         return 0 if leg.sent_at is None else self._wheel.slot_of(leg.sent_at + leg.ptime_ms / 1000)
 
-    def _stop(self, leg: Leg) -> None:
+    def _stop(self, leg: RtpLeg) -> None:
         self._wheel.remove(leg)
         leg.frames, leg.prompt = (), None
 
@@ -266,10 +266,10 @@ class Plane:
             report_on(self.legs[leg_id], self._cname, now)
             self._reports_due.set(leg_id, now + next_report_s(self._ids))
 
-    def _send_frames(self, slot: Iterable[Leg]) -> None:
+    def _send_frames(self, slot: Iterable[RtpLeg]) -> None:
         """Send the next frame to each leg of ``slot``. The hottest loop there is: once per leg and packet time."""
         now = self._now
-        ended: list[Leg] = []
+        ended: list[RtpLeg] = []
         for leg in slot:
             frames = leg.frames
             position = leg.position
@@ -296,7 +296,7 @@ class Plane:
 
     # Packets
 
-    def read_rtp(self, leg: Leg, now: Instant) -> None:
+    def read_rtp(self, leg: RtpLeg, now: Instant) -> None:
         """Take one packet from the RTP socket of ``leg`` and pass it on to whoever hears it; anything else is dropped."""
         try:
             size, source = leg.rtp.recvfrom_into(self._buffer)
@@ -322,7 +322,7 @@ class Plane:
         elif packet.payload_type == described.dtmf_payload_type:
             self._take_key(leg, packet)
 
-    def _is_only_counted(self, leg: Leg, described: Describe, size: int, source: Address, now: Instant) -> bool:
+    def _is_only_counted(self, leg: RtpLeg, described: Describe, size: int, source: Address, now: Instant) -> bool:
         """Count sound that nobody hears, the most frequent packet there is: every parked phone sends it; False for others."""
         if leg.listeners or leg.waiting or leg.tones is not None or size < HEADER_BYTES or not described.receives:
             return False
@@ -332,7 +332,7 @@ class Plane:
         _count(leg, packet, now)
         return True
 
-    def read_rtcp(self, leg: Leg, now: Instant) -> None:
+    def read_rtcp(self, leg: RtpLeg, now: Instant) -> None:
         """Take one packet from the RTCP socket of ``leg``."""
         try:
             size, source = leg.rtcp.recvfrom_into(self._buffer)
@@ -340,7 +340,7 @@ class Plane:
             return
         take_report(leg, bytes(self._view[:size]), source[:2], now)
 
-    def _take_sound(self, leg: Leg, packet: Packet, codec: str) -> None:
+    def _take_sound(self, leg: RtpLeg, packet: Packet, codec: str) -> None:
         if leg.waiting:
             self._connect_waiting(leg)
         for listener in leg.listeners:
@@ -351,7 +351,7 @@ class Plane:
             for key in leg.tones.hear(samples):
                 self._report(KeyHeard(leg.id, key))
 
-    def _take_key(self, leg: Leg, packet: Packet) -> None:
+    def _take_key(self, leg: RtpLeg, packet: Packet) -> None:
         for listener in leg.listeners:
             if listener.described is not None and listener.described.dtmf_payload_type is not None:
                 self._pass_on(listener, packet, listener.described.dtmf_payload_type, packet.payload)
@@ -361,7 +361,7 @@ class Plane:
         if key is not None:
             self._report(KeyHeard(leg.id, key))
 
-    def _pass_on(self, leg: Leg, packet: Packet, payload_type: int, payload: bytes) -> None:
+    def _pass_on(self, leg: RtpLeg, packet: Packet, payload_type: int, payload: bytes) -> None:
         target = leg.target
         if target is None:
             return
@@ -375,7 +375,7 @@ class Plane:
             return
 
 
-def _count(leg: Leg, packet: Packet, now: Instant) -> None:
+def _count(leg: RtpLeg, packet: Packet, now: Instant) -> None:
     if leg.receiver is NOTHING_YET:
         leg.receiver = Receiver()
     leg.receiver.receive(packet, now)

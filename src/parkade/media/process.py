@@ -21,7 +21,7 @@ from pathlib import Path
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.media.leg import Leg
+from parkade.media.leg import RtpLeg
 from parkade.media.plane import Plane
 from parkade.media.ports import PortPair, PortReserve
 from parkade.media.signalling import Signalling
@@ -75,8 +75,8 @@ class MediaProcess:
         sounds = Sounds(settings.sounds)
         sounds.warm()
         self._epoll = select.epoll()
-        self._rtp: dict[int, Leg] = {}
-        self._rtcp: dict[int, Leg] = {}
+        self._rtp: dict[int, RtpLeg] = {}
+        self._rtcp: dict[int, RtpLeg] = {}
         self._pairs: dict[int, PortPair] = {}
         self._nowhere = bytearray(1)
         self._epoch = time.time() - time.monotonic()
@@ -198,7 +198,7 @@ class MediaProcess:
         if not ports:
             self._signalling.report(PortsExhausted())
 
-    def _watch(self, leg: Leg) -> None:
+    def _watch(self, leg: RtpLeg) -> None:
         pair = leg.ports
         rtp, rtcp = pair.rtp.fileno(), pair.rtcp.fileno()
         self._rtp[rtp] = self._rtcp[rtcp] = leg
@@ -209,7 +209,7 @@ class MediaProcess:
                 self._pairs[fd] = pair
                 self._epoll.register(fd, select.EPOLLIN)
 
-    def _unwatch(self, leg: Leg) -> None:
+    def _unwatch(self, leg: RtpLeg) -> None:
         del self._rtp[leg.rtp.fileno()], self._rtcp[leg.rtcp.fileno()]
 
     def _throw_away(self, fd: int, pair: PortPair) -> None:

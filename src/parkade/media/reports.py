@@ -11,7 +11,7 @@ import contextlib
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.media.leg import Leg
+from parkade.media.leg import RtpLeg
 from parkade.rtp.latch import Address
 from parkade.rtp.rtcp import Goodbye, ReceiverReport, Rtcp, SenderReport, SourceDescription, encode, interval_s, ntp, parse
 
@@ -26,7 +26,7 @@ def next_report_s(ids: Ids) -> float:
     return interval_s(ids.below(1 << 16) / (1 << 16))
 
 
-def report_on(leg: Leg, cname: str, now: Instant, *, leaving: bool = False) -> None:
+def report_on(leg: RtpLeg, cname: str, now: Instant, *, leaving: bool = False) -> None:
     """Send the report that is due for ``leg``; with ``leaving`` it ends with BYE."""
     if leg.described is None:
         return
@@ -49,7 +49,7 @@ def report_on(leg: Leg, cname: str, now: Instant, *, leaving: bool = False) -> N
         (leg.rtp if muxed else leg.rtcp).sendto(encode(packets), target)
 
 
-def take_report(leg: Leg, data: bytes, source: Address, now: Instant) -> None:
+def take_report(leg: RtpLeg, data: bytes, source: Address, now: Instant) -> None:
     """Take what came from ``source``, unless that is no host of the far side."""
     if not leg.latch.is_far_host(source[0]):
         return

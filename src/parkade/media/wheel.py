@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from parkade.base.clock import Instant
-from parkade.media.leg import Leg, Slot
+from parkade.media.leg import RtpLeg, Slot
 
 SLOT_MS = 5
 _SLOTS_PER_S = 1000 // SLOT_MS
@@ -38,7 +38,7 @@ class Wheel:
         """Whether ``turn`` would turn it."""
         return self.at < self.slot_of(now)
 
-    def place(self, leg: Leg, due: int) -> None:
+    def place(self, leg: RtpLeg, due: int) -> None:
         """Let ``leg`` come round each ``leg.ptime_ms``, first with the slot ``due`` or, if that is over, as much later."""
         ring = self._rings.get(leg.ptime_ms)
         if ring is None:
@@ -46,7 +46,7 @@ class Wheel:
         leg.slot = ring[due % len(ring)]
         leg.slot[leg] = None
 
-    def remove(self, leg: Leg) -> None:
+    def remove(self, leg: RtpLeg) -> None:
         """Take ``leg`` off, if it is on."""
         if leg.slot is not None:
             del leg.slot[leg]

@@ -89,29 +89,33 @@ class Stream:
 
     A source is either this side's own sound (``play``) or the packets of a peer (``relay``). When the source changes, the
     sequence goes on by one, the timestamp catches up with the time that has passed and the marker is set. Within a relayed
-    source gaps and order are kept, so that the listener's phone counts and conceals what was really lost.
+    source gaps and order are kept, so that the listener's phone counts and conceals what was really lost; a number that was
+    sent already is never sent again.
     """
 
     __slots__ = (
         "_base_at",
         "_base_timestamp",
-        "_floor",
         "_last_at",
-        "_sequence",
+        "_missing",
+        "_old",
         "_sequence_in",
         "_sequence_shift",
         "_source",
-        "_timestamp",
         "_timestamp_in",
         "_timestamp_shift",
         "octets",
         "packets",
+        "sequence",
         "ssrc",
+        "timestamp",
     )
 
     MAX_SEQUENCE_STEP = 3000
     MAX_TIMESTAMP_STEP = 60 * CLOCK_HZ
     """A relayed source that jumps further than these has started anew without saying so."""
+    MAX_LATE = 64
+    """A relayed packet that is further behind has missed every jitter buffer."""
 
     _NOBODY = -1
     _OURSELVES = -2
@@ -122,18 +126,28 @@ class Stream:
         self.packets = 0
         self.octets = 0
         self._source = self._NOBODY
-        self._sequence = sequence - 1 & 0xFFFF
+        self.sequence = sequence - 1 & 0xFFFF
         """The highest number sent."""
-        self._timestamp = timestamp
+        self.timestamp = timestamp
         """The timestamp that follows everything sent."""
-        self._floor = self._sequence
         self._sequence_shift = 0
         self._timestamp_shift = 0
         self._sequence_in = 0
         self._timestamp_in = 0
+        self._missing: set[int] | None = None
+        """Numbers of the relayed source that have not come, though higher ones have."""
+        self._old = self._NOBODY
+        """The number after a relayed packet that came too late; another packet may have it only if numbering began anew."""
         self._base_timestamp = timestamp
         self._base_at: Instant | None = None
         self._last_at: Instant = 0.0
+
+    @classmethod
+    def resumed(cls, ssrc: int, sequence: int, timestamp: int, at: Instant) -> Stream:
+        """A stream that another process began: ``sequence`` is not below its last one, ``timestamp`` was its clock ``at``."""
+        stream = cls(ssrc, sequence + 1 & 0xFFFF, timestamp)
+        stream._base_at = at
+        return stream
 
     def switch(self) -> None:
         """Whatever is sent next comes from another source."""
@@ -145,18 +159,19 @@ class Stream:
         if marker:
             self._begin(self._OURSELVES, now)
         samples = len(payload)
-        self._sequence = sequence = self._sequence + 1 & 0xFFFF
-        timestamp = self._timestamp
-        self._timestamp = timestamp + samples & 0xFFFFFFFF
+        self.sequence = sequence = self.sequence + 1 & 0xFFFF
+        timestamp = self.timestamp
+        self.timestamp = timestamp + samples & 0xFFFFFFFF
         self._last_at = now
         self.packets += 1
         self.octets += samples
         return _pack(0x80, payload_type | 0x80 if marker else payload_type, sequence, timestamp, self.ssrc) + payload
 
     def relay(self, packet: Packet, payload_type: int, payload: bytes, now: Instant) -> bytes | None:
-        """``packet`` of a peer, its ``payload`` as this leg needs it; None for one from before the source's first.
+        """``packet`` of a peer, its ``payload`` as this leg needs it; None for one that comes too late or came before.
 
-        The number of such a late packet has been given to what was sent before the source changed.
+        Numbering that goes back under the same SSRC has begun anew; that shows in two such packets in a row, as in
+        appendix A.1, and the first of them is lost.
         """
         _, marker, sequence_in, timestamp_in, ssrc_in, _ = packet
         # The two steps are written out because this is the busiest line of a relayed call.
@@ -166,34 +181,59 @@ class Stream:
         if not (
             known and -self.MAX_SEQUENCE_STEP <= step <= self.MAX_SEQUENCE_STEP and abs(elapsed) <= self.MAX_TIMESTAMP_STEP
         ):
-            self._begin(ssrc_in, now)
-            self._sequence_shift = self._sequence + 1 - sequence_in
-            self._timestamp_shift = self._timestamp - timestamp_in
-            step, marker = 1, True
+            step, marker = self._join(packet, now), True
+        elif step != 1:
+            if step > 1:
+                self._miss(sequence_in, step)
+            elif not self._fills_a_gap(sequence_in):
+                if sequence_in != self._old:
+                    self._old = sequence_in + 1 & 0xFFFF
+                    return None
+                step, marker = self._join(packet, now), True
         sequence = sequence_in + self._sequence_shift & 0xFFFF
         timestamp = timestamp_in + self._timestamp_shift & 0xFFFFFFFF
         if step > 0:
-            self._sequence, self._sequence_in, self._timestamp_in = sequence, sequence_in, timestamp_in
+            self.sequence, self._sequence_in, self._timestamp_in = sequence, sequence_in, timestamp_in
             self._last_at = now
-        elif sequence_step(self._floor, sequence) <= 0:
-            return None
+            self._old = self._NOBODY
         after = timestamp + len(payload) & 0xFFFFFFFF
-        if after - self._timestamp & 0xFFFFFFFF < 0x80000000:
-            self._timestamp = after
+        if after - self.timestamp & 0xFFFFFFFF < 0x80000000:
+            self.timestamp = after
         self.packets += 1
         self.octets += len(payload)
         return _pack(0x80, payload_type | 0x80 if marker else payload_type, sequence, timestamp, self.ssrc) + payload
 
     def timestamp_at(self, now: Instant) -> int:
         """The RTP time of ``now`` on this stream's clock, for sender reports (section 6.4.1)."""
-        return self._timestamp + round((now - self._last_at) * CLOCK_HZ) & 0xFFFFFFFF
+        return self.timestamp + round((now - self._last_at) * CLOCK_HZ) & 0xFFFFFFFF
+
+    def _join(self, packet: Packet, now: Instant) -> int:
+        """Take a relayed source up at ``packet``, as the number after the one sent last."""
+        self._begin(packet.ssrc, now)
+        self._sequence_shift = self.sequence + 1 - packet.sequence
+        self._timestamp_shift = self.timestamp - packet.timestamp
+        self._missing = None
+        self._old = self._NOBODY
+        return 1
+
+    def _miss(self, sequence_in: int, step: int) -> None:
+        """Note the numbers left out by a step forward; those too far behind by now are given up."""
+        fresh = {sequence_in - back & 0xFFFF for back in range(1, min(step, self.MAX_LATE))}
+        kept = self._missing or ()
+        self._missing = fresh.union(number for number in kept if -self.MAX_LATE < sequence_step(sequence_in, number) < 0)
+
+    def _fills_a_gap(self, sequence_in: int) -> bool:
+        missing = self._missing
+        if not missing or sequence_in not in missing:
+            return False
+        missing.remove(sequence_in)
+        return sequence_step(self._sequence_in, sequence_in) > -self.MAX_LATE
 
     def _begin(self, source: int, now: Instant) -> None:
         # Time is counted from the first packet, not from the last: a thousand changes add no drift.
         if self._base_at is None:
             self._base_at = now
         due = self._base_timestamp + round((now - self._base_at) * CLOCK_HZ) & 0xFFFFFFFF
-        if timestamp_step(self._timestamp, due) > 0:
-            self._timestamp = due
+        if timestamp_step(self.timestamp, due) > 0:
+            self.timestamp = due
         self._source = source
-        self._floor = self._sequence
