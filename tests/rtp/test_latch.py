@@ -61,13 +61,59 @@ def test_a_stranger_who_was_first_loses_to_the_described_address() -> None:
     assert not latch.accept(voice(5), STRANGER, 1.0)
 
 
-def test_a_leg_that_was_silent_too_long_is_not_there_for_the_taking() -> None:
+@pytest.mark.parametrize("late_s", [0.1, Latch.WINDOW_S + 2.0, 3600.0])
+def test_a_first_packet_counts_however_late_it_comes(late_s: float) -> None:
     latch = described()
-    late = Latch.WINDOW_S + 0.1
-    assert not any(latch.accept(voice(n), STRANGER, late) for n in range(50))
-    assert latch.target == TOLD
+    assert [latch.accept(voice(n), NAT, late_s) for n in range(5)] == [False, False, False, True, True]
+    assert latch.target == NAT
+
+
+def heard_from(source: tuple[str, int], now: float = 0.0) -> Latch:
+    """A latch that believes ``source``."""
+    latch = described(now)
+    for n in range(4):
+        latch.accept(voice(n), source, now)
+    assert latch.target == source
+    return latch
+
+
+@pytest.mark.parametrize("old", [NAT, TOLD])
+def test_a_phone_whose_nat_has_moved_it_is_heard_again_after_the_same_description(old: tuple[str, int]) -> None:
+    latch, moved = heard_from(old), (NAT[0], 61999)
+    assert not any(latch.accept(voice(n), moved, 100.0) for n in range(50))
+    latch.describe(TOLD, TYPES, 101.0)
+    assert latch.target == old
+    assert [latch.accept(voice(n), moved, 101.1) for n in range(5)] == [False, False, False, True, True]
+    assert latch.target == moved
+    assert not any(latch.accept(voice(n), STRANGER, 101.2) for n in range(50))
+
+
+def test_a_phone_that_is_heard_is_not_displaced_in_the_window_after_a_description() -> None:
+    latch = heard_from(NAT)
     latch.describe(TOLD, TYPES, 60.0)
-    assert [latch.accept(voice(n), NAT, 60.1) for n in range(4)][-1]
+    for n in range(50):
+        assert not latch.accept(voice(n, ssrc=2), STRANGER, 60.0 + 0.02 * n)
+        if n % 3 == 0:
+            assert latch.believes(NAT) if n % 2 else latch.accept(voice(n), NAT, 60.0 + 0.02 * n)
+    assert latch.target == NAT
+
+
+def test_a_leg_that_was_heard_once_is_there_for_nobody_when_the_window_is_over() -> None:
+    latch = heard_from(NAT)
+    latch.describe(TOLD, TYPES, 60.0)
+    late = 60.0 + Latch.WINDOW_S + 0.1
+    assert not any(latch.accept(voice(n), STRANGER, late) for n in range(50))
+    assert latch.target == NAT
+
+
+def test_what_was_believed_by_an_earlier_process_is_believed_at_once_until_a_description_says_otherwise() -> None:
+    latch = Latch()
+    latch.resume(NAT)
+    latch.describe(TOLD, TYPES, 0.0)
+    assert latch.target == NAT
+    assert latch.accept(voice(7), NAT, 0.0)
+    latch.describe(("192.0.2.8", 4000), TYPES, 1.0)
+    assert not latch.accept(voice(8), NAT, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,15 @@ A phone behind NAT sends from an address that its description does not name, so 
 which anybody can send. The rules:
 
 1. The address of the description is believed at once and always: nobody but a spoofer sends from it.
-2. Another address is believed only within ``WINDOW_S`` after a description, and only after ``PACKETS`` packets in a row
-   from it which could be the phone's: an agreed payload type, one SSRC, numbers that go up.
-3. Once an address is believed, no other is, except by rule 1. A description with another address starts again.
+2. Another address is believed after ``PACKETS`` packets in a row from it which could be the phone's: an agreed payload
+   type, one SSRC, numbers that go up.
+3. While no address is believed, rule 2 holds without limit of time: a phone may send its first packet long after the answer.
+4. Once an address is believed, rule 2 holds for ``WINDOW_S`` after each further description, because the phone's NAT may
+   have moved it. The old address is believed until the new one has proved itself, and one packet from it ends the proof: a
+   phone that is heard cannot be displaced. A description with another address believes nobody any more.
 
-The window matters for parked callers: their phones may send nothing for an hour and must not be there for the taking.
+Descriptions come from authenticated SIP. The window of rule 4 matters for parked callers: their phones may send nothing for
+an hour and must not be there for the taking.
 """
 
 from __future__ import annotations
@@ -53,11 +57,21 @@ class Latch:
         """Where to send: the believed address, else the described one, else nowhere yet."""
         return self._believed or self._described
 
+    @property
+    def believed(self) -> Address | None:
+        """The address that packets are taken from, once there is one."""
+        return self._believed
+
+    def resume(self, believed: Address) -> None:
+        """``believed`` had proved itself before this process began; the first description leaves it so."""
+        self._believed = believed
+
     def describe(self, address: Address, payload_types: AbstractSet[int], now: Instant) -> None:
         """The far side's description, perhaps the same as before: then an address already believed stays so."""
         if address != self._described:
+            if self._described is not None:
+                self._believed = None
             self._described = address
-            self._believed = None
         self._payload_types = payload_types
         self._candidate = None
         self._open_until = now + self.WINDOW_S
@@ -65,19 +79,29 @@ class Latch:
     def accept(self, packet: Packet, source: Address, now: Instant) -> bool:
         """Whether ``packet`` from ``source`` is the phone's."""
         if source == self._believed:
+            self._candidate = None
             return True
         if source == self._described:
-            self._believed = source
+            self._believe(source)
             return True
-        if self._believed is None and now <= self._open_until and self._proved(packet, source):
-            self._believed = source
+        is_open = self._described is not None and (self._believed is None or now <= self._open_until)
+        if is_open and self._proved(packet, source):
+            self._believe(source)
             return True
         self.refused += 1
         return False
 
     def believes(self, source: Address) -> bool:
         """Whether ``source`` needs no further proof: ``accept`` would take whatever comes from it."""
-        return source == self._believed
+        if source != self._believed:
+            return False
+        self._candidate = None
+        return True
+
+    def _believe(self, source: Address) -> None:
+        self._believed = source
+        self._candidate = None
+        self._open_until = 0.0
 
     def is_far_host(self, host: str) -> bool:
         """Whether RTCP from ``host`` may be the far side's: reports come from the host of its RTP."""
