@@ -55,6 +55,7 @@ orders = st.one_of(
         sends=st.booleans(),
         receives=st.booleans(),
         listen_for_tones=st.booleans(),
+        dtmf_also=st.none() | st.integers(96, 127),
     ),
 )
 counts = st.integers(0, 2**40)
@@ -127,8 +128,10 @@ def test_arbitrary_bytes_are_an_order_or_a_wire_error_and_nothing_else(line: byt
         b'["hear","a","music",null]',
         b'["hear","a","spoken","p","en",[1]]',
         b'["describe","a","192.0.2.1"]',
-        b'["describe","a","192.0.2.1",4000,4001,"PCMU",0,true,20,true,true,false]',
-        b'["describe","a","192.0.2.1",4000,4001,null,0,101,20,true,true,false]',
+        b'["describe","a","192.0.2.1",4000,4001,"PCMU",0,true,20,true,true,false,null]',
+        b'["describe","a","192.0.2.1",4000,4001,null,0,101,20,true,true,false,null]',
+        b'["describe","a","192.0.2.1",4000,4001,"PCMU",0,101,20,true,true,false,"96"]',
+        b'["describe","a","192.0.2.1",4000,4001,"PCMU",0,101,20,true,true,false]',
     ],
 )
 def test_a_line_that_is_no_order_is_refused(line: bytes) -> None:

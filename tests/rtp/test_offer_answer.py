@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.rtp.offer_answer import Agreed, AudioNegotiator, Codec, NotAcceptable
+from parkade.rtp.codecs import Codec
+from parkade.rtp.offer_answer import Agreed, AudioNegotiator, NotAcceptable
 from parkade.rtp.sdp import Direction, Media, SdpError, parse_sdp
 
 
@@ -236,6 +237,34 @@ def test_switching_all_audio_off_within_a_call_is_a_hold_answered_with_port_zero
     agreed = agreed_on(leg)
     assert (agreed.remote_on_hold, agreed.sends, agreed.receives) == (True, False, False)
     assert audio(leg.offer()).port == 4000
+
+
+@pytest.mark.parametrize("line", ["m=image 5000 udptl t38", "m=video 5000 RTP/AVP 96", "m=audio 5000 RTP/SAVP 0", "m=audio 5000 RTP/AVP 18"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_audio_switched_off_for_something_else_is_not_acceptable_at_any_time(line: str, order: int) -> None:
+    leg = ours()
+    offer = description(*["m=audio 0 RTP/AVP 0", line][::order])
+    with pytest.raises(NotAcceptable):
+        leg.answer(offer)
+    leg.answer(description("m=audio 5000 RTP/AVP 0"))
+    before = agreed_on(leg)
+    with pytest.raises(NotAcceptable):
+        leg.answer(offer)
+    with pytest.raises(NotAcceptable):
+        leg.answer(description(line))
+    assert leg.agreed == before
+
+
+@pytest.mark.parametrize(("answered", "sent", "also"), [(101, 101, None), (96, 96, 101), (None, None, None)])
+def test_key_events_may_come_under_the_number_that_we_offered(answered: int | None, sent: int | None, also: int | None) -> None:
+    leg = ours()
+    leg.offer()
+    events = [] if answered is None else [f"a=rtpmap:{answered} telephone-event/8000"]
+    formats = "0" if answered is None else f"0 {answered}"
+    leg.receive_answer(description(f"m=audio 5000 RTP/AVP {formats}", *events))
+    assert (agreed_on(leg).dtmf_payload_type, agreed_on(leg).dtmf_also) == (sent, also)
+    leg.answer(description(f"m=audio 5000 RTP/AVP {formats}", *events, "a=sendonly"))
+    assert (agreed_on(leg).dtmf_payload_type, agreed_on(leg).dtmf_also) == (sent, also)
 
 
 def test_a_call_cannot_begin_with_its_audio_off() -> None:

@@ -45,9 +45,13 @@ _Shape: TypeAlias = tuple[type, ...]
 _Shapes: TypeAlias = Mapping[str, tuple[_Shape, ...]]
 """The shapes, equally long, that what follows a verb may have."""
 
+_NUMBER = (int, type(None))
+
 _ORDERS: _Shapes = {
     "open": ((str, int),),
-    "describe": tuple((str, str, int, int, str, int, dtmf, int, bool, bool, bool) for dtmf in (int, type(None))),
+    "describe": tuple(
+        (str, str, int, int, str, int, dtmf, int, bool, bool, bool, also) for dtmf in _NUMBER for also in _NUMBER
+    ),
     "hear": ((str, str),),
     "close": ((str,),),
 }
@@ -132,11 +136,10 @@ def _order(order: Order) -> str:
         case CloseLeg(leg):
             return f'["close",{_quoted(leg)}]\n'
         case Describe():
-            dtmf = "null" if order.dtmf_payload_type is None else order.dtmf_payload_type
             return (
                 f'["describe",{_quoted(order.leg)},{_quoted(order.address)},{order.port},{order.rtcp_port},'
-                f"{_quoted(order.codec)},{order.payload_type},{dtmf},{order.ptime_ms},"
-                f"{_bool(order.sends)},{_bool(order.receives)},{_bool(order.listen_for_tones)}]\n"
+                f"{_quoted(order.codec)},{order.payload_type},{_number(order.dtmf_payload_type)},{order.ptime_ms},"
+                f"{_bool(order.sends)},{_bool(order.receives)},{_bool(order.listen_for_tones)},{_number(order.dtmf_also)}]\n"
             )
     assert_never(order)
 
@@ -180,6 +183,10 @@ def _report(report: Report) -> str:
 def _leg_state(leg: LegState) -> str:
     source = "null" if leg.source is None else f"[{_quoted(leg.source[0])},{leg.source[1]}]"
     return f'["leg",{_quoted(leg.leg)},{leg.port},{leg.ssrc},{leg.sequence},{leg.timestamp},{source},[{_sound(leg.sound)}]]'
+
+
+def _number(value: int | None) -> str:
+    return "null" if value is None else str(value)
 
 
 def _bool(value: bool) -> str:

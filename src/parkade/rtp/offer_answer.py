@@ -12,13 +12,12 @@ Secure profiles, streams other than the first usable audio and hosts given by na
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
+from parkade.rtp.codecs import BY_ENCODING, CODECS, Codec
 from parkade.rtp.sdp import (
-    STATIC_RTPMAP,
     Attribute,
     Direction,
     Media,
@@ -42,24 +41,14 @@ class NotAcceptable(SdpError):  # noqa: N818 the name of its status
     """A description with which no conversation is possible: no codec, address or stream in common (SIP 488)."""
 
 
-class Codec(StrEnum):
-    """What the audio is coded in, by its name in ``a=rtpmap``."""
-
-    PCMU = "PCMU"
-    PCMA = "PCMA"
-
-
-_STATIC_NUMBER = {Codec(name): number for number, (name, _) in STATIC_RTPMAP.items()}
-_BY_ENCODING = {(codec.value, 8000): codec for codec in Codec}
-
-
 @dataclass(frozen=True, slots=True)
 class Agreed:
     """What both sides have agreed on, as the media plane needs it.
 
     ``address``, ``port`` and ``rtcp_port`` are the far side's (``rtcp_port`` equals ``port`` under rtcp-mux).
     ``payload_type`` and ``dtmf_payload_type`` are the numbers to send; the far side may send any codec that we offered under
-    the number that we offered. ``sends`` and ``receives`` are seen from us. ``remote_on_hold``: the far side does
+    the number that we offered, and key events under ``dtmf_also``, which is the number that we offered if it is another one.
+    ``sends`` and ``receives`` are seen from us. ``remote_on_hold``: the far side does
     not want to hear us, whichever way it said so.
     """
 
@@ -73,6 +62,7 @@ class Agreed:
     sends: bool
     receives: bool
     remote_on_hold: bool
+    dtmf_also: int | None = None
 
 
 class _Address(NamedTuple):
@@ -110,6 +100,7 @@ class AudioNegotiator:
         "_agreed",
         "_considered",
         "_considered_body",
+        "_dtmf_offered",
         "_host",
         "_ip_version",
         "_lines",
@@ -137,6 +128,7 @@ class AudioNegotiator:
         self._agreed: Agreed | None = None
         self._considered: tuple[SessionDescription, _Heard | None] | None = None
         self._considered_body = b""
+        self._dtmf_offered: int | None = None
 
     @property
     def agreed(self) -> Agreed | None:
@@ -159,6 +151,7 @@ class AudioNegotiator:
         dtmf = self._agreed.dtmf_payload_type if self._agreed else None
         if dtmf is None:
             dtmf = _DTMF_PAYLOAD_TYPE if _DTMF_PAYLOAD_TYPE not in codecs.values() else _DTMF_PAYLOAD_TYPE + 1
+        self._dtmf_offered = dtmf
         index = self._audio_line()
         protocol = self._lines[index].protocol if self._lines else "RTP/AVP"
         audio = Media("audio", self._port, protocol, *_audio(tuple(ordered.items()), dtmf, direction))
@@ -208,9 +201,10 @@ class AudioNegotiator:
         self._agreed = self._agreement(heard, next(iter(heard.terms.codecs)), self._offered, mux=False)
 
     def _usable(self, remote: SessionDescription) -> _Heard | None:
-        """The first audio stream that can be used; None if the far side now switches off the one in use (port 0).
+        """The first audio stream that can be used; None if the far side now switches all streams off (port 0).
 
-        Raises ``NotAcceptable`` if none can be used.
+        Raises ``NotAcceptable`` if none can be used: also if audio is switched off and something else is wanted instead, as a
+        fax wants T.38, so that the far side falls back instead of keeping a session with nothing in it.
         """
         why = "no audio stream over plain RTP"
         off = False
@@ -230,12 +224,15 @@ class AudioNegotiator:
                 why = f"no address that can be sent to: {said[:60] or 'none given'}"
                 continue
             return _Heard(index, media, address, terms)
-        if off and self._agreed is not None:
-            return None
-        raise NotAcceptable("every audio stream is switched off" if off else why)
+        if off and not any(media.port for media in remote.media):
+            if self._agreed is not None:
+                return None
+            why = "every audio stream is switched off"
+        raise NotAcceptable(why)
 
     def _agreement(self, heard: _Heard, codec: Codec, ours: Direction, *, mux: bool) -> Agreed:
         address, port, terms = heard.address, heard.media.port, heard.terms
+        dtmf, dtmf_offered = terms.dtmf_payload_type, self._dtmf_offered
         # An address of zeros is how hold was said before RFC 3264 (its section 8.4).
         wants = terms.direction.receives and not address.unspecified
         return Agreed(
@@ -244,11 +241,12 @@ class AudioNegotiator:
             rtcp_port=port if mux else _rtcp_port(terms.rtcp, port),
             codec=codec,
             payload_type=terms.codecs[codec],
-            dtmf_payload_type=terms.dtmf_payload_type,
+            dtmf_payload_type=dtmf,
             ptime_ms=terms.ptime_ms,
             sends=ours.sends and wants,
             receives=ours.receives and terms.direction.sends,
             remote_on_hold=not wants,
+            dtmf_also=None if dtmf is None or dtmf_offered == dtmf else dtmf_offered,
         )
 
     def _answer_with_none(self, offered: SessionDescription, was: Agreed) -> bytes:
@@ -265,7 +263,7 @@ class AudioNegotiator:
 
     def _numbers(self) -> dict[Codec, int]:
         """Payload types for our offers: a number that has a meaning keeps it for the whole session (section 8.3.2)."""
-        numbers = dict(_STATIC_NUMBER)
+        numbers = {codec: facts.static_number for codec, facts in CODECS.items()}
         if self._agreed:
             numbers[self._agreed.codec] = self._agreed.payload_type
         return numbers
@@ -292,8 +290,8 @@ def _read_terms(formats: tuple[str, ...], own: tuple[Attribute, ...], of_session
     codecs: dict[Codec, int] = {}
     dtmf: int | None = None
     for number, encoding in media.rtpmap().items():
-        if encoding in _BY_ENCODING:
-            codecs.setdefault(_BY_ENCODING[encoding], number)
+        if encoding in BY_ENCODING:
+            codecs.setdefault(BY_ENCODING[encoding], number)
         elif encoding == _DTMF and dtmf is None:
             dtmf = number
     values = {attribute.name: attribute.value for attribute in reversed(own)}
@@ -310,7 +308,7 @@ def _audio(
     codecs: tuple[tuple[Codec, int], ...], dtmf: int | None, direction: Direction, *, mux: bool = False
 ) -> tuple[tuple[str, ...], None, tuple[Attribute, ...]]:
     """Formats, connection and attributes of our audio line; there are few different ones."""
-    attributes = [Attribute("rtpmap", f"{number} {codec.value}/8000") for codec, number in codecs]
+    attributes = [Attribute("rtpmap", f"{number} {codec.value}/{CODECS[codec].clock_hz}") for codec, number in codecs]
     formats = [str(number) for _, number in codecs]
     if dtmf is not None:
         formats.append(str(dtmf))

@@ -38,8 +38,9 @@ class Describe:
 
     ``address``/``port`` is where the far side wants RTP, ``rtcp_port`` its RTCP (equal to ``port`` under rtcp-mux).
     ``codec`` is ``PCMU`` or ``PCMA`` and ``payload_type`` the number to send it under (0 and 8 unless it was agreed
-    otherwise). ``dtmf_payload_type`` is the telephone-event number or None; then tones in the audio are listened for if
-    ``listen_for_tones``. ``sends``/``receives`` are seen from us: may we send to it, will it send to us.
+    otherwise). ``dtmf_payload_type`` is the telephone-event number to send, or None; events are taken under that number and
+    under ``dtmf_also``. With ``listen_for_tones`` keys are also looked for in the sound, until the first event shows that the
+    phone sends events. ``sends``/``receives`` are seen from us: may we send to it, will it send to us.
     """
 
     leg: str
@@ -53,6 +54,7 @@ class Describe:
     sends: bool
     receives: bool
     listen_for_tones: bool = False
+    dtmf_also: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from parkade.base.errors import ParkadeError
+from parkade.rtp.codecs import CODECS
 
 MAX_BYTES = 65536
 _KNOWN_LENGTH = 100
 _MAX_NUMBER_DIGITS = 40
-
-STATIC_RTPMAP = {0: ("PCMU", 8000), 8: ("PCMA", 8000)}
-"""The static payload types spoken here, which need no ``a=rtpmap`` (:rfc:`3551` section 6)."""
+_STATIC_RTPMAP = {str(facts.static_number): (codec.value, facts.clock_hz) for codec, facts in CODECS.items()}
+"""What needs no ``a=rtpmap``."""
 
 
 class SdpError(ParkadeError):
@@ -90,7 +90,7 @@ class Media(NamedTuple):
 
     def rtpmap(self) -> dict[int, tuple[str, int]]:
         """Encoding name in upper case and clock rate in Hz by payload type, in the order of the ``m=`` line."""
-        mapped = {str(number): entry for number, entry in STATIC_RTPMAP.items()}
+        mapped = dict(_STATIC_RTPMAP)
         for attribute in self.attributes:
             if attribute.name == "rtpmap":
                 number, _, encoding = attribute.value.partition(" ")

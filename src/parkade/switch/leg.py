@@ -25,7 +25,8 @@ from parkade.calls.inputs import (
     LegResumed,
 )
 from parkade.rtp.dtmf import key_of_info
-from parkade.rtp.offer_answer import AudioNegotiator, Codec
+from parkade.rtp.codecs import Codec
+from parkade.rtp.offer_answer import AudioNegotiator
 from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
 from parkade.rtp.sdp import SdpError
 from parkade.sip.message.flow import Flow
@@ -133,6 +134,7 @@ class PhoneLeg(Quiet):
                 sends=agreed.sends,
                 receives=agreed.receives,
                 listen_for_tones=agreed.dtmf_payload_type is None,
+                dtmf_also=agreed.dtmf_also,
             )
         )
         if agreed.remote_on_hold != self.held:
