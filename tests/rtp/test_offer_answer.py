@@ -239,7 +239,9 @@ def test_switching_all_audio_off_within_a_call_is_a_hold_answered_with_port_zero
     assert audio(leg.offer()).port == 4000
 
 
-@pytest.mark.parametrize("line", ["m=image 5000 udptl t38", "m=video 5000 RTP/AVP 96", "m=audio 5000 RTP/SAVP 0", "m=audio 5000 RTP/AVP 18"])
+@pytest.mark.parametrize(
+    "line", ["m=image 5000 udptl t38", "m=video 5000 RTP/AVP 96", "m=audio 5000 RTP/SAVP 0", "m=audio 5000 RTP/AVP 18"]
+)
 @pytest.mark.parametrize("order", [1, -1])
 def test_audio_switched_off_for_something_else_is_not_acceptable_at_any_time(line: str, order: int) -> None:
     leg = ours()

@@ -128,7 +128,18 @@ class StateFile:
         port, ssrc, sequence, timestamp, ptime_ms, mark, position_ms, source, written_at = state
         host, source_port = (_NO_HOST, 0) if source is None else (_packed(source[0]), source[1])
         data = _RECORD.pack(
-            _key(leg), port, source_port, sequence, ptime_ms, ssrc, timestamp, mark, position_ms & 0xFFFFFFFF, 0, written_at, host
+            _key(leg),
+            port,
+            source_port,
+            sequence,
+            ptime_ms,
+            ssrc,
+            timestamp,
+            mark,
+            position_ms & 0xFFFFFFFF,
+            0,
+            written_at,
+            host,
         )
         start = slot * _SIZE
         self._map[start : start + _CHECK.size + _RECORD.size] = _CHECK.pack(crc32(data)) + data
@@ -149,7 +160,9 @@ class StateFile:
         (check,) = _CHECK.unpack_from(self._map, start)
         if check == 0 or check != crc32(data):
             return None
-        key, port, source_port, sequence, ptime_ms, ssrc, timestamp, mark, position_ms, _, written_at, host = _RECORD.unpack(data)
+        key, port, source_port, sequence, ptime_ms, ssrc, timestamp, mark, position_ms, _, written_at, host = _RECORD.unpack(
+            data
+        )
         source = None if host == _NO_HOST else (_unpacked(host), source_port)
         return key, StreamState(port, ssrc, sequence, timestamp, ptime_ms or 20, mark, position_ms, source, written_at)
 

@@ -17,9 +17,7 @@ class Coder(NamedTuple):
     decode: Callable[[bytes], Samples]
 
 
-CODERS: Mapping[str, Coder] = MappingProxyType(
-    {Codec.PCMU: Coder(to_ulaw, from_ulaw), Codec.PCMA: Coder(to_alaw, from_alaw)}
-)
+CODERS: Mapping[str, Coder] = MappingProxyType({Codec.PCMU: Coder(to_ulaw, from_ulaw), Codec.PCMA: Coder(to_alaw, from_alaw)})
 
 INTO: Mapping[tuple[str, str], bytes] = MappingProxyType(
     {(Codec.PCMU, Codec.PCMA): ULAW_TO_ALAW, (Codec.PCMA, Codec.PCMU): ALAW_TO_ULAW}

@@ -24,8 +24,8 @@ from parkade.calls.inputs import (
     LegRang,
     LegResumed,
 )
-from parkade.rtp.dtmf import key_of_info
 from parkade.rtp.codecs import Codec
+from parkade.rtp.dtmf import key_of_info
 from parkade.rtp.offer_answer import AudioNegotiator
 from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
 from parkade.rtp.sdp import SdpError
