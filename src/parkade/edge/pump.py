@@ -1,17 +1,23 @@
 """The loop: inputs, all their effects, then the next; one timer armed for the earliest deadline.
 
-Inputs that came together are performed together: one write to media, before any message leaves, and one look at the
-deadline. A fault inside the switch (which would be ours) costs the one input that caused it, never the server.
+Inputs that came together are performed together: one write to media, before any message leaves, one batch for the journal and
+one look at the deadline. What an input has kept is in the journal before its messages and events leave, and whatever comes
+later waits behind them; but nothing waits longer than ``LONGEST_WAIT_S``. Orders to media never wait.
+
+A fault inside the switch (which would be ours) costs the one input that caused it, never the server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
 
 from parkade.base.clock import Instant
+from parkade.base.journal import Drop, Keep
 from parkade.calls.effects import Event
 from parkade.edge.clock import Clock
 from parkade.rtp.orders import Order
@@ -20,6 +26,8 @@ from parkade.switch.inputs import Note, SwitchEffect, SwitchInput
 
 log = logging.getLogger("parkade.edge")
 
+LONGEST_WAIT_S = 0.25
+"""How long an answer waits for the journal: half of what a phone waits before it asks again."""
 FAILED_TIMER_S = 0.1
 """How long after a fault on a timer the next is tried: one that stays due would take all of the processor."""
 
@@ -39,9 +47,58 @@ class Transport(Protocol):
     def close(self, flow: Flow) -> None: ...
 
 
+class Keeper(Protocol):
+    """Where changes are kept. ``write`` gives the number of their batch, or 0 if nobody should wait for it; whoever made the
+    keeper sees to it that ``Pump.committed`` is called on the loop with the number of the last batch that is kept.
+    """
+
+    def write(self, changes: list[Keep | Drop]) -> int: ...
+
+
+Outgoing: TypeAlias = Send | CloseFlow | Event
+"""What the world sees, and what waits for a commit."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """What may leave once ``batch`` is kept, and in any case at ``until`` (loop time)."""
+
+    batch: int
+    until: float
+    outgoing: list[Outgoing]
+
+
+@dataclass(slots=True)
+class _Decided:
+    """What inputs that came together led to. ``outgoing`` up to ``free`` promises nothing that is not kept yet."""
+
+    orders: list[Order] = field(default_factory=list)
+    outgoing: list[Outgoing] = field(default_factory=list)
+    changes: list[Keep | Drop] = field(default_factory=list)
+    free: int = 0
+
+    def add(self, effects: list[SwitchEffect]) -> None:
+        """The effects of the next input."""
+        before = len(self.outgoing)
+        for effect in effects:
+            match effect:
+                case Send() | CloseFlow() | Event():
+                    self.outgoing.append(effect)
+                case Keep() | Drop():
+                    if not self.changes:
+                        self.free = before
+                    self.changes.append(effect)
+                case Note(text, None):
+                    log.info("%s", text)
+                case Note(text, error):
+                    log.error("%s", text, exc_info=error)
+                case _:
+                    self.orders.append(effect)
+
+
 class Pump:
     """Drives one machine. ``transports`` is filled by name (``UDP``, ``TCP``) and ``send_orders`` set before the first
-    call can come.
+    call can come. Without ``journal`` nothing is kept and nothing waits.
     """
 
     def __init__(
@@ -49,12 +106,16 @@ class Pump:
         machine: Machine,
         clock: Clock,
         publish: Callable[[Event], None],
+        journal: Keeper | None = None,
     ) -> None:
         self.transports: dict[str, Transport] = {}
         self._machine = machine
         self._clock = clock
         self.send_orders: Callable[[Sequence[Order]], None] = _drop
         self._publish = publish
+        self._journal = journal
+        self._held: deque[_Held] = deque()
+        self._release_at: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: Instant | None = None
@@ -66,35 +127,70 @@ class Pump:
 
     def feed_all(self, inputs: Sequence[SwitchInput]) -> None:
         """The same for inputs that came together, in their order."""
-        orders: list[Order] = []
-        outgoing: list[Send | CloseFlow | Event] = []
+        decided = _Decided()
         tell, now = self._machine.tell, self._clock.now
         for given in inputs:
             try:
-                effects = tell(given, now())
+                decided.add(tell(given, now()))
             except Exception:
                 log.exception("the switch failed on %s", type(given).__name__)
-                continue
-            _sort(effects, orders, outgoing)
-        self._perform(orders, outgoing)
+        self._carry_out(decided)
         self._arm()
+
+    def perform(self, effects: list[SwitchEffect]) -> None:
+        """Effects that no input led to: those of a restored machine."""
+        decided = _Decided()
+        decided.add(effects)
+        self._carry_out(decided)
+        self._arm()
+
+    def committed(self, batch: int) -> None:
+        """Everything up to ``batch`` is kept: what waited for it leaves."""
+        held = self._held
+        while held and held[0].batch <= batch:
+            self._send(held.popleft().outgoing)
+        self._watch_held()
 
     def _wake(self) -> None:
         self._timer = self._armed_for = None
-        orders: list[Order] = []
-        outgoing: list[Send | CloseFlow | Event] = []
+        decided = _Decided()
         try:
-            _sort(self._machine.wake(self._clock.now()), orders, outgoing)
+            decided.add(self._machine.wake(self._clock.now()))
         except Exception:
             log.exception("the switch failed on a timer")
             self._not_before = self._clock.now() + FAILED_TIMER_S
-        self._perform(orders, outgoing)
+        self._carry_out(decided)
         self._arm()
 
-    def _perform(self, orders: list[Order], outgoing: list[Send | CloseFlow | Event]) -> None:
-        # Media first: a phone must find its leg ready when the answer reaches it.
-        if orders:
-            self.send_orders(orders)
+    def _carry_out(self, decided: _Decided) -> None:
+        # Media first, and at once: a phone must find its leg ready when the answer reaches it.
+        if decided.orders:
+            self.send_orders(decided.orders)
+        outgoing, held = decided.outgoing, self._held
+        batch = self._journal.write(decided.changes) if decided.changes and self._journal is not None else 0
+        if held or batch:
+            if not held:
+                self._send(outgoing[: decided.free])
+                outgoing = outgoing[decided.free :]
+            if outgoing:
+                held.append(_Held(batch or held[-1].batch, self._loop.time() + LONGEST_WAIT_S, outgoing))
+                self._watch_held()
+        else:
+            self._send(outgoing)
+
+    def _watch_held(self) -> None:
+        if self._held and self._release_at is None:
+            self._release_at = self._loop.call_at(self._held[0].until, self._release)
+
+    def _release(self) -> None:
+        """The journal takes too long: whoever waits for an answer gets it."""
+        self._release_at = None
+        held, now = self._held, self._loop.time()
+        while held and held[0].until <= now:
+            self._send(held.popleft().outgoing)
+        self._watch_held()
+
+    def _send(self, outgoing: list[Outgoing]) -> None:
         transports = self.transports
         for effect in outgoing:
             try:
@@ -119,17 +215,6 @@ class Pump:
             self._timer.cancel()
         self._armed_for = deadline
         self._timer = self._loop.call_at(self._clock.at_loop(deadline), self._wake)
-
-
-def _sort(effects: list[SwitchEffect], orders: list[Order], outgoing: list[Send | CloseFlow | Event]) -> None:
-    for effect in effects:
-        match effect:
-            case Send() | CloseFlow() | Event():
-                outgoing.append(effect)
-            case Note(text):
-                log.info("%s", text)
-            case _:
-                orders.append(effect)
 
 
 def _drop(orders: Sequence[Order]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from parkade.base.journal import Drop, Keep
 from parkade.calls.directory import Directory
 from parkade.calls.effects import Event
 from parkade.rtp.orders import Order, Report
@@ -65,4 +66,4 @@ class Note:
 
 
 SwitchInput: TypeAlias = Received | FlowLost | MediaReport | DirectoryLoaded | Drain | HangUp
-SwitchEffect: TypeAlias = Send | CloseFlow | Order | Event | Note
+SwitchEffect: TypeAlias = Send | CloseFlow | Order | Event | Note | Keep | Drop

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from parkade.base.clock import Instant
+from parkade.base.journal import Drop, Keep
 from parkade.base.sound import Music, Peer, Sound, Spoken, Tone
 from parkade.calls.directory import (
     Account,
@@ -292,6 +293,8 @@ class _Server:
                     if error is not None and self._world.strict:
                         raise error
                     self._world.notes.append(text)
+                case Keep() | Drop():
+                    pass
         self.listen_to_media()
 
 

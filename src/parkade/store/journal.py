@@ -1,0 +1,301 @@
+"""The journal: what must outlive this process, the last value of each key, in a SQLite file of its own.
+
+``write`` takes changes on the loop and returns at once; one thread commits them, all that came meanwhile in one statement, and
+says so. A commit is in the hands of the kernel: it survives ``kill -9`` of everything. A second thread moves it to the disk
+about once a second, so a power cut costs at most that second, and never the file (WAL, ``synchronous = NORMAL``).
+
+Nothing here raises into the loop. While the file cannot be written (disk full, locked by another program) changes wait in
+memory, the last value of each key, and the thread tries again; one log line when it begins and one when it is over. A file that
+is damaged, or of a newer version, is renamed and an empty one takes its place.
+
+Not in this file: who decides what is kept (``switch``), and who waits for a commit (``edge/pump.py``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, Self
+
+from parkade.base.errors import ParkadeError
+from parkade.base.journal import Drop, Json, Keep
+
+log = logging.getLogger("parkade.journal")
+
+JOURNAL_FILE = "journal.db"
+VERSION: Final = 1
+LOCKED_S = 5.0
+"""How long opening waits for another program that has the file locked."""
+BUSY_S = 0.2
+RETRY_S = 0.5
+SYNC_S = 1.0
+MAX_WAITING = 200_000
+"""Keys that may wait for a disk that takes nothing; beyond, those that are not needed any more are forgotten first."""
+_WAL_LIMIT_BYTES = 64 << 20
+_CHECKPOINT_BYTES = 4 << 20
+_DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+# A value is wrapped in an array, so that it never looks like the NULL of a key that is dropped.
+_WRITE: Final = (
+    "INSERT INTO kept (key, value) SELECT key, value FROM json_each(?) WHERE true "
+    "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
+_encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+class JournalError(ParkadeError):
+    """The journal cannot be opened; the line says which and why."""
+
+
+class Journal:
+    """One open journal. ``load`` first, then ``start``, then ``write``; ``close`` at the end.
+
+    ``start`` is told whom to call, from the journal's thread, with the number of the last batch that is committed.
+    """
+
+    def __init__(self, path: Path, database: sqlite3.Connection | None) -> None:
+        self.path = path
+        self._database = database
+        self._wal = -1
+        self._lock = threading.Lock()
+        self._waiting: dict[str, Keep | Drop] = {}
+        self._number = 0
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._asleep = True
+        self._failing = database is None
+        self._closing = False
+        self._unsynced = False
+        self._committed: Callable[[int], None] = _nobody
+        self._threads: list[threading.Thread] = []
+        self._end_of_sync = threading.Event()
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open ``path``, making it as needed. A damaged file is set aside.
+
+        :raises JournalError: another program has it locked, for ``LOCKED_S`` seconds.
+        """
+        try:
+            return cls(path, _open_or_set_aside(path))
+        except sqlite3.OperationalError as error:
+            if _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                raise JournalError(f"journal {path}: {error}") from None
+            log.error("journal %s: %s; nothing will survive a restart until it can be written", path, error)
+            return cls(path, None)
+
+    def load(self) -> dict[str, Json]:
+        """What is kept. A value that cannot be read is noted and left out."""
+        kept: dict[str, Json] = {}
+        if self._database is None:
+            return kept
+        try:
+            rows = self._database.execute("SELECT key, value FROM kept WHERE value IS NOT NULL").fetchall()
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            set_aside(self.path, "damaged", error)
+            self._database = _open_or_set_aside(self.path)
+            return kept
+        for key, text in rows:
+            try:
+                (kept[key],) = json.loads(text)
+            except (ValueError, TypeError):
+                log.warning("journal: the value of %r cannot be read and is left out", key)
+        return kept
+
+    def start(self, committed: Callable[[int], None]) -> None:
+        """Begin to write. ``committed`` is called from the journal's thread and must not block."""
+        self._committed = committed
+        for work, name in ((self._run, "journal"), (self._sync, "journal sync")):
+            thread = threading.Thread(target=work, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def write(self, changes: Iterable[Keep | Drop]) -> int:
+        """Have ``changes`` written, in their order; the number of their batch, or 0 if the file cannot be written now.
+
+        Values must not be changed afterwards: they are encoded later, if no newer one has taken their place.
+        """
+        with self._lock:
+            self._waiting.update([(change.key, change) for change in changes])
+            self._number += 1
+            number, asleep = self._number, self._asleep
+            self._asleep = False
+        if asleep:
+            self._wake.put(None)
+        return 0 if self._failing else number
+
+    def close(self) -> None:
+        """Write what waits, move it to the disk and give the file back."""
+        self._closing = True
+        self._end_of_sync.set()
+        self._wake.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+        if self._wal >= 0:
+            os.close(self._wal)
+            self._wal = -1
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.close()
+            self._database = None
+
+    # The thread that writes
+
+    def _run(self) -> None:
+        while True:
+            batch, number = self._next_batch()
+            if not batch and self._closing:
+                return
+            if batch and not self._commit(batch):
+                if self._closing:
+                    return
+                self._put_back(batch)
+                self._committed(number)  # nobody gains by waiting for a disk that takes nothing
+                time.sleep(RETRY_S)
+                continue
+            self._committed(number)
+            self._limit_wal()
+
+    def _next_batch(self) -> tuple[dict[str, Keep | Drop], int]:
+        while True:
+            with self._lock:
+                if self._waiting or self._closing:
+                    batch, self._waiting = self._waiting, {}
+                    return batch, self._number
+                self._asleep = True
+            self._wake.get()
+
+    def _commit(self, batch: dict[str, Keep | Drop]) -> bool:
+        try:
+            if self._database is None:
+                self._database = _open_or_set_aside(self.path)
+            values = {key: [change.value] if isinstance(change, Keep) else None for key, change in batch.items()}
+            self._database.execute(_WRITE, (_encode(values),))
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+            return False
+        except (TypeError, ValueError, RecursionError):
+            # A mistake of ours in one value, which must not cost the others.
+            log.exception("journal: a value that cannot be written down")
+            return len(batch) == 1 or all(self._commit({key: change}) for key, change in batch.items())
+        self._unsynced = True
+        if self._failing:
+            self._failing = False
+            log.warning("journal %s is written again", self.path)
+        return True
+
+    def _failed(self, error: Exception) -> None:
+        if not self._failing:
+            self._failing = True
+            log.error("journal %s: %s; calls go on, and what changes now does not survive a restart", self.path, error)
+        if isinstance(error, sqlite3.Error) and _code(error) in _DAMAGED and self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.close()
+            self._database = None
+            with contextlib.suppress(OSError):
+                set_aside(self.path, "damaged", error)
+
+    def _put_back(self, batch: dict[str, Keep | Drop]) -> None:
+        with self._lock:
+            self._waiting = {**batch, **self._waiting}
+            if len(self._waiting) > MAX_WAITING:
+                self._waiting = {key: change for key, change in self._waiting.items() if isinstance(change, Keep)}
+
+    def _limit_wal(self) -> None:
+        """Under a load without a pause the WAL would only grow: start it anew, which takes some hundredths of a second."""
+        if self._wal >= 0 and self._database is not None and os.fstat(self._wal).st_size > _WAL_LIMIT_BYTES:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    # The thread that moves it to the disk
+
+    def _sync(self) -> None:
+        """Once a second; copies the WAL into the file while the writer goes on, and removes the rows of dropped keys."""
+        database: sqlite3.Connection | None = None
+        while True:
+            ending = self._end_of_sync.wait(SYNC_S)
+            if self._unsynced:
+                self._unsynced = False
+                try:
+                    if self._wal < 0:
+                        self._wal = os.open(f"{self.path}-wal", os.O_RDONLY)
+                    os.fdatasync(self._wal)
+                    if os.fstat(self._wal).st_size > _CHECKPOINT_BYTES:
+                        database = database or _connect(self.path, BUSY_S)
+                        database.execute("DELETE FROM kept WHERE value IS NULL")
+                        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                except (sqlite3.Error, OSError) as error:
+                    log.debug("journal: not moved to the disk: %s", error)
+            if ending:
+                if database is not None:
+                    database.close()
+                return
+
+
+def set_aside(path: Path, why: str, error: object) -> None:
+    """Rename a journal that cannot be used, so that somebody may look at it; an empty one takes its place."""
+    aside = path.with_name(f"{path.name}.{why}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(aside)
+    for tail in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + tail).rename(aside.with_name(aside.name + tail))
+    log.error("journal %s is %s (%s): it is now called %s, and nothing is known of calls before", path, why, error, aside.name)
+
+
+def _open_or_set_aside(path: Path) -> sqlite3.Connection:
+    try:
+        return _open(path)
+    except _NewerError as newer:
+        set_aside(path, "newer", newer)
+    except sqlite3.DatabaseError as error:
+        if _code(error) not in _DAMAGED:
+            raise
+        set_aside(path, "damaged", error)
+    return _open(path)
+
+
+class _NewerError(Exception):
+    """A journal that a later release has written."""
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    database = _connect(path, LOCKED_S)
+    try:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise _NewerError(f"version {version}, this release writes {VERSION}")
+        database.execute("PRAGMA journal_mode = WAL")
+        # Checkpoints belong to the second thread.
+        database.execute("PRAGMA wal_autocheckpoint = 0")
+        if version < VERSION:
+            database.execute("CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, value TEXT)")
+            database.execute(f"PRAGMA user_version = {VERSION}")
+        database.execute("SELECT key, value FROM kept LIMIT 1").fetchone()
+        database.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=16)
+    database.execute("PRAGMA synchronous = NORMAL")
+    return database
+
+
+def _code(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _nobody(_number: int) -> None:
+    """Nobody waits for commits before ``start``."""
