@@ -18,6 +18,7 @@ from parkade.base.sound import Peer, Spoken
 from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
 from parkade.calls.effects import EventType
 from parkade.calls.inputs import (
+    Cause,
     DirectoryChanged,
     Failure,
     Input,
@@ -46,7 +47,7 @@ LEGAL: dict[EventType | None, set[EventType]] = {
     EventType.ANSWERED: {EventType.PARKED, EventType.ENDED},
     EventType.PARKED: {EventType.RETRIEVED, EventType.TIMED_OUT, EventType.ABANDONED, EventType.ENDED},
     EventType.REPARKED: {EventType.RETRIEVED, EventType.TIMED_OUT, EventType.ABANDONED, EventType.ENDED},
-    EventType.RETRIEVED: {EventType.PARKED, EventType.ENDED},
+    EventType.RETRIEVED: {EventType.PARKED, EventType.REPARKED, EventType.ENDED},
     EventType.RETURNED: {EventType.PARKED, EventType.ENDED},
     EventType.TIMED_OUT: {EventType.RETURNED, EventType.REPARKED, EventType.ABANDONED, EventType.ENDED},
     EventType.ABANDONED: {EventType.ENDED},
@@ -104,8 +105,8 @@ class Crowd:
     def call(self, device: str, dialled: str) -> None:
         self.play.call(device, dialled)
 
-    def replace(self, device: str, replaced: Phone) -> None:
-        self.play.call(device, "", replaces=replaced)
+    def replace(self, device: str, replaced: Phone, early_only: bool = False) -> None:
+        self.play.call(device, "", replaces=replaced, early_only=early_only)
 
     def ring(self, phone: Phone, crossing: bool) -> None:
         self.send(LegRang(phone.leg, early_media=len(phone.leg) % 2 == 0), crossing)
@@ -114,13 +115,13 @@ class Crowd:
         self.picked_up.add(phone.leg)
         self.send(LegAnswered(phone.leg), crossing)
 
-    def fail(self, phone: Phone, why: Failure, crossing: bool) -> None:
+    def fail(self, phone: Phone, why: Failure, crossing: bool, target: str | None = None) -> None:
         self.silent.add(phone.leg)
-        self.send(LegFailed(phone.leg, why), crossing)
+        self.send(LegFailed(phone.leg, why, target), crossing)
 
-    def hang_up(self, phone: Phone, crossing: bool) -> None:
+    def hang_up(self, phone: Phone, crossing: bool, cause: Cause = Cause.HUNG_UP, gave_up: bool = False) -> None:
         self.silent.add(phone.leg)
-        self.send(LegEnded(phone.leg), crossing)
+        self.send(LegEnded(phone.leg, not gave_up, cause, gave_up), crossing)
 
     def hold(self, phone: Phone, crossing: bool) -> None:
         self.send(LegHeld(phone.leg), crossing)
@@ -162,7 +163,7 @@ class Crowd:
                 lambda: self.answer(one, crossing),
                 lambda: self.answer(one, crossing),
                 lambda: self.ring(one, crossing),
-                lambda: self.fail(one, list(Failure)[int(chance() * len(Failure))], crossing),
+                lambda: self.fail(one, list(Failure)[int(chance() * len(Failure))], crossing, str(choose(DIALLED))),
             ]
         if in_call:
             phone, other = in_call[int(chance() * len(in_call))], in_call[int(chance() * len(in_call))]
@@ -178,8 +179,8 @@ class Crowd:
         if able:
             anyone = able[int(chance() * len(able))]
             moves += [
-                lambda: self.hang_up(anyone, crossing),
-                lambda: self.replace(str(choose(ACME_DEVICES)), anyone),
+                lambda: self.hang_up(anyone, crossing, list(Cause)[int(chance() * len(Cause))], chance() < 0.3),
+                lambda: self.replace(str(choose(ACME_DEVICES)), anyone, chance() < 0.5),
             ]
         moves[int(chance() * len(moves))]()
 
@@ -227,7 +228,7 @@ class CallMachine(RuleBasedStateMachine):
     def ringing_phone(self, data: st.DataObject, what: str, crossing: bool) -> None:
         phone = data.draw(st.sampled_from(self.crowd.alerted()))
         if what == "fail":
-            self.crowd.fail(phone, data.draw(st.sampled_from(Failure)), crossing)
+            self.crowd.fail(phone, data.draw(st.sampled_from(Failure)), crossing, data.draw(st.sampled_from(DIALLED)))
         elif what == "ring":
             self.crowd.ring(phone, crossing)
         else:
@@ -267,14 +268,14 @@ class CallMachine(RuleBasedStateMachine):
         self.crowd.attended(data.draw(able), data.draw(able))
 
     @precondition(lambda self: self.crowd.able())
-    @rule(data=st.data(), device=st.sampled_from(DEVICES))
-    def replace(self, data: st.DataObject, device: str) -> None:
-        self.crowd.replace(device, data.draw(st.sampled_from(self.crowd.able())))
+    @rule(data=st.data(), device=st.sampled_from(DEVICES), early_only=st.booleans())
+    def replace(self, data: st.DataObject, device: str, early_only: bool) -> None:
+        self.crowd.replace(device, data.draw(st.sampled_from(self.crowd.able())), early_only)
 
     @precondition(lambda self: self.crowd.able())
-    @rule(data=st.data(), crossing=st.booleans())
-    def hang_up(self, data: st.DataObject, crossing: bool) -> None:
-        self.crowd.hang_up(data.draw(st.sampled_from(self.crowd.able())), crossing)
+    @rule(data=st.data(), crossing=st.booleans(), cause=st.sampled_from(Cause), gave_up=st.booleans())
+    def hang_up(self, data: st.DataObject, crossing: bool, cause: Cause, gave_up: bool) -> None:
+        self.crowd.hang_up(data.draw(st.sampled_from(self.crowd.able())), crossing, cause, gave_up)
 
     @rule(code=st.sampled_from(["*801", "*802", "*803"]), devices=st.permutations(ACME_DEVICES))
     def race_for_a_code(self, code: str, devices: list[str]) -> None:

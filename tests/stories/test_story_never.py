@@ -159,7 +159,7 @@ def test_no_two_strangers_are_ever_connected_when_one_code_changes_hands(furnish
         ("busy", 486, "busy"),
         ("declined", 603, "declined"),
         ("does not answer", 480, "no_answer"),
-        ("switched off", 480, "unreachable"),
+        ("switched off", 480, "not_registered"),
         ("no such number", 404, "no_such_number"),
     ],
 )

@@ -4,17 +4,20 @@ Park or pick up is never decided by the number alone. A park code parks what the
 whatever is parked there; if nothing is, and the device has a call on hold, it parks that call there, unless somebody has
 just picked up at that code: then a race was lost and nothing is parked. A device with a destination calls that, whatever
 it dials.
+
+A leg that replaces another (:rfc:`3891`) picks a ringing call up, or takes the place of an end of a call. With ``early-only``
+it does so only while the other is not answered: a pick-up that comes a moment late takes no conversation over.
 """
 
 from __future__ import annotations
 
 from parkade.calls import calling, parking
 from parkade.calls.board import Board
-from parkade.calls.call import Announcing, Leaving, Leg, Parked, Ringing, Talking, Waiting
-from parkade.calls.effects import RefuseLeg, ShowRinging
+from parkade.calls.call import Leg, Ringing, Talking
+from parkade.calls.effects import RefuseLeg
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import LegArrived
-from parkade.calls.refusals import NO_SUCH_NUMBER, NOT_LICENSED, NOTHING_TO_PARK, Refusal
+from parkade.calls.refusals import ALREADY_ANSWERED, NO_SUCH_NUMBER, NOT_LICENSED, NOTHING_TO_PARK, Refusal
 from parkade.calls.ring import take
 from parkade.calls.route import ParkCode, ParkSelf, People, SlotCode, route
 
@@ -33,7 +36,7 @@ def arrived(board: Board, given: LegArrived) -> None:
         board.refuse(leg, NOT_LICENSED)
         return
     if given.replaces is not None:
-        _replace(board, leg, given.replaces)
+        _replace(board, leg, given.replaces, given.early_only)
         return
     match route(account, device.destination or given.dialled):
         case People() as people:
@@ -76,32 +79,20 @@ def _park_held(board: Board, leg: Leg, held: Leg | None, wanted: str | None) -> 
         parking.announce(board, leg, stay, held)
 
 
-def _replace(board: Board, leg: Leg, replaced_id: str) -> None:
+def _replace(board: Board, leg: Leg, replaced_id: str, early_only: bool) -> None:
     """``leg`` takes the place of another leg of its account: of an end of a call, or of a device that still rings."""
     replaced = board.legs.get(replaced_id)
     if replaced is None or replaced.device.account != leg.device.account:
         board.refuse(leg, NO_SUCH_NUMBER)
         return
+    if early_only and replaced.up:
+        board.refuse(leg, ALREADY_ANSWERED)
+        return
     call, stage = replaced.call, replaced.call.stage
     if isinstance(stage, Ringing) and replaced_id in stage.branches:
         board.seat(leg, call)
         take(board, call, stage, leg)
-        return
-    if isinstance(stage, Announcing | Leaving) or isinstance(stage, Ringing) and replaced is call.other:
-        board.refuse(leg, NO_SUCH_NUMBER)
-        return
-    board.substitute(call, replaced, leg)
-    match stage:
-        case Talking():
-            board.connect(call)
-        case Ringing() if not replaced.up:
-            stage.early, stage.early_was_open = None, False
-            if stage.alerted:
-                board.out.append(ShowRinging(leg.id, stage.shown))
-        case Ringing():
-            board.tune(call)
-            board.answer(leg, stage.shown)
-        case Parked(stay) | Waiting(stay):
-            board.tune(call)
-            board.answer(leg, parking.parked_identity(stay.code))
-    board.end(replaced)
+    elif refusal := board.rules(call).replaced(board, call, replaced, leg):
+        board.refuse(leg, refusal)
+    else:
+        board.end(replaced)

@@ -6,6 +6,7 @@ sees is always what its call's stage says, and only changes are told.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import TypeAlias
 
@@ -13,7 +14,7 @@ from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.sound import Sound, Spoken
 from parkade.base.timers import Timers
-from parkade.calls.call import Announcing, Call, Leaving, Leg, Stage, Talking
+from parkade.calls.call import Announcing, Call, Leaving, Leg, Stage, StageRules, Talking
 from parkade.calls.directory import Account, Directory, Lot, Owner
 from parkade.calls.effects import AnswerLeg, Effect, EndLeg, Event, EventType, Hear, RefuseLeg, ShowParty
 from parkade.calls.identity import Identity
@@ -47,9 +48,10 @@ TimerKey: TypeAlias = str | tuple[LotTimer, ParkLot, int]
 class Board:
     """The state of call control. ``now`` and ``out`` belong to the input that is being worked on."""
 
-    def __init__(self, directory: Directory, ids: Ids) -> None:
+    def __init__(self, directory: Directory, ids: Ids, stages: Mapping[type[Stage], StageRules]) -> None:
         self.directory = directory
         self.ids = ids
+        self._stages = stages
         self.now: Instant = 0.0
         self.out: list[Effect] = []
         self.legs: dict[str, Leg] = {}
@@ -161,6 +163,10 @@ class Board:
         return Spoken(self.ids.token(), language, phrases)
 
     # Calls
+
+    def rules(self, call: Call) -> StageRules:
+        """What the call does in its present stage."""
+        return self._stages[type(call.stage)]
 
     def new_call(self, party: Leg, stage: Stage) -> Call:
         """A call that begins with ``party``. Its stage is entered by whoever makes it."""

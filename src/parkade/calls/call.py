@@ -13,23 +13,24 @@ each leg hears meanwhile::
     Leaving     hears a farewell         nobody                    hanging up
 
 Every stage but Talking has a deadline, so nobody is ever without a next step. Legs that ring belong to the stage, not to
-the ends.
+the ends. Stages are values; what a call does in each of them stands in one table (``StageRules``, filled in ``stages.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from parkade.base.clock import Instant
 from parkade.base.sound import Music, Peer, Silence, Sound, Spoken, Tone
 from parkade.calls.directory import Device, Owner, ParkPolicy
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
-from parkade.calls.inputs import Failure
+from parkade.calls.inputs import Failure, LegEnded, TransferAsked
 from parkade.calls.keys import Keypad
 from parkade.calls.park import ParkLot
+from parkade.calls.refusals import Refusal
 
 if TYPE_CHECKING:
     from parkade.calls.board import Board
@@ -56,6 +57,8 @@ class Leg:
     hears: Sound = SILENCE
     sees: Identity | None = None
     keypad: Keypad = field(default_factory=Keypad)
+    forwarded_by: tuple[str, ...] = ()
+    """The extensions whose phones have sent the call here, one after the other."""
     call: Call = field(init=False, repr=False)
 
 
@@ -115,15 +118,28 @@ class Purpose(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Ringing:
-    """Devices are being rung for ``purpose``; ``shown`` is whom the party believes to be calling."""
+    """Devices of ``owners`` are being rung for ``purpose``.
+
+    ``shown`` is whom the party believes to be calling, ``caller`` what the ringing phones show. The party's own device is not
+    rung, nor ``except_device``; ``rung`` are the devices that were.
+    """
 
     purpose: Purpose
     shown: Identity
+    owners: tuple[Owner, ...]
+    caller: Identity
+    except_device: str | None = None
+    rung: set[str] = field(default_factory=set)
     branches: dict[str, Leg] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     alerted: bool = False
     early: str | None = None
     early_was_open: bool = False
+
+    @property
+    def spoken(self) -> Spoken | None:
+        """Nothing is said."""
+        return None
 
     def sound(self, call: Call, leg: Leg) -> Sound:
         """The party hears the tone or music of the purpose, or what a ringing device sends ahead."""
@@ -146,6 +162,11 @@ class Talking:
 
     aside: tuple[Leg, Spoken] | None = None
     picked_up: Parked | None = None
+
+    @property
+    def spoken(self) -> Spoken | None:
+        """What is said aside."""
+        return self.aside[1] if self.aside else None
 
     def sound(self, call: Call, leg: Leg) -> Sound:
         """The far end or music."""
@@ -184,6 +205,11 @@ class Parked:
     stay: Stay
     expires_at: Instant
 
+    @property
+    def spoken(self) -> Spoken | None:
+        """Nothing is said."""
+        return None
+
     def sound(self, call: Call, leg: Leg) -> Sound:
         """Hold music."""
         return MUSIC
@@ -194,6 +220,11 @@ class Waiting:
     """No code was free; soon there is another round."""
 
     stay: Stay
+
+    @property
+    def spoken(self) -> Spoken | None:
+        """Nothing is said."""
+        return None
 
     def sound(self, call: Call, leg: Leg) -> Sound:
         """Hold music."""
@@ -224,3 +255,19 @@ class Leaving:
 
 
 Stage: TypeAlias = Ringing | Talking | Parked | Waiting | Announcing | Leaving
+
+
+class StageRules(NamedTuple):
+    """What a call does in one stage. Every rule is given the board and a call that is in the stage.
+
+    ``overdue(board, call)``: the deadline has come, or what is being said has been heard.
+    ``gone(board, call, leg, given)``: ``leg``, an end of the call, has ended as ``given`` says and is forgotten already.
+    ``replaced(board, call, old, new)``: ``new``, which has just arrived, takes the place of the end ``old``; or why not.
+    ``consulted(board, call, consult, first, leg, given)``: the party of ``leg`` facing it in the call ``first`` takes the place
+    of ``consult``, a leg of this call (an attended transfer, ``given``); or why not.
+    """
+
+    overdue: Callable[[Board, Call], None]
+    gone: Callable[[Board, Call, Leg, LegEnded], None]
+    replaced: Callable[[Board, Call, Leg, Leg], Refusal | None]
+    consulted: Callable[[Board, Call, Leg, Call, Leg, TransferAsked], Refusal | None]

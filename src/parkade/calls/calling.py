@@ -47,7 +47,7 @@ class OrdinaryCall:
 
 def call_people(board: Board, caller: Leg, people: People) -> None:
     """``caller``, who has just arrived, calls ``people``."""
-    purpose = OrdinaryCall()
-    call = board.new_call(caller, Ringing(purpose, people.shown))
+    stage = Ringing(OrdinaryCall(), people.shown, people.owners, caller.identity)
+    call = board.new_call(caller, stage)
     board.event(EventType.STARTED, call, dialled=people.shown.number)
-    ring.start(board, call, people.owners, purpose, people.shown)
+    ring.begin(board, call, stage)

@@ -1,8 +1,8 @@
 """Call control: the pure machine that is told what happens on legs and answers with what shall happen.
 
-Read ``park.py`` first, then ``call.py`` (the stages of a call) and ``board.py`` (the moves). Here is only which input goes
-where. Everything due before an input is done before it, so a code that has expired can no longer be dialled, however
-late the wake-up comes.
+Read ``park.py`` first, then ``call.py`` (the stages of a call), ``stages.py`` (what a call does in each) and ``board.py`` (the
+moves). Here is only which input goes where. Everything due before an input is done before it, so a code that has expired can
+no longer be dialled, however late the wake-up comes.
 
 Inputs about legs that are gone are ignored: they have crossed the effect that ended the leg. The one exception is an answer:
 it is ended once more, lest a person talk into nothing.
@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.calls import arrive, events, feature, parking, recall, ring, transfer
+from parkade.calls import arrive, feature, parking, ring, transfer
 from parkade.calls.board import Board, LotTimer
-from parkade.calls.call import Announcing, Call, Leaving, Leg, Parked, Ringing, Talking, Waiting
 from parkade.calls.directory import Directory
 from parkade.calls.effects import Effect, EndLeg
 from parkade.calls.inputs import (
@@ -35,6 +34,7 @@ from parkade.calls.inputs import (
     PromptEnded,
     TransferAsked,
 )
+from parkade.calls.stages import STAGES
 
 
 class Counts(NamedTuple):
@@ -53,7 +53,7 @@ class CallControl:
     """All calls of one installation."""
 
     def __init__(self, directory: Directory, ids: Ids) -> None:
-        self._board = Board(directory, ids)
+        self._board = Board(directory, ids, STAGES)
         self._holds = 0
         self._inputs: dict[type[Input], Callable[[Any], None]] = {
             LegArrived: self._arrived,
@@ -113,7 +113,8 @@ class CallControl:
         board.now = now
         for key in board.timers.pop_due(now):
             if isinstance(key, str):
-                _overdue(board, board.calls[key])
+                call = board.calls[key]
+                board.rules(call).overdue(board, call)
                 continue
             what, lot, slot = key
             if what is LotTimer.RELEASE:
@@ -142,7 +143,7 @@ class CallControl:
 
     def _failed(self, given: LegFailed) -> None:
         if leg := self._board.legs.get(given.leg):
-            ring.failed(self._board, leg, given.why)
+            ring.failed(self._board, leg, given.why, given.target)
 
     def _ended(self, given: LegEnded) -> None:
         board = self._board
@@ -152,7 +153,7 @@ class CallControl:
         call = leg.call
         if leg is call.party or leg is call.other:
             board.forget(leg)
-            _gone(board, call, leg, given.established)
+            board.rules(call).gone(board, call, leg, given)
         else:
             ring.failed(board, leg, Failure.UNREACHABLE)
 
@@ -176,60 +177,11 @@ class CallControl:
         transfer.asked(self._board, given)
 
     def _prompt_ended(self, given: PromptEnded) -> None:
-        leg = self._board.legs.get(given.leg)
-        if leg is None:
-            return
-        match leg.call.stage:
-            case Announcing(spoken) | Leaving(spoken) | Talking(aside=(_, spoken)) if spoken.prompt == given.prompt:
-                _overdue(self._board, leg.call)
+        board = self._board
+        leg = board.legs.get(given.leg)
+        spoken = leg.call.stage.spoken if leg else None
+        if leg and spoken and spoken.prompt == given.prompt:
+            board.rules(leg.call).overdue(board, leg.call)
 
     def _directory_changed(self, given: DirectoryChanged) -> None:
         self._board.load(given.directory)
-
-
-def _overdue(board: Board, call: Call) -> None:
-    """The deadline of the call's stage has come, or what was being said has been heard."""
-    match call.stage:
-        case Ringing() as stage:
-            ring.gave_up(board, call, stage)
-        case Talking():
-            feature.explained(board, call)
-        case Parked(stay):
-            recall.expired(board, call, stay)
-        case Waiting(stay):
-            recall.waited(board, call, stay)
-        case Announcing():
-            parking.announced(board, call)
-        case Leaving():
-            board.drop(call)
-            board.end(call.party)
-
-
-def _gone(board: Board, call: Call, leg: Leg, established: bool) -> None:
-    """``leg``, an end of ``call``, has gone by itself and is forgotten already."""
-    match call.stage:
-        case Ringing() if leg is call.other:
-            call.other = None
-        case Ringing() as stage:
-            ring.stop(board, stage)
-            stage.purpose.caller_gone(board, call)
-        case Talking(picked_up=Parked() as parked) if leg is call.other and not established:
-            recall.put_back(board, call, parked)
-        case Talking():
-            board.drop(call)
-            board.end(call.facing(leg))
-        case Parked(stay):
-            stay.lot.leave(stay.slot)
-            events.abandoned(board, call, stay)
-            board.drop(call)
-        case Waiting(stay):
-            events.abandoned(board, call, stay)
-            board.drop(call)
-        case Announcing() if leg is call.other:
-            call.other = None
-        case Announcing():
-            board.drop(call)
-            if call.other:
-                board.end(call.other)
-        case Leaving():
-            board.drop(call)

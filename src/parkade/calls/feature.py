@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from parkade.calls import parking
 from parkade.calls.board import LAST_WORDS_S, Board
-from parkade.calls.call import Call, Leg, Talking
+from parkade.calls.call import Leg, Talking
 from parkade.calls.phrases import refusal
 from parkade.calls.refusals import Refusal
 
@@ -25,9 +25,3 @@ def pressed(board: Board, leg: Leg, key: str) -> None:
         board.enter(leg.call, Talking((leg, spoken), stage.picked_up), board.now + LAST_WORDS_S)
     else:
         parking.announce(board, leg, stay)
-
-
-def explained(board: Board, call: Call) -> None:
-    """The refusal was heard: back to the conversation, which nobody has left."""
-    assert isinstance(call.stage, Talking)
-    board.enter(call, Talking(picked_up=call.stage.picked_up), None)

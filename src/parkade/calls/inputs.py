@@ -11,21 +11,47 @@ from parkade.calls.identity import Identity
 
 
 class Failure(Enum):
-    """Why an outgoing leg never came up."""
+    """Why an outgoing leg never came up. The earlier in this list, the more it says about the person who was called."""
 
     BUSY = "busy"
     DECLINED = "declined"
     NO_ANSWER = "no_answer"
-    UNREACHABLE = "unreachable"
+    FORWARDED_OUTSIDE = "forwarded_outside"
+    """It forwards to a number that is not of the account (made by call control from ``REDIRECTED``)."""
+    FORWARDED_IN_VAIN = "forwarded_in_vain"
+    """It forwards in a circle, too often, or to a code (made by call control from ``REDIRECTED``)."""
+    FORBIDDEN = "forbidden"
+    """The phone does not allow the call: 403."""
+    UNKNOWN_TO_PHONE = "unknown_to_phone"
+    """The phone says that it has no such number: 404 and its relatives."""
     INCOMPATIBLE = "incompatible"
+    PHONE_ERROR = "phone_error"
+    """The phone answered with a status that says nothing about the person."""
     NO_CAPACITY = "no_capacity"
+    UNREACHABLE = "unreachable"
+    """A phone is registered, and nothing comes from its address."""
+    NOT_REGISTERED = "not_registered"
+    """There is no phone to call."""
+    REDIRECTED = "redirected"
+    """The phone forwards the call (3xx); ``LegFailed.target`` says where."""
+
+
+class Cause(Enum):
+    """How a leg ended."""
+
+    HUNG_UP = "hung_up"
+    CANCELLED = "cancelled"
+    """The caller gave up before it was answered."""
+    LOST = "lost"
+    """The phone is dead, its transport is, it never confirmed an answer, or its session expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class LegArrived:
     """An authenticated device calls ``dialled`` (an extension, a code, a feature code; no scheme, no host).
 
-    ``replaces`` is the leg this one takes the place of (:rfc:`3891`). ``caller`` overrides the identity of the device's owner:
+    ``replaces`` is the leg this one takes the place of (:rfc:`3891`), with ``early_only`` only if that one is not answered.
+    ``caller`` overrides the identity of the device's owner:
     what a gateway or trunk says of an outside caller.
     """
 
@@ -34,6 +60,7 @@ class LegArrived:
     dialled: str
     replaces: str | None = None
     caller: Identity | None = None
+    early_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +80,15 @@ class LegAnswered:
 
 @dataclass(frozen=True, slots=True)
 class LegFailed:
-    """An outgoing leg ended before it was answered."""
+    """An outgoing leg ended before it was answered.
+
+    ``target`` goes with ``REDIRECTED``: what one would dial to get where the phone forwards to, None for a place that nobody
+    here can dial.
+    """
 
     leg: str
     why: Failure
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +96,14 @@ class LegEnded:
     """The far side hung up or cancelled, or the leg died. Never told of a leg that call control ended or refused.
 
     ``established`` is False for an incoming leg whose phone never confirmed the answer: nobody has talked on it.
+    ``cancelled`` is True if a CANCEL had arrived for this leg, however it ended: one that crossed the answer ends nothing by
+    itself (:rfc:`3261` section 9.2), and the phone sends ACK and BYE after it.
     """
 
     leg: str
     established: bool = True
+    cause: Cause = Cause.HUNG_UP
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

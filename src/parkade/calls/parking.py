@@ -20,15 +20,17 @@ from __future__ import annotations
 from parkade.base.clock import Instant
 from parkade.calls import events
 from parkade.calls.board import LAST_WORDS_S, Board, LotTimer
-from parkade.calls.call import MUSIC, Announcing, Call, Leg, Parked, Stay, Talking
+from parkade.calls.call import MUSIC, Announcing, Call, Leg, Parked, Stay, Talking, Waiting
 from parkade.calls.directory import Account, Owner
 from parkade.calls.effects import EventType
 from parkade.calls.identity import Identity
+from parkade.calls.inputs import LegEnded
 from parkade.calls.park import LOST_RACE_S, ParkLot, PickUp
 from parkade.calls.phrases import parked_at
 from parkade.calls.refusals import (
     ALREADY_PICKED_UP,
     NO_CALL_PARKED,
+    NO_SUCH_NUMBER,
     NO_SUCH_SLOT,
     NOT_LICENSED,
     PARKING_DISABLED,
@@ -46,9 +48,13 @@ def park_far_end(board: Board, leg: Leg, wanted: str | None) -> Stay | Refusal:
     When it succeeds ``leg`` is in no call any longer and the caller of this ends it or announces to it. A refusal changes
     nothing.
     """
-    call = leg.call
-    if not isinstance(call.stage, Talking):
+    if not isinstance(leg.call.stage, Talking):
         return TRANSFER_IMPOSSIBLE
+    return park_facing(board, leg.call, leg, wanted)
+
+
+def park_facing(board: Board, call: Call, leg: Leg, wanted: str | None) -> Stay | Refusal:
+    """The same for a ``leg`` of ``call`` that may be gone already."""
     parker = board.owner(leg)
     stay = _refuse_unlicensed(parker) or _take_slot(board, call, board.account(leg), parker, wanted)
     if isinstance(stay, Refusal):
@@ -109,6 +115,46 @@ def announced(board: Board, call: Call) -> None:
     board.drop(call)
     for leg in call.legs():
         board.end(leg)
+
+
+def announcement_gone(board: Board, call: Call, leg: Leg, _given: LegEnded) -> None:
+    """The parker has hung up before the code was heard to its end."""
+    if leg is call.other:
+        call.other = None
+        return
+    board.drop(call)
+    if call.other:
+        board.end(call.other)
+
+
+def irreplaceable(_board: Board, _call: Call, _old: Leg, _new: Leg) -> Refusal | None:
+    """A leg that only hears something said cannot be replaced: its call is over."""
+    return NO_SUCH_NUMBER
+
+
+def parked_gone(board: Board, call: Call, _leg: Leg, _given: LegEnded) -> None:
+    """The parked party has hung up."""
+    assert isinstance(call.stage, Parked)
+    stay = call.stage.stay
+    stay.lot.leave(stay.slot)
+    events.abandoned(board, call, stay)
+    board.drop(call)
+
+
+def waiting_gone(board: Board, call: Call, _leg: Leg, _given: LegEnded) -> None:
+    """The party has hung up while no code was free for it."""
+    assert isinstance(call.stage, Waiting)
+    events.abandoned(board, call, call.stage.stay)
+    board.drop(call)
+
+
+def party_replaced(board: Board, call: Call, old: Leg, new: Leg) -> Refusal | None:
+    """Another device takes the place of the party that is parked or waits for a code."""
+    assert isinstance(call.stage, Parked | Waiting)
+    board.substitute(call, old, new)
+    board.tune(call)
+    board.answer(new, parked_identity(call.stage.stay.code))
+    return None
 
 
 def _refuse_unlicensed(parker: Owner | None) -> Refusal | None:

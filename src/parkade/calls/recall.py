@@ -58,15 +58,19 @@ class RingBack:
         board.drop(call)
 
 
-def expired(board: Board, call: Call, stay: Stay) -> None:
+def expired(board: Board, call: Call) -> None:
     """Nobody picked up in time: the code is free."""
+    assert isinstance(call.stage, Parked)
+    stay = call.stage.stay
     stay.lot.leave(stay.slot)
     events.timed_out(board, call, stay)
     ACTIONS[stay.policy.not_picked_up](board, call, stay)
 
 
-def waited(board: Board, call: Call, stay: Stay) -> None:
+def waited(board: Board, call: Call) -> None:
     """No code was free a while ago: the parker is asked again, and there may be one now."""
+    assert isinstance(call.stage, Waiting)
+    stay = call.stage.stay
     ACTIONS[stay.policy.not_picked_up](board, call, stay)
 
 

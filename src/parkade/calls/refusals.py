@@ -62,9 +62,49 @@ NOT_LICENSED = Refusal(
 BUSY = Refusal("busy", "The line is busy.", "Máy bận.", "Call again later.")
 DECLINED = Refusal("declined", "The call was declined.", "Cuộc gọi bị từ chối.", "Call again later.")
 NO_ANSWER = Refusal("no_answer", "Nobody answered.", "Không có người trả lời.", "Call again later.")
-UNREACHABLE = Refusal(
-    "unreachable", "No phone is registered there.", "Không có máy nào đang kết nối.", "Check that the phone is switched on."
+ALREADY_ANSWERED = Refusal(
+    "already_answered", "That call was answered already.", "Cuộc gọi đó đã có người trả lời.", "Nothing: it is being served."
 )
+NOT_REGISTERED = Refusal(
+    "not_registered", "No phone is registered there.", "Không có máy nào đang kết nối.", "Check that the phone is switched on."
+)
+UNREACHABLE = Refusal(
+    "unreachable",
+    "The phone is registered but does not answer on the network.",
+    "Máy đã đăng ký nhưng không phản hồi qua mạng.",
+    "Check the phone's network, or restart it.",
+)
+PHONE_ERROR = Refusal(
+    "phone_error",
+    "The phone could not take the call.",
+    "Máy không nhận được cuộc gọi.",
+    "Restart the phone or check its settings.",
+)
+FORBIDDEN = Refusal(
+    "forbidden_by_phone",
+    "The phone does not allow this call.",
+    "Máy không cho phép cuộc gọi này.",
+    "Check the phone's list of allowed callers.",
+)
+UNKNOWN_TO_PHONE = Refusal(
+    "unknown_to_phone",
+    "The phone does not know the number it was called by.",
+    "Máy không nhận ra số được gọi.",
+    "Check the phone's line settings.",
+)
+FORWARDED_OUTSIDE = Refusal(
+    "forwarded_outside",
+    "The phone forwards to a number outside.",
+    "Máy chuyển tiếp cuộc gọi ra số bên ngoài.",
+    "Call that number, or switch forwarding off on the phone.",
+)
+FORWARDED_IN_VAIN = Refusal(
+    "forwarded_in_vain",
+    "The phone forwards the call to where it cannot go.",
+    "Máy chuyển tiếp cuộc gọi đến nơi không thể nhận.",
+    "Check the forwarding of the phones: they may forward to each other.",
+)
+NO_SUCH_CALL = Refusal("no_such_call", "That call is over.", "Cuộc gọi đó đã kết thúc.", "Nothing: it has ended.")
 INCOMPATIBLE = Refusal(
     "incompatible",
     "The phones share no audio codec.",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from parkade.base.sound import Sound
 from parkade.calls import events, parking, ring
 from parkade.calls.board import GRACE_S, Board
-from parkade.calls.call import RINGBACK, Announcing, Call, Leg, Parked, Ringing, Talking
+from parkade.calls.call import MUSIC, RINGBACK, Announcing, Call, Leg, Parked, Ringing, Talking
 from parkade.calls.calling import RING_S, OrdinaryCall
 from parkade.calls.directory import Owner
 from parkade.calls.effects import Alert, Progress, TransferProgress
@@ -57,9 +57,7 @@ class Transferring:
         if call.other:
             return
         if self.transferor:
-            who = call.party.identity
-            shown = Identity(f"Return {who.name or who.number}", who.number)
-            ring.start(board, call, (self.transferor,), Returning(), self.transferor.identity, shown)
+            give_back(board, call, self.transferor, RINGBACK)
         else:
             board.say_farewell(call)
 
@@ -73,7 +71,7 @@ class Transferring:
 
 @dataclass(frozen=True, slots=True)
 class Returning:
-    """The purpose of ringing the transferor whose transfer has failed."""
+    """The purpose of ringing the person whose transfer has failed, or whose phone was lost with somebody on hold."""
 
     ring_s: float = RETURN_S
     alert: Alert = Alert.NORMAL
@@ -92,6 +90,13 @@ class Returning:
     def caller_gone(self, board: Board, call: Call) -> None:
         """It was too long."""
         board.drop(call)
+
+
+def give_back(board: Board, call: Call, person: Owner, meanwhile: Sound = MUSIC) -> None:
+    """Ring ``person``, who had the call's party last; the party hears ``meanwhile``."""
+    who = call.party.identity
+    shown = Identity(f"Return {who.name or who.number}", who.number)
+    ring.start(board, call, (person,), Returning(meanwhile=meanwhile), person.identity, shown)
 
 
 def asked(board: Board, given: TransferAsked) -> None:
@@ -131,7 +136,7 @@ def _park(board: Board, leg: Leg, given: TransferAsked, wanted: str | None) -> R
     stay = parking.park_far_end(board, leg, wanted)
     if isinstance(stay, Refusal):
         return stay
-    _done(board, given, stay.code)
+    done(board, given, stay.code)
     board.end(leg, after_s=GRACE_S)
     return None
 
@@ -141,69 +146,66 @@ def _attended(board: Board, leg: Leg, given: TransferAsked) -> Refusal | None:
     if consult is None or consult is leg or consult.device.account != leg.device.account:
         return TRANSFER_IMPOSSIBLE
     call, second = leg.call, consult.call
-    if call is second:
-        if not isinstance(call.stage, Announcing):
-            return TRANSFER_IMPOSSIBLE
-        _done(board, given, call.stage.code)
-        board.drop(call)
-        for parker in call.legs():
-            board.end(parker, after_s=GRACE_S)
-        return None
-    if not isinstance(call.stage, Talking):
+    if call is not second and not isinstance(call.stage, Talking):
         return TRANSFER_IMPOSSIBLE
-    match second.stage:
-        case Talking():
-            _done(board, given)
-            _join(board, call, leg, second, consult)
-        case Ringing(purpose=OrdinaryCall()) as stage if consult is second.party:
-            _tell(board, given.transfer, Progress.ACCEPTED)
-            _take_over_ringing(board, call, leg, second, stage, given.transfer)
-            board.end(consult)
-        case Parked() as stage:
-            _done(board, given)
-            _take_over_code(board, call, leg, second, stage)
-            board.end(leg, after_s=GRACE_S)
-            board.end(consult, after_s=GRACE_S)
-        case _:
-            return TRANSFER_IMPOSSIBLE
+    return board.rules(second).consulted(board, second, consult, call, leg, given)
+
+
+# What an attended transfer does, by the stage of the second leg's call (for two that talk see talking.py)
+
+
+def impossible(_board: Board, _second: Call, _consult: Leg, _call: Call, _leg: Leg, _given: TransferAsked) -> Refusal | None:
+    """There is nobody at the second leg."""
+    return TRANSFER_IMPOSSIBLE
+
+
+def to_announcement(board: Board, second: Call, _consult: Leg, call: Call, _leg: Leg, given: TransferAsked) -> Refusal | None:
+    """The second leg hears the code of the call that is being transferred: it is parked already, so both legs may go."""
+    if call is not second:
+        return TRANSFER_IMPOSSIBLE
+    assert isinstance(call.stage, Announcing)
+    done(board, given, call.stage.code)
+    board.drop(call)
+    for parker in call.legs():
+        board.end(parker, after_s=GRACE_S)
     return None
 
 
-def _join(board: Board, call: Call, leg: Leg, second: Call, consult: Leg) -> None:
-    """The two far ends talk; the older of the two calls lives on, with whatever code is kept for it."""
-    ends = call.facing(leg), second.facing(consult)
-    older, younger = (call, second) if call.started_at <= second.started_at else (second, call)
-    board.drop(younger)
-    older.party, older.other = ends if older is call else ends[::-1]
-    for end in ends:
-        board.seat(end, older)
-    board.connect(older)
-    board.end(leg, after_s=GRACE_S)
-    board.end(consult, after_s=GRACE_S)
-
-
-def _take_over_ringing(board: Board, call: Call, leg: Leg, second: Call, stage: Ringing, transfer: str) -> None:
+def to_ringing(board: Board, second: Call, consult: Leg, call: Call, leg: Leg, given: TransferAsked) -> Refusal | None:
     """The far end waits in place of the second leg for the phones that ring already."""
+    stage = second.stage
+    assert isinstance(stage, Ringing)
+    if call is second or not isinstance(stage.purpose, OrdinaryCall) or consult is not second.party:
+        return TRANSFER_IMPOSSIBLE
+    _tell(board, given.transfer, Progress.ACCEPTED)
     until = board.timers.when(second.id)
     board.drop(second)
     _turn_to(call, leg)
     for branch in stage.branches.values():
         board.seat(branch, call)
-    stage.purpose = Transferring(transfer, board.owner(leg))
+    stage.purpose = Transferring(given.transfer, board.owner(leg))
     stage.early = None
     board.enter(call, stage, until)
     if stage.alerted:
         stage.purpose.rang(board, call)
+    board.end(consult)
+    return None
 
 
-def _take_over_code(board: Board, call: Call, leg: Leg, second: Call, stage: Parked) -> None:
+def to_code(board: Board, second: Call, consult: Leg, call: Call, leg: Leg, given: TransferAsked) -> Refusal | None:
     """The far end waits at the code at which somebody has parked the transferor."""
+    stage = second.stage
+    assert isinstance(stage, Parked)
+    done(board, given)
     board.drop(second)
     board.release(call)
     call.party, call.other = call.facing(leg), None
     stage.stay.lot.hand_over(stage.stay.slot, call.id)
     board.enter(call, stage, stage.expires_at)
     events.parked(board, call, stage)
+    board.end(leg, after_s=GRACE_S)
+    board.end(consult, after_s=GRACE_S)
+    return None
 
 
 def _turn_to(call: Call, transferor: Leg) -> None:
@@ -211,7 +213,8 @@ def _turn_to(call: Call, transferor: Leg) -> None:
     call.party, call.other = call.facing(transferor), transferor
 
 
-def _done(board: Board, given: TransferAsked, park_code: str | None = None) -> None:
+def done(board: Board, given: TransferAsked, park_code: str | None = None) -> None:
+    """A transfer was carried out at once."""
     _tell(board, given.transfer, Progress.ACCEPTED, park_code=park_code)
     _tell(board, given.transfer, Progress.DONE, park_code=park_code)
 

@@ -276,7 +276,7 @@ class Attempt(Quiet):
 
     def on_refused(self, session: Session, status: int, response: Response | None, now: Instant) -> None:
         """This place says no."""
-        self._failed(failure_of(status, rang=self.leg.rang))
+        self._failed(failure_of(status, rang=self.leg.rang, answered=response is not None))
 
     def on_ended(self, session: Session, why: End, now: Instant) -> None:
         """This place is gone."""
@@ -307,7 +307,7 @@ class Attempt(Quiet):
             leg.wiring.gone(leg)
 
 
-_TELLING = (Failure.DECLINED, Failure.BUSY, Failure.NO_ANSWER, Failure.INCOMPATIBLE, Failure.UNREACHABLE)
+_TELLING = (Failure.DECLINED, *(failure for failure in Failure if failure is not Failure.DECLINED))
 
 
 def worst(failures: Sequence[Failure]) -> Failure:

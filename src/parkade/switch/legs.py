@@ -160,7 +160,7 @@ class Legs:
         bindings = self._registrar.bindings(effect.device, now) if found else []
         leg = PhoneLeg(effect.leg, effect.device, found[0] if found else "", self._wiring)
         if found is None or not bindings or not leg.open_media():
-            self._wiring.inputs.append(LegFailed(leg.id, Failure.NO_CAPACITY if bindings else Failure.UNREACHABLE))
+            self._wiring.inputs.append(LegFailed(leg.id, Failure.NO_CAPACITY if bindings else Failure.NOT_REGISTERED))
             return
         self.add(leg)
         beside = self._legs.get(effect.beside) if effect.beside else None

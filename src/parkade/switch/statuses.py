@@ -18,7 +18,6 @@ BAD_DESCRIPTION = Refusal(
     "Không đọc được mô tả phiên của máy.",
     "Update the phone.",
 )
-NO_SUCH_CALL = Refusal("no_such_call", "That call is over.", "Cuộc gọi đó đã kết thúc.", "Nothing: it has ended.")
 
 _STATUS = {
     refusals.NO_SUCH_NUMBER.id: 404,
@@ -34,26 +33,39 @@ _STATUS = {
     refusals.BUSY.id: 486,
     refusals.DECLINED.id: 603,
     refusals.NO_ANSWER.id: 480,
+    refusals.ALREADY_ANSWERED.id: 486,
+    refusals.NOT_REGISTERED.id: 480,
     refusals.UNREACHABLE.id: 480,
+    refusals.PHONE_ERROR.id: 480,
+    refusals.FORBIDDEN.id: 403,
+    refusals.UNKNOWN_TO_PHONE.id: 404,
+    refusals.FORWARDED_OUTSIDE.id: 480,
+    refusals.FORWARDED_IN_VAIN.id: 480,
     refusals.INCOMPATIBLE.id: 488,
     refusals.TRANSFER_IMPOSSIBLE.id: 480,
     refusals.NO_CAPACITY.id: 503,
+    refusals.NO_SUCH_CALL.id: 481,
     DRAINING.id: 503,
-    NO_SUCH_CALL.id: 481,
     BAD_DESCRIPTION.id: 400,
 }
 
 _FAILURE = {
-    404: Failure.UNREACHABLE,
+    403: Failure.FORBIDDEN,
+    404: Failure.UNKNOWN_TO_PHONE,
     408: Failure.NO_ANSWER,
-    410: Failure.UNREACHABLE,
+    410: Failure.UNKNOWN_TO_PHONE,
     415: Failure.INCOMPATIBLE,
     480: Failure.NO_ANSWER,
+    484: Failure.UNKNOWN_TO_PHONE,
+    485: Failure.UNKNOWN_TO_PHONE,
     486: Failure.BUSY,
+    487: Failure.NO_ANSWER,
     488: Failure.INCOMPATIBLE,
     600: Failure.BUSY,
     603: Failure.DECLINED,
+    604: Failure.UNKNOWN_TO_PHONE,
     606: Failure.INCOMPATIBLE,
+    607: Failure.DECLINED,
 }
 
 _END_A_DIALOG = frozenset({404, 408, 410, 480, 481})
@@ -82,8 +94,16 @@ def refusal_headers(refusal: Refusal, language: str = "en") -> list[tuple[str, s
     ]
 
 
-def failure_of(status: int, *, rang: bool) -> Failure:
-    """What a phone's final status says about the person: ``rang`` tells 408 from a dead phone and 408 from an absent one."""
-    if status == 408 and not rang:
+def failure_of(status: int, *, rang: bool, answered: bool = True) -> Failure:
+    """What a phone's final status says about the person.
+
+    ``rang`` tells 408 from a dead phone and 408 from an absent one. ``answered`` is False for a status that no phone sent:
+    nothing came from its address, or there is no way there. ``REDIRECTED`` wants the target beside it.
+    """
+    if status == 408 and rang:
+        return Failure.NO_ANSWER
+    if status == 408 or not answered:
         return Failure.UNREACHABLE
-    return _FAILURE.get(status, Failure.UNREACHABLE)
+    if 300 <= status < 400:
+        return Failure.REDIRECTED
+    return _FAILURE.get(status, Failure.PHONE_ERROR)

@@ -63,7 +63,7 @@ from parkade.switch.mishaps import mishap
 from parkade.switch.ports import AnnouncedPorts
 from parkade.switch.registrar import Answer, Registrar
 from parkade.switch.secrets import DeviceSecret
-from parkade.switch.statuses import BAD_DESCRIPTION, DRAINING, NO_SUCH_CALL, refusal_headers, status_of
+from parkade.switch.statuses import BAD_DESCRIPTION, DRAINING, refusal_headers, status_of
 from parkade.switch.transfers import Transfers
 
 NOTE_AGAIN_S = 60.0
@@ -258,12 +258,12 @@ class Switch:
         try:
             replaces = request.headers.typed("Replaces", parse_replaces)
         except SipError:
-            raise _RefusedError(NO_SUCH_CALL) from None
+            raise _RefusedError(refusals.NO_SUCH_CALL) from None
         if replaces is None:
             return None
         replaced = self._leg_by_dialog(replaces)
         if replaced is None or replaced.account != device.account:
-            raise _RefusedError(NO_SUCH_CALL)
+            raise _RefusedError(refusals.NO_SUCH_CALL)
         return replaced
 
     def on_request(self, tx: ServerTransaction, now: Instant) -> None:

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from parkade.base.clock import Instant
 from parkade.calls.effects import Progress, TransferProgress
 from parkade.calls.inputs import TransferAsked
-from parkade.calls.refusals import TRANSFER_IMPOSSIBLE
+from parkade.calls.refusals import NO_SUCH_CALL, TRANSFER_IMPOSSIBLE
 from parkade.sip.message.headers import Replaces
 from parkade.sip.message.message import REASONS
 from parkade.sip.session.refer import Refer
 from parkade.switch.address import target_of
 from parkade.switch.leg import PhoneLeg
-from parkade.switch.statuses import NO_SUCH_CALL, refer_status_of, refusal_headers, status_of
+from parkade.switch.statuses import refer_status_of, refusal_headers, status_of
 
 PARK_CODE_HEADER = "X-Parkade-Park-Code"
 

@@ -34,6 +34,7 @@ from parkade.calls.effects import (
 )
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import (
+    Cause,
     Failure,
     Input,
     KeyPressed,
@@ -85,10 +86,18 @@ class CallPlay:
 
     # What phones do
 
-    def call(self, device: str, dialled: str, *, replaces: Phone | None = None, caller: Identity | None = None) -> Phone:
+    def call(
+        self,
+        device: str,
+        dialled: str,
+        *,
+        replaces: Phone | None = None,
+        early_only: bool = False,
+        caller: Identity | None = None,
+    ) -> Phone:
         """``device`` dials."""
         leg = self._name("leg")
-        self.tell(LegArrived(leg, device, dialled, replaces.leg if replaces else None, caller))
+        self.tell(LegArrived(leg, device, dialled, replaces.leg if replaces else None, caller, early_only))
         return self.phones[leg]
 
     def rings(self, device: str, early_media: bool = False) -> Phone:
@@ -103,15 +112,15 @@ class CallPlay:
         self.tell(LegAnswered(phone.leg))
         return phone
 
-    def fail(self, device: str, why: Failure) -> Phone:
+    def fail(self, device: str, why: Failure, target: str | None = None) -> Phone:
         """``device`` cannot or does not want to."""
         phone = self.ringing(device)
-        self.tell(LegFailed(phone.leg, why))
+        self.tell(LegFailed(phone.leg, why, target))
         return phone
 
-    def hang_up(self, phone: Phone) -> None:
-        """The device hangs up or cancels."""
-        self.tell(LegEnded(phone.leg))
+    def hang_up(self, phone: Phone, cause: Cause = Cause.HUNG_UP, *, established: bool = True, cancelled: bool = False) -> None:
+        """The device hangs up or cancels, or is lost."""
+        self.tell(LegEnded(phone.leg, established, cause, cancelled))
 
     def hold(self, phone: Phone) -> None:
         """The device holds."""
