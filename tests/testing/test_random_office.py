@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable
 from random import Random
 
 import pytest
 
 from parkade.calls.directory import ParkPolicy
 from parkade.rtp.sdp import Direction
-from parkade.testing.fake_call import FakeCall
 from parkade.testing.net import FAIR, Weather
 from parkade.testing.phone import FakePhone
+from parkade.testing.watch import WatchedWorld
+from parkade.testing.whims import Numbers, Whims
 from parkade.testing.world import SimWorld
 
 EXTENSIONS = ("101", "102", "103", "104")
@@ -28,91 +28,9 @@ BAD = Weather(loss=0.1, duplication=0.1, delay_s=0.02, jitter_s=0.1)
 
 
 def make_office(seed: int, weather: Weather) -> tuple[SimWorld, list[FakePhone]]:
-    world = SimWorld(seed, weather)
+    world = WatchedWorld(seed, weather)
     world.account("acme", {extension: f"Person {extension}" for extension in EXTENSIONS}, lot=(801, 803), policy=POLICY)
     return world, [world.phone(f"acme-{extension}") for extension in EXTENSIONS]
-
-
-class Whim:
-    """Somebody with a phone and ideas."""
-
-    def __init__(self, random: Random) -> None:
-        self.random = random
-        self.ideas: list[Callable[[FakePhone], None]] = [
-            *(self.dial_somebody, self.dial_somebody, self.retrieve, self.park_by_code, self.answer, self.answer, self.reject),
-            *(
-                self.hold,
-                self.resume,
-                self.transfer,
-                self.park,
-                self.park_there,
-                self.attended_transfer,
-                self.press,
-                self.hang_up,
-            ),
-        ]
-
-    def act(self, phone: FakePhone) -> None:
-        self.random.choice(self.ideas)(phone)
-
-    def dial_somebody(self, phone: FakePhone) -> None:
-        self.dial(phone, EXTENSIONS)
-
-    def retrieve(self, phone: FakePhone) -> None:
-        self.dial(phone, CODES)
-
-    def park_by_code(self, phone: FakePhone) -> None:
-        self.dial(phone, ("*800",))
-
-    def dial(self, phone: FakePhone, numbers: tuple[str, ...]) -> None:
-        if len(phone.live) < 3:
-            phone.call(self.random.choice(numbers))
-
-    def answer(self, phone: FakePhone) -> None:
-        if phone.ringing is not None:
-            phone.answer()
-
-    def reject(self, phone: FakePhone) -> None:
-        if phone.ringing is not None:
-            phone.reject(self.random.choice([480, 486, 603]))
-
-    def hold(self, phone: FakePhone) -> None:
-        for call in self.some_call(phone):
-            call.hold(self.random.choice(["sendonly", "inactive", "zero"]), by_update=self.random.random() < 0.3)
-
-    def resume(self, phone: FakePhone) -> None:
-        for call in self.some_call(phone):
-            call.resume()
-
-    def transfer(self, phone: FakePhone) -> None:
-        for call in self.some_call(phone):
-            call.refer(self.random.choice(EXTENSIONS))
-
-    def park(self, phone: FakePhone) -> None:
-        for call in self.some_call(phone):
-            call.refer("*800")
-
-    def park_there(self, phone: FakePhone) -> None:
-        for call in self.some_call(phone):
-            call.refer(self.random.choice(CODES))
-
-    def attended_transfer(self, phone: FakePhone) -> None:
-        up = [call for call in phone.live if call.is_up]
-        if len(up) > 1:
-            one, other = self.random.sample(up, 2)
-            one.transfer_to(other)
-
-    def press(self, phone: FakePhone) -> None:
-        for call in self.some_call(phone):
-            call.press("*5", self.random.choice(["info", "rtp"]))
-
-    def hang_up(self, phone: FakePhone) -> None:
-        if phone.live:
-            self.random.choice(phone.live).hang_up()
-
-    def some_call(self, phone: FakePhone) -> list[FakeCall]:
-        up = [call for call in phone.live if call.is_up]
-        return [self.random.choice(up)] if up else []
 
 
 def assert_everybody_is_looked_after(world: SimWorld, phones: list[FakePhone]) -> None:
@@ -138,9 +56,9 @@ def everybody_hangs_up(world: SimWorld, phones: list[FakePhone]) -> None:
 def test_a_storm_of_whims_leaves_nobody_in_silence_and_nothing_behind(seed: int, weather: Weather) -> None:
     world, phones = make_office(seed, weather)
     random = Random(seed)
-    whim = Whim(random)
+    whims = Whims(random, Numbers(people=EXTENSIONS, codes=CODES))
     for _ in range(120):
-        whim.act(random.choice(phones))
+        whims.act(random.choice(phones))
         world.run(random.choice(PAUSES_S))
     assert_everybody_is_looked_after(world, phones)
     everybody_hangs_up(world, phones)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from parkade.base.clock import Instant
 from parkade.calls.identity import Identity
 from parkade.rtp.offer_answer import AudioNegotiator
-from parkade.rtp.sdp import Direction
+from parkade.rtp.sdp import Direction, SdpError
 from parkade.sip.message.message import Request, Response
 from parkade.sip.session.ask import HeaderLines
 from parkade.sip.session.handler import End, Quiet
@@ -99,13 +99,17 @@ class FakeCall(Quiet):
         """Pick up."""
         assert self.state == "ringing", f"{self} cannot be answered"
         offer = self.session.request.body
-        sdp = self.negotiator.answer(offer) if offer else self.negotiator.offer()
+        sdp = self._answer_to(offer) if offer else self.negotiator.offer()
+        if sdp is None:
+            self.reject(488)
+            return
         self.state = "up"
         self.session.accept(sdp, self.phone.now)
 
     def ring(self, status: int = 180, *, early_media: bool = False) -> None:
         """Say that the phone rings, with sound of its own if ``early_media``."""
-        sdp = self.negotiator.answer(self.session.request.body) if early_media else None
+        offer = self.session.request.body
+        sdp = self._answer_to(offer) if early_media and offer else None
         self.session.progress(status, self.phone.now, sdp=sdp)
 
     def reject(self, status: int = 486) -> None:
@@ -163,7 +167,10 @@ class FakeCall(Quiet):
         """They have picked up; an INVITE without an offer gets its answer in the ACK."""
         self.state = "up"
         if self.late_offer:
-            session.confirm(self.negotiator.answer(response.body), now)
+            sdp = self._answer_to(response.body)
+            session.confirm(sdp or b"", now)
+            if sdp is None:
+                session.end(now)
         else:
             self._take(response.body)
 
@@ -177,7 +184,11 @@ class FakeCall(Quiet):
 
     def on_offer(self, session: Session, sdp: bytes, now: Instant) -> None:
         """Answered at once, no wider than our hold."""
-        session.answer(self.negotiator.answer(sdp, direction=self.direction), now)
+        answer = self._answer_to(sdp, self.direction)
+        if answer is None:
+            session.refuse_offer(now)
+        else:
+            session.answer(answer, now)
 
     def on_offer_wanted(self, session: Session, now: Instant) -> None:
         """Given at once."""
@@ -202,5 +213,20 @@ class FakeCall(Quiet):
         self.infos.append(request)
 
     def _take(self, sdp: bytes) -> None:
-        if sdp:
+        if not sdp:
+            return
+        try:
             self.negotiator.receive_answer(sdp)
+        except SdpError:
+            if not self.phone.forgiving:
+                raise
+            self.session.end(self.phone.now)
+
+    def _answer_to(self, sdp: bytes, direction: Direction = Direction.SENDRECV) -> bytes | None:
+        """Our answer to an offer; None if there can be none."""
+        try:
+            return self.negotiator.answer(sdp, direction=direction)
+        except SdpError:
+            if not self.phone.forgiving:
+                raise
+            return None

@@ -41,8 +41,9 @@ class FakePhone:
     """``name`` is the SIP username. ``address`` is where it is attached, ``host`` the address it believes to have.
 
     ``auto_answer_s``: answers every call after so many seconds. ``rejects``: refuses every call with that status. ``rings``
-    False: says nothing to an INVITE until it is answered. ``hangs_up_after_transfer``: ends its call when a NOTIFY says that
-    its transfer has worked.
+    False: says nothing to an INVITE until it is answered. ``rings_with_sound``: sends sound of its own while it rings.
+    ``hangs_up_after_transfer``: ends its call when a NOTIFY says that its transfer has worked. ``forgiving``: ends a call whose
+    SDP it cannot use, where other phones raise ``SdpError``.
     """
 
     def __init__(
@@ -63,10 +64,13 @@ class FakePhone:
         self.host = private_host or address.host
         self.recorder = Recorder()
         self.calls: list[FakeCall] = []
+        self._live: list[FakeCall] = []
         self.registered = False
         self.auto_answer_s: float | None = None
         self.rejects: int | None = None
         self.rings = True
+        self.rings_with_sound = False
+        self.forgiving = False
         self.first_rtp_port = 4000
         self.hangs_up_after_transfer = True
         self._credentials = (name, password)
@@ -103,14 +107,16 @@ class FakePhone:
         """Remove every registration of this device."""
         self._register([("Contact", "*"), ("Expires", "0")])
 
-    def call(self, number: str, *, late_offer: bool = False, headers: HeaderLines = ()) -> FakeCall:
-        """Dial ``number`` (or a whole URI); with ``late_offer`` the INVITE has no SDP."""
+    def call(
+        self, number: str, *, late_offer: bool = False, headers: HeaderLines = (), caller: NameAddr | None = None
+    ) -> FakeCall:
+        """Dial ``number`` (or a whole URI); with ``late_offer`` the INVITE has no SDP. ``caller``: From is somebody else."""
         call = FakeCall(self, len(self.calls), incoming=False, late_offer=late_offer)
-        self.calls.append(call)
+        self._add(call)
         call.session = self._ua.invite(
             flow=self._server,
             target=self.uri(number),
-            from_=NameAddr(self._display, self.uri(self.name)),
+            from_=caller or NameAddr(self._display, self.uri(self.name)),
             to=NameAddr("", self.uri(number)),
             sdp=None if late_offer else call.negotiator.offer(),
             handler=call,
@@ -159,17 +165,18 @@ class FakePhone:
     @property
     def live(self) -> list[FakeCall]:
         """Calls that have not ended."""
-        return [call for call in self.calls if call.state != "ended"]
+        self._live = [call for call in self._live if call.state != "ended"]
+        return [*self._live]
 
     @property
     def ringing(self) -> FakeCall | None:
         """The call that rings, if one does."""
-        return next((call for call in self.calls if call.state == "ringing"), None)
+        return next((call for call in self.live if call.state == "ringing"), None)
 
     @property
     def current(self) -> FakeCall:
         """The only call that is up. Raises AssertionError if there is none, or more than one."""
-        up = [call for call in self.calls if call.is_up]
+        up = [call for call in self.live if call.is_up]
         assert len(up) == 1, f"{self.name} has {len(up)} calls"
         return up[0]
 
@@ -232,18 +239,22 @@ class FakePhone:
         call = FakeCall(self, len(self.calls), incoming=True)
         call.session = session
         session.handler = call
-        self.calls.append(call)
+        self._add(call)
         if self.rejects is not None:
             call.reject(self.rejects)
             return
         if self.rings:
-            call.ring()
+            call.ring(183 if self.rings_with_sound else 180, early_media=self.rings_with_sound)
         if self.auto_answer_s is not None:
             self._world.after(self.auto_answer_s, lambda: call.answer() if call.state == "ringing" else None)
 
     def on_request(self, tx: ServerTransaction, now: Instant) -> None:
         """OPTIONS and the like are answered 200."""
         tx.respond(make_response(tx.request, 200, to_tag=tx.to_tag), now)
+
+    def _add(self, call: FakeCall) -> None:
+        self.calls.append(call)
+        self._live.append(call)
 
     def _register(self, headers: HeaderLines) -> None:
         self._cseq += 2

@@ -172,12 +172,7 @@ class SimWorld(Simulation):
 
         Values as in ``FakeCall.hearing``.
         """
-        leg = self._leg_of(call)
-        agreed = call.negotiator.agreed
-        if leg is None or leg.described is None or not leg.described.sends or agreed is None or not agreed.receives:
-            return "silence"
-        heard = self._spell(leg.sound)
-        return self._spell(leg.before) if heard == "silence" and isinstance(leg.sound, Peer) and not leg.begun else heard
+        return _Ears(self.media, self._phones).hearing(call)
 
     def press_in_rtp(self, call: FakeCall, keys: str) -> None:
         """Let the media process hear ``keys`` from a call; they are lost, as packets are, if nothing is open where they go."""
@@ -203,12 +198,13 @@ class SimWorld(Simulation):
 
     def settled(self) -> None:
         """Note what each call hears whenever something has happened."""
+        ears = _Ears(self.media, self._phones)
         for leg in self.media.legs.values():
             if isinstance(leg.sound, Peer) and not leg.begun:
-                leg.begun = self._spell(leg.sound) != "silence"
+                leg.begun = ears.spell(leg.sound) != "silence"
         for phone in self._phones:
             for call in phone.live:
-                hearing = self.hearing(call)
+                hearing = ears.hearing(call)
                 if not call.heard or call.heard[-1][1] != hearing:
                     call.heard.append((self.now, hearing))
 
@@ -216,7 +212,34 @@ class SimWorld(Simulation):
         known = self.directory.devices.get(device)
         return Address(known.address, 5060) if known is not None and known.address else None
 
-    def _spell(self, sound: Sound) -> str:
+
+class _Ears:
+    """Who hears what at one instant: the legs of the media process by where they send, the phones by where they send."""
+
+    def __init__(self, media: FakeMedia, phones: Sequence[FakePhone]) -> None:
+        self._legs = media.legs
+        self._toward: dict[tuple[str, int], MediaLeg] = {}
+        for leg in media.legs.values():
+            if leg.described is not None:
+                self._toward.setdefault((leg.described.address, leg.described.port), leg)
+        self._talkers: dict[int, str] = {}
+        for phone in phones:
+            for call in phone.live:
+                agreed = call.negotiator.agreed
+                if agreed is not None and agreed.sends and agreed.address == SERVER.host:
+                    self._talkers.setdefault(agreed.port, phone.name)
+
+    def hearing(self, call: FakeCall) -> str:
+        """As ``SimWorld.hearing``."""
+        leg = self._toward.get((call.phone.host, call.rtp_port))
+        agreed = call.negotiator.agreed
+        if leg is None or leg.described is None or not leg.described.sends or agreed is None or not agreed.receives:
+            return "silence"
+        heard = self.spell(leg.sound)
+        return self.spell(leg.before) if heard == "silence" and isinstance(leg.sound, Peer) and not leg.begun else heard
+
+    def spell(self, sound: Sound) -> str:
+        """A sound in the words of ``FakeCall.hearing``."""
         match sound:
             case Music():
                 return "music"
@@ -225,23 +248,15 @@ class SimWorld(Simulation):
             case Spoken(phrases=phrases):
                 return " ".join(phrases)
             case Peer(leg):
-                return self._talker(self.media.legs[leg])
+                return self._talker(self._legs[leg])
             case _:
                 return "silence"
-
-    def _leg_of(self, call: FakeCall) -> MediaLeg | None:
-        return self.media.toward(call.phone.host, call.rtp_port)
 
     def _talker(self, leg: MediaLeg) -> str:
         """Whose voice comes in on ``leg``: that of a phone that sends to it and is listened to."""
         if leg.described is None or not leg.described.receives:
             return "silence"
-        for phone in self._phones:
-            for call in phone.live:
-                agreed = call.negotiator.agreed
-                if agreed is not None and agreed.sends and (agreed.address, agreed.port) == (SERVER.host, leg.port):
-                    return phone.name
-        return "silence"
+        return self._talkers.get(leg.port, "silence")
 
 
 class _Server:
