@@ -17,12 +17,13 @@ from urllib.parse import unquote
 
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.grammar import readable
-from parkade.sip.message.headers import NameAddr
-from parkade.sip.message.message import Request
+from parkade.sip.message.headers import NameAddr, parse_name_addr
+from parkade.sip.message.message import Request, Response
 from parkade.sip.message.uri import parse_uri
 
 _ORBIT_USERS = frozenset({"callpark", "pickup", "park"})
 _SEPARATORS = str.maketrans("", "", "-.() ")
+_QUALITY = re.compile(r"[01](?:\.[0-9]{0,3})?")
 _NUMBER = re.compile(r"[+*#]?[-.() ]*[0-9][0-9\-.() ]*")
 
 
@@ -34,6 +35,24 @@ def dialled_of(request: Request) -> str:
 def target_of(refer_to: NameAddr) -> str:
     """What a Refer-To names, as if it had been dialled; empty if nothing can be made of it."""
     return readable(_dialled(refer_to.uri, refer_to))
+
+
+def redirect_target(response: Response) -> str | None:
+    """Where a 3xx sends the call, as if it had been dialled: its best Contact (:rfc:`3261` section 8.1.3.4), None without one."""
+    offered: list[tuple[float, str]] = []
+    for value in response.headers.all("Contact"):
+        try:
+            contact = parse_name_addr(value)
+        except SipError:
+            continue
+        if target := target_of(contact):
+            offered.append((_quality(contact), target))
+    return max(offered, key=lambda offer: offer[0])[1] if offered else None
+
+
+def _quality(contact: NameAddr) -> float:
+    text = contact.param("q") or ""
+    return float(text) if _QUALITY.fullmatch(text) else 1.0
 
 
 def _dialled(uri_text: str, name_addr: NameAddr) -> str:

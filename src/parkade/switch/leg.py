@@ -7,13 +7,14 @@ ringing in several places, one ``Attempt`` each; the first that answers becomes 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.sound import Peer, Sound
 from parkade.calls.inputs import (
+    Cause,
     Failure,
     Input,
     KeyPressed,
@@ -34,6 +35,7 @@ from parkade.sip.message.message import Request, Response
 from parkade.sip.session.handler import End, Quiet
 from parkade.sip.session.refer import Refer
 from parkade.sip.session.session import Session
+from parkade.switch.address import redirect_target
 from parkade.switch.contact import Phone
 from parkade.switch.displays import ANSWERED_ELSEWHERE
 from parkade.switch.flows import LostFlows
@@ -41,6 +43,9 @@ from parkade.switch.inputs import SwitchEffect
 from parkade.switch.ports import AnnouncedPorts
 from parkade.switch.registrar import Binding
 from parkade.switch.statuses import failure_of
+
+SIGN_OF_LIFE_S = 2.0
+"""How long a phone may take for its first response: three INVITEs leave within it over UDP (:rfc:`3261` section 17.1.1.2)."""
 
 QUIET = Quiet()
 """Looks after a session that its leg has let go."""
@@ -58,6 +63,8 @@ class Wiring:
     referred: Callable[[PhoneLeg, Refer, Instant], None]
     find: Callable[[str], PhoneLeg | None]
     gone: Callable[[PhoneLeg], None]
+    remind: Callable[[PhoneLeg, Instant], None]
+    """Have ``give_up_silent`` called at that time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +86,7 @@ class PhoneLeg(Quiet):
     rang: bool = False
     established: bool = False
     attempts: list[Attempt] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[LegFailed] = field(default_factory=list)
     refusal_prompt: str | None = None
     on_let_go: Callable[[Instant], None] | None = None
     _answer: bytes | None = None
@@ -184,6 +191,23 @@ class PhoneLeg(Quiet):
         if (session.flow == binding.before or lost.has(session.flow)) and self.phone.is_same(binding.phone):
             session.flow = binding.flow
 
+    def give_up_silent(self, now: Instant) -> None:
+        """One place has refused. If nothing has come from any other, they are given up once they have had time to say so.
+
+        So a registration of a phone that is gone never makes a caller wait for what the live phone has said already.
+        """
+        attempts = self.attempts
+        if not attempts or not all(attempt.is_silent for attempt in attempts):
+            return
+        dead = [attempt for attempt in attempts if attempt.began_at + SIGN_OF_LIFE_S <= now]
+        self.attempts = [attempt for attempt in attempts if attempt not in dead]
+        end_attempts(dead, now, elsewhere=False)
+        if self.attempts:
+            self.wiring.remind(self, min(attempt.began_at for attempt in self.attempts) + SIGN_OF_LIFE_S)
+        else:
+            self.tell(worst(self.failures))
+            self.wiring.gone(self)
+
     def tell(self, given: Input) -> None:
         """Queue something for call control."""
         self.wiring.inputs.append(given)
@@ -196,7 +220,7 @@ class PhoneLeg(Quiet):
 
     def on_ended(self, session: Session, why: End, now: Instant) -> None:
         """Hung up, cancelled, or dead."""
-        self.tell(LegEnded(self.id, self.established or not session.incoming))
+        self.tell(LegEnded(self.id, self.established or not session.incoming, _CAUSES.get(why, Cause.LOST)))
         self.wiring.gone(self)
 
     def on_offer(self, session: Session, sdp: bytes, now: Instant) -> None:
@@ -236,6 +260,15 @@ class PhoneLeg(Quiet):
             self.tell(KeyPressed(self.id, key))
 
 
+_CAUSES: Mapping[End, Cause] = {
+    "ended": Cause.HUNG_UP,
+    "rejected": Cause.HUNG_UP,
+    "bye": Cause.HUNG_UP,
+    "cancelled": Cause.CANCELLED,
+}
+"""What each end of a session means to call control; all others mean that the phone is lost."""
+
+
 @dataclass(slots=True, eq=False)
 class Attempt(Quiet):
     """One place where an outgoing leg rings."""
@@ -243,7 +276,14 @@ class Attempt(Quiet):
     leg: PhoneLeg
     negotiator: AudioNegotiator
     phone: Phone
+    began_at: Instant
     session: Session | None = None
+    rang: bool = False
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing at all has come back: not even the 100 that a phone sends at once (:rfc:`3261` section 8.2.6.1)."""
+        return self.session is not None and self.session.is_silent
 
     def on_progress(self, session: Session, response: Response, now: Instant) -> None:
         """Ringing, perhaps with sound."""
@@ -256,7 +296,7 @@ class Attempt(Quiet):
         if early:
             leg.negotiator = self.negotiator
             leg.describe()
-        leg.rang = True
+        leg.rang = self.rang = True
         leg.tell(LegRang(leg.id, early_media=early))
 
     def on_answered(self, session: Session, response: Response, now: Instant) -> None:
@@ -265,7 +305,7 @@ class Attempt(Quiet):
         if (response.body and not self._agree(response.body)) or self.negotiator.agreed is None:
             session.handler = QUIET
             session.end(now)
-            self._failed(Failure.INCOMPATIBLE)
+            self._refused(Failure.INCOMPATIBLE, now)
             return
         leg.session, leg.negotiator, session.handler = session, self.negotiator, leg
         leg.phone = self.phone
@@ -276,7 +316,12 @@ class Attempt(Quiet):
 
     def on_refused(self, session: Session, status: int, response: Response | None, now: Instant) -> None:
         """This place says no."""
-        self._failed(failure_of(status, rang=self.leg.rang, answered=response is not None))
+        why = failure_of(status, rang=self.leg.rang, answered=response is not None)
+        if response is None:
+            self._failed(why)
+        else:
+            target = redirect_target(response) if why is Failure.REDIRECTED else None
+            self._refused(why, now, target, by_all=status >= 600)
 
     def on_ended(self, session: Session, why: End, now: Instant) -> None:
         """This place is gone."""
@@ -296,23 +341,34 @@ class Attempt(Quiet):
             return False
         return True
 
-    def _failed(self, why: Failure) -> None:
+    def _refused(self, why: Failure, now: Instant, target: str | None = None, *, by_all: bool = False) -> None:
+        """The phone itself has said no. With ``by_all`` it speaks for the person wherever else it rings (section 21.6)."""
+        leg = self.leg
+        if self not in leg.attempts:
+            return
+        others = [attempt for attempt in leg.attempts if attempt is not self and (by_all or (self.rang and attempt.is_silent))]
+        leg.attempts = [attempt for attempt in leg.attempts if attempt not in others]
+        end_attempts(others, now, elsewhere=False)
+        self._failed(why, target)
+        leg.give_up_silent(now)
+
+    def _failed(self, why: Failure, target: str | None = None) -> None:
         leg = self.leg
         if self not in leg.attempts:
             return
         leg.attempts.remove(self)
-        leg.failures.append(why)
+        leg.failures.append(LegFailed(leg.id, why, target))
         if not leg.attempts:
-            leg.tell(LegFailed(leg.id, worst(leg.failures)))
+            leg.tell(worst(leg.failures))
             leg.wiring.gone(leg)
 
 
 _TELLING = (Failure.DECLINED, *(failure for failure in Failure if failure is not Failure.DECLINED))
 
 
-def worst(failures: Sequence[Failure]) -> Failure:
-    """Of several places that failed, the failure that says most about the person."""
-    return min(failures, key=_TELLING.index, default=Failure.UNREACHABLE)
+def worst(failures: Sequence[LegFailed]) -> LegFailed:
+    """Of several places that failed, at least one, the failure that says most about the person."""
+    return min(failures, key=lambda failed: _TELLING.index(failed.why))
 
 
 def end_attempts(attempts: Sequence[Attempt], now: Instant, *, elsewhere: bool) -> None:

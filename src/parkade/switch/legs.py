@@ -73,11 +73,14 @@ class Legs:
         try:
             self._perform[type(effect)](effect, now)
         except Exception as error:  # noqa: BLE001 - one effect must not keep those after it from being performed
-            self._wiring.out.append(mishap(effect, error))
-            if isinstance(effect, effects.RingDevice | effects.AnswerLeg | effects.RefuseLeg | effects.EndLeg):
-                self._give_up(effect.leg, now)
-            elif isinstance(effect, effects.TransferProgress):
-                self._transfers.abandon(effect.transfer)
+            self._could_not(effect, error, now)
+
+    def _could_not(self, effect: Effect, error: Exception, now: Instant) -> None:
+        self._wiring.out.append(mishap(effect, error))
+        if isinstance(effect, effects.RingDevice | effects.AnswerLeg | effects.RefuseLeg | effects.EndLeg):
+            self._give_up(effect.leg, now)
+        elif isinstance(effect, effects.TransferProgress):
+            self._transfers.abandon(effect.transfer)
 
     def _give_up(self, leg_id: str, now: Instant) -> None:
         """End a leg that could not be rung, answered, refused or ended as it should have been; it leaves nothing behind."""
@@ -124,6 +127,10 @@ class Legs:
             leg.session.handler = QUIET
         leg.release()
 
+    def remind(self, leg: PhoneLeg, at: Instant) -> None:
+        """Look at ``leg`` again at ``at``, whether it rings in vain."""
+        self._timers.set(leg.id, at)
+
     def prompt_ended(self, leg_id: str, prompt: str, now: Instant) -> None:
         """A prompt was heard: a spoken refusal becomes a final one, anything else is call control's."""
         leg = self._lingering.get(leg_id)
@@ -139,19 +146,20 @@ class Legs:
                 leg.session.end(now)
             else:
                 end_attempts(leg.attempts, now, elsewhere=False)
-                leg.tell(LegFailed(leg.id, Failure.UNREACHABLE))
+                leg.tell(LegFailed(leg.id, Failure.NOT_REGISTERED))
                 self.gone(leg)
 
     def deadline(self) -> Instant | None:
-        """When the next lingering leg is to be let go."""
+        """When something has waited long enough: a lingering leg, or one that rings where nobody seems to be."""
         return self._timers.deadline()
 
     def wake(self, now: Instant) -> None:
-        """Let go of legs that have lingered long enough."""
+        """Let go of legs that have lingered long enough, and give up places from which nothing has come."""
         for leg_id in self._timers.pop_due(now):
-            leg = self._lingering.get(leg_id)
-            if leg is not None:
+            if (leg := self._lingering.get(leg_id)) is not None:
                 self._let_go(leg, now)
+            elif (leg := self._legs.get(leg_id)) is not None:
+                leg.give_up_silent(now)
 
     # One method an effect
 
@@ -159,13 +167,34 @@ class Legs:
         found = self._device_of(effect.device)
         bindings = self._registrar.bindings(effect.device, now) if found else []
         leg = PhoneLeg(effect.leg, effect.device, found[0] if found else "", self._wiring)
-        if found is None or not bindings or not leg.open_media():
-            self._wiring.inputs.append(LegFailed(leg.id, Failure.NO_CAPACITY if bindings else Failure.NOT_REGISTERED))
+        if found is None or not bindings:
+            self._wiring.inputs.append(LegFailed(leg.id, Failure.NOT_REGISTERED))
             return
         self.add(leg)
+        ports = self._wiring.ports
+        if ports.are_coming:
+            ports.wait(lambda at: self._ring_late(leg, effect, at), now)
+        else:
+            self._ring(leg, effect, bindings, now)
+
+    def _ring_late(self, leg: PhoneLeg, effect: effects.RingDevice, now: Instant) -> None:
+        """Go on with a leg that has waited for a port, unless it is not wanted any more."""
+        if self._legs.get(leg.id) is not leg:
+            return
+        try:
+            self._ring(leg, effect, self._registrar.bindings(effect.device, now), now)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._could_not(effect, error, now)
+
+    def _ring(self, leg: PhoneLeg, effect: effects.RingDevice, bindings: list[Binding], now: Instant) -> None:
+        found = self._device_of(effect.device)
+        if found is None or not bindings or not leg.open_media():
+            leg.tell(LegFailed(leg.id, Failure.NO_CAPACITY if bindings else Failure.NOT_REGISTERED))
+            self.gone(leg)
+            return
         beside = self._legs.get(effect.beside) if effect.beside else None
         # All attempts exist before the first INVITE leaves, because an INVITE may fail while the others are being made.
-        leg.attempts = [Attempt(leg, leg.negotiate_on(b.flow), b.phone) for b in bindings]
+        leg.attempts = [Attempt(leg, leg.negotiate_on(b.flow), b.phone, now) for b in bindings]
         for attempt, binding in zip(list(leg.attempts), bindings, strict=True):
             sdp = attempt.negotiator.offer(prefer=beside.codec if beside else None)
             attempt.session = self._invite(attempt, binding, effect, found[1], sdp, now)

@@ -57,7 +57,7 @@ from parkade.switch.inputs import (
     SwitchEffect,
     SwitchInput,
 )
-from parkade.switch.leg import PhoneLeg, Wiring
+from parkade.switch.leg import Attempt, PhoneLeg, Wiring
 from parkade.switch.legs import Legs
 from parkade.switch.mishaps import mishap
 from parkade.switch.ports import AnnouncedPorts
@@ -111,6 +111,7 @@ class Switch:
             referred=self._transfers.asked,
             find=self._find_leg,
             gone=self._leg_gone,
+            remind=self._remind_leg,
         )
         self._legs = Legs(self._ua, self._registrar, self._wiring, self._transfers, self._account_and_extension)
 
@@ -143,12 +144,12 @@ class Switch:
 
     def deadline(self) -> Instant | None:
         """When ``wake`` wants to be called next."""
-        due = [at for at in (self._ua.deadline(), self._control.deadline(), self._legs.deadline()) if at is not None]
-        return min(due, default=None)
+        machines = (self._ua, self._control, self._legs, self._ports)
+        return min((at for machine in machines if (at := machine.deadline()) is not None), default=None)
 
     def wake(self, now: Instant) -> list[SwitchEffect]:
         """Perform everything that is due at ``now``. Raises nothing, like ``tell``."""
-        for due in (self._ua.wake, self._legs.wake, self._wake_control):
+        for due in (self._ua.wake, self._legs.wake, self._wake_control, self._ports.serve):
             try:
                 due(now)
             except Exception as error:  # noqa: BLE001 - the others' time has come too
@@ -167,6 +168,7 @@ class Switch:
             "transfers": len(self._transfers),
             "bindings": len(self._registrar),
             "ports": len(self._ports),
+            "waiting": self._ports.waiting,
         }
 
     def _note_garbage(self, flow: Flow, error: SipError, now: Instant) -> None:
@@ -209,13 +211,21 @@ class Switch:
         device = self._gate.identify(session.request, session.flow, now)
         if isinstance(device, Unknown):
             session.reject(device.status, headers=device.headers, now=now)
-            return
+        elif self._ports.are_coming and not self._draining:
+            # Nobody is refused for want of a port that exists; the phone is told 100 Trying meanwhile.
+            self._ports.wait(lambda at: self._begin(device, session, at), now)
+        else:
+            self._begin(device, session, now)
+
+    def _begin(self, device: Device, session: Session, now: Instant) -> None:
+        if not session.is_unanswered:
+            return  # The caller gave up while waiting for a port.
         caller = self._outside_caller(device, session)
         leg = PhoneLeg(
             self._ids.token(), device.id, device.account, self._wiring, dialled_of(session.request), session, caller is None
         )
         try:
-            replaced = self._replaced(session.request, device)
+            replaced, early_only = self._replaced(session.request, device)
             self._admit(leg)
         except _RefusedError as error:
             leg.release()
@@ -229,7 +239,7 @@ class Switch:
         session.handler = leg
         leg.phone = self._phone_of(device, session, now)
         self._legs.add(leg)
-        self._inputs.append(LegArrived(leg.id, device.id, leg.dialled, replaced.id if replaced else None, caller))
+        self._inputs.append(LegArrived(leg.id, device.id, leg.dialled, replaced.id if replaced else None, caller, early_only))
 
     def _phone_of(self, device: Device, session: Session, now: Instant) -> Phone | None:
         """Which phone calls: by its registration on this flow, else by its Contact alone."""
@@ -253,18 +263,18 @@ class Switch:
         except SdpError:
             raise _RefusedError(BAD_DESCRIPTION) from None
 
-    def _replaced(self, request: Request, device: Device) -> PhoneLeg | None:
-        """The leg that an INVITE with Replaces is to take the place of (:rfc:`3891`)."""
+    def _replaced(self, request: Request, device: Device) -> tuple[PhoneLeg | None, bool]:
+        """The leg that an INVITE with Replaces is to take the place of, and whether only if it still rings (:rfc:`3891`)."""
         try:
             replaces = request.headers.typed("Replaces", parse_replaces)
         except SipError:
             raise _RefusedError(refusals.NO_SUCH_CALL) from None
         if replaces is None:
-            return None
+            return None, False
         replaced = self._leg_by_dialog(replaces)
         if replaced is None or replaced.account != device.account:
             raise _RefusedError(refusals.NO_SUCH_CALL)
-        return replaced
+        return replaced, replaces.early_only
 
     def on_request(self, tx: ServerTransaction, now: Instant) -> None:
         """A request outside of any dialog that is not an INVITE."""
@@ -321,12 +331,16 @@ class Switch:
         match report:
             case PortsReady(ports):
                 self._ports.add(ports)
+                self._ports.serve(now)
+            case PortsExhausted():
+                self._ports.exhausted = True
+                self._ports.serve(now)
             case KeyHeard(leg, key):
                 if self._legs.get(leg) is not None:
                     self._inputs.append(KeyPressed(leg, key))
             case PromptEnded(leg, prompt):
                 self._legs.prompt_ended(leg, prompt, now)
-            case LegClosed() | LegSilent() | LegFailed() | Inventory() | PortsExhausted():
+            case LegClosed() | LegSilent() | LegFailed() | Inventory():
                 pass
 
     def _flow_lost(self, flow: Flow, now: Instant) -> None:
@@ -349,12 +363,17 @@ class Switch:
     def _find_leg(self, leg: str) -> PhoneLeg | None:
         return self._legs.get(leg)
 
+    def _remind_leg(self, leg: PhoneLeg, at: Instant) -> None:
+        self._legs.remind(leg, at)
+
     def _leg_gone(self, leg: PhoneLeg) -> None:
         self._legs.gone(leg)
 
     def _leg_by_dialog(self, replaces: Replaces) -> PhoneLeg | None:
         session = self._ua.session_by_dialog(replaces.call_id, replaces.to_tag, replaces.from_tag)
         handler = session.handler if session is not None else None
+        if isinstance(handler, Attempt):
+            return handler.leg
         return handler if isinstance(handler, PhoneLeg) else None
 
     def _account_and_extension(self, device_id: str) -> tuple[str, str] | None:

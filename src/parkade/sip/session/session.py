@@ -106,6 +106,11 @@ class Session:
             self.dialog.flow = flow
 
     @property
+    def is_silent(self) -> bool:
+        """Whether nothing has come back for an INVITE of ours, not even a 100."""
+        return self.ours is not None and self.ours.is_silent
+
+    @property
     def remote_sdp(self) -> bytes:
         """What they said last in SDP; empty before anything."""
         return self.dialog.offers.remote if self.dialog is not None else b""

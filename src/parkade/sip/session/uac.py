@@ -19,6 +19,7 @@ from parkade.sip.session.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LIN
 from parkade.sip.session.dialog import Dialog
 from parkade.sip.session.lifecycle import Event, State
 from parkade.sip.session.offers import Move, Turn
+from parkade.sip.transaction.tables import State as Step
 from parkade.sip.transaction.transaction import ClientTransaction, Why
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ class Outgoing:
         self.flow = flow
         self.invite = self._build(target, 1, ())
         self._tx: ClientTransaction | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the INVITE still waits for its first response."""
+        return self._tx is not None and self._tx.state is Step.CALLING
 
     def start(self, now: Instant) -> None:
         """Send the INVITE."""
