@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parkade.sip.message.flow import Flow, Send
-from parkade.sip.message.message import Request, Response
+from parkade.sip.message.message import Request, Response, make_response
 from parkade.testing.phone import FakePhone
 from parkade.testing.world import SERVER
 from tests.stories.office import Office, invite, response
@@ -216,8 +216,8 @@ def test_a_phone_that_rings_with_sound_of_its_own_is_heard_before_the_answer(off
     assert bob.current.hears(office.alice)
 
 
-def test_a_phone_that_sends_its_call_elsewhere_is_taken_as_unreachable(office: Office) -> None:
-    """A 302 is not followed: where it leads is no business of a phone (:rfc:`3261` section 8.1.3.4 leaves that to us)."""
+def test_a_phone_cannot_send_its_calls_outside(office: Office) -> None:
+    """A 302 is followed within the account alone (:rfc:`3261` section 8.1.3.4 leaves that to us)."""
     phone = RawPhone(office.world, "acme-103", "192.0.2.77")
     phone.register()
     call = office.dave.call("103")
@@ -351,3 +351,54 @@ def test_the_ninth_registration_locks_nobody_out(office: Office) -> None:
         phone.ask("REGISTER", "acme-103", call_id=f"register-{n}")
         assert phone.statuses("REGISTER", f"register-{n}")[-1] == 200
     assert office.world.switch.counts()["bindings"] == 8
+
+
+@pytest.mark.parametrize(
+    "contacts",
+    [
+        ["<sip:102@acme.example.com>"],
+        ["<sip:102@10.0.0.1:5070;transport=tcp>;expires=10"],
+        ["<tel:102>"],
+        ["<sip:1-02@acme.example.com;user=phone>"],
+        ["<sip:103@h>;q=0.1, <sip:102@h>;q=0.9, <sip:101@h>;q=x"],
+        ["<mailto:dave@example.com>", "<sip:102@h>"],
+        ["broken", "<sip:102@h>"],
+    ],
+)
+@pytest.mark.parametrize("dead", [False, True])
+def test_a_phone_that_forwards_within_the_account_is_followed(office: Office, contacts: list[str], dead: bool) -> None:
+    """A 3xx says whom to call instead (:rfc:`3261` section 21.3); also beside a registration that is dead."""
+    phone = RawPhone(office.world, "acme-104", "192.0.2.77")
+    phone.register()
+    bob = office.bob
+    if dead:
+        office.world.net.cut(office.phone("acme-104").address)
+    if "q=x" in contacts[0]:
+        contacts = [contacts[0].replace("q=x", "q=0.5")]
+    call = office.alice.call("104")
+    office.run(0.1)
+    rung = phone.requests("INVITE")[-1]
+    answer = make_response(rung, 302, to_tag="raw-tag", headers=[("Contact", value) for value in contacts])
+    phone.send(answer)
+    office.run(3)
+    assert bob.ringing
+    bob.answer()
+    office.run(1)
+    assert call.hears(bob)
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 305, 380])
+@pytest.mark.parametrize("contact", [None, "<sip:+1900555@evil.example>", "<mailto:x@y>", "*", ""])
+def test_a_phone_that_forwards_to_where_nobody_can_be_called_is_no_mystery(
+    office: Office, status: int, contact: str | None
+) -> None:
+    phone = RawPhone(office.world, "acme-103", "192.0.2.77")
+    phone.register()
+    call = office.dave.call("103")
+    office.run(0.1)
+    rung = phone.requests("INVITE")[-1]
+    headers = [] if contact is None else [("Contact", contact)]
+    phone.send(make_response(rung, status, to_tag="raw-tag", headers=headers))
+    office.run(1)
+    assert call.refused == 480
+    assert "registered" not in (response(call, 480).headers.get("Warning") or "")

@@ -38,7 +38,7 @@ def target_of(refer_to: NameAddr) -> str:
 
 
 def redirect_target(response: Response) -> str | None:
-    """Where a 3xx sends the call, as if it had been dialled: its best Contact (:rfc:`3261` section 8.1.3.4), None without one."""
+    """Where a 3xx sends the call, as if it had been dialled: the best Contact (:rfc:`3261` section 8.1.3.4), if any."""
     offered: list[tuple[float, str]] = []
     for value in response.headers.all("Contact"):
         try:

@@ -363,7 +363,8 @@ class Attempt(Quiet):
             leg.wiring.gone(leg)
 
 
-_TELLING = (Failure.DECLINED, *(failure for failure in Failure if failure is not Failure.DECLINED))
+_FIRST = (Failure.DECLINED, Failure.REDIRECTED)
+_TELLING = (*_FIRST, *(failure for failure in Failure if failure not in _FIRST))
 
 
 def worst(failures: Sequence[LegFailed]) -> LegFailed:
