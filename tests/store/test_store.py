@@ -20,40 +20,7 @@ from parkade.store.logins import NoSuchLoginError
 from parkade.store.passwords import password_fits
 from parkade.store.store import Store
 from tests.store.directory_text import ACME, changed, read
-
-T = TypeVar("T")
-
-
-def within(data: Path, work: Callable[[Store], Awaitable[T]]) -> T:
-    """What ``work`` gives with the store of ``data``."""
-
-    async def run() -> T:
-        async with await Store.open(data) as store:
-            return await work(store)
-
-    return asyncio.run(run())
-
-
-def imported(data: Path, text: str) -> list[str]:
-    return [str(change) for change in within(data, lambda store: store.import_directory(read(text)))]
-
-
-def exported(data: Path) -> str:
-    return within(data, _export)
-
-
-async def _export(store: Store) -> str:
-    return write_directory_file(await store.export_directory())
-
-
-def account(data: Path, slug: str = "acme") -> Account:
-    directory, _ = within(data, lambda store: store.directory())
-    return directory.accounts[slug]
-
-
-def site_id(account: Account, name: str) -> str:
-    return next(site.id for site in account.sites.values() if site.name == name)
-
+from tests.store.installation import account, exported, imported, site_id, within
 
 def test_importing_the_same_file_twice_changes_nothing_the_second_time(tmp_path: Path) -> None:
     assert "acme: created user 101 Alice" in imported(tmp_path, ACME)

@@ -1,0 +1,254 @@
+"""Ids stay with what they name: through renaming, moving and re-ordering, by the id in a file or without one."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parkade.calls.directory import Account
+from parkade.store.directory_file import write_directory_file
+from parkade.store.directory_import import ImportRefusedError
+from parkade.store.directory_model import DirectoryFile
+from parkade.store.store import Store
+from tests.store.directory_text import ACME, changed, complaints, line_of, read
+from tests.store.installation import account, exported, imported, site_id, within
+
+TWO_SITES = """
+accounts:
+  - slug: acme
+    name: Acme
+    multi_site: true
+    sites:
+      - {name: Main, park: {codes: "801-899"}}
+      - {name: Depot, park: {codes: "701-709"}}
+    users:
+      - {extension: "101", name: Alice, site: Main, devices: [{username: acme-101, password: x}]}
+      - {extension: "102", name: Bob, site: Depot, devices: [{username: acme-102, password: y}]}
+    ring_groups: [{extension: "120", name: Packing, members: ["101", "102"]}]
+"""
+
+
+def lots(of: Account) -> dict[str, str]:
+    """The id of the lot of each site, by the site's name."""
+    return {site.name: site.lot for site in of.sites.values()}
+
+
+def renamed(text: str, old: str, new: str) -> str:
+    return re.sub(rf'((?:name|site): "?){old}\b', rf"\g<1>{new}", text)
+
+
+def test_ids_are_sixteen_hex_digits_and_different(tmp_path: Path) -> None:
+    imported(tmp_path, TWO_SITES)
+    acme = account(tmp_path)
+    ids = [*acme.sites, *acme.lots, *(o.id for o in acme.owners.values()), *(g.id for g in acme.ring_groups.values())]
+    assert len(set(ids)) == 7
+    assert all(re.fullmatch("[0-9a-f]{16}", id_) for id_ in ids)
+
+
+@pytest.mark.parametrize("with_ids", [True, False], ids=["exported file", "file without ids"])
+def test_a_renamed_site_keeps_its_id_its_lot_and_its_people_and_the_import_says_so(tmp_path: Path, with_ids: bool) -> None:
+    imported(tmp_path, TWO_SITES)
+    before, text = account(tmp_path), exported(tmp_path) if with_ids else TWO_SITES
+    assert imported(tmp_path, renamed(text, "Main", "Head office")) == ["acme: updated site Main renamed to Head office"]
+    after = account(tmp_path)
+    assert list(after.sites) == list(before.sites)
+    assert lots(after)["Head office"] == lots(before)["Main"] == after.main_lot
+    assert {o.extension: o.site for o in after.owners.values()} == {o.extension: o.site for o in before.owners.values()}
+
+
+def test_two_sites_that_are_renamed_at_once_are_told_apart_by_their_codes(tmp_path: Path) -> None:
+    imported(tmp_path, TWO_SITES)
+    before = lots(account(tmp_path))
+    changes = imported(tmp_path, renamed(renamed(TWO_SITES, "Main", "West"), "Depot", "East"))
+    assert changes == ["acme: updated site Main renamed to West", "acme: updated site Depot renamed to East"]
+    assert lots(account(tmp_path)) == {"West": before["Main"], "East": before["Depot"]}
+
+
+def test_two_new_sites_that_could_be_either_of_two_old_ones_are_new(tmp_path: Path) -> None:
+    same_codes = TWO_SITES.replace("701-709", "801-899")
+    imported(tmp_path, same_codes)
+    changes = imported(tmp_path, renamed(renamed(same_codes, "Main", "West"), "Depot", "East"))
+    assert {"acme: created site West", "acme: created site East", "acme: removed site Main"} <= set(changes)
+
+
+def test_sites_may_exchange_their_names(tmp_path: Path) -> None:
+    imported(tmp_path, TWO_SITES)
+    before, text = account(tmp_path), exported(tmp_path)
+    exchanged = renamed(renamed(renamed(text, "Main", "Third"), "Depot", "Main"), "Third", "Depot")
+    assert imported(tmp_path, exchanged) == [
+        "acme: updated site Main renamed to Depot",
+        "acme: updated site Depot renamed to Main",
+    ]
+    assert lots(account(tmp_path)) == {"Depot": lots(before)["Main"], "Main": lots(before)["Depot"]}
+
+
+def test_a_site_may_take_the_name_of_one_that_is_removed(tmp_path: Path) -> None:
+    imported(tmp_path, TWO_SITES)
+    before, text = account(tmp_path), exported(tmp_path)
+    depot = text[text.index('      - name: "Depot"') : text.index("    users:")]
+    everybody_in_main = text.replace(depot, "").replace('site: "Depot"', 'site: "Main"')
+    changes = imported(tmp_path, renamed(everybody_in_main, "Main", "Depot"))
+    assert changes == [
+        "acme: updated site Main renamed to Depot",
+        "acme: updated user 102 Bob moved to site Depot",
+        "acme: removed codes 701-709",
+        "acme: removed site Depot",
+    ]
+    assert lots(account(tmp_path)) == {"Depot": lots(before)["Main"]}
+
+
+def test_a_site_that_people_still_name_is_not_removed(tmp_path: Path) -> None:
+    text = changed('      - {name: Depot, park: {codes: "701-709"}}\n', "", TWO_SITES)
+    reason = "users[1].site: there is no site Depot (there are: Main)"
+    assert complaints(text) == [(line_of('extension: "102"', text), reason)]
+
+
+def test_the_first_site_takes_over_the_lot_that_the_account_had_and_gives_it_back(tmp_path: Path) -> None:
+    bare = 'accounts: [{slug: acme, name: Acme, users: [{extension: "10", name: Ann}]}]'
+    sites = 'accounts: [{slug: acme, name: Acme, sites: [{name: A}, {name: B}], users: [{extension: "10", name: Ann}]}]'
+    imported(tmp_path, bare)
+    lot = account(tmp_path).main_lot
+    imported(tmp_path, sites)
+    assert account(tmp_path).main_lot == lots(account(tmp_path))["A"] == lot
+    imported(tmp_path, bare)
+    assert (account(tmp_path).main_lot, list(account(tmp_path).lots)) == (lot, [lot])
+
+
+def test_switching_multi_site_changes_no_id(tmp_path: Path) -> None:
+    imported(tmp_path, TWO_SITES)
+    on = account(tmp_path)
+    imported(tmp_path, changed("multi_site: true", "multi_site: false", TWO_SITES))
+    off = account(tmp_path)
+    assert (on.lots.keys(), on.sites, on.main_lot) == (off.lots.keys(), off.sites, off.main_lot)
+
+
+def test_a_person_with_another_name_site_or_extension_is_the_same_person(tmp_path: Path) -> None:
+    imported(tmp_path, TWO_SITES)
+    before = {owner.name: owner.id for owner in account(tmp_path).owners.values()}
+    text = exported(tmp_path).replace('extension: "102"', 'extension: "105"').replace('      - "102"', '      - "105"')
+    text = text.replace('"102"', '"105"').replace('site: "Depot"', 'site: "Main"').replace('"Alice"', '"Alicia"')
+    changes = imported(tmp_path, text)
+    assert changes[:2] == [
+        "acme: updated user 101 Alice renamed to Alicia",
+        "acme: updated user 102 Bob now extension 105, moved to site Main",
+    ]
+    after = account(tmp_path)
+    assert {owner.name: owner.id for owner in after.owners.values()} == {"Alicia": before["Alice"], "Bob": before["Bob"]}
+    assert after.owners["105"].devices == ("acme-102",)
+    assert after.ring_groups["120"].members == ("101", "105")
+
+
+def test_people_and_groups_may_exchange_extensions(tmp_path: Path) -> None:
+    imported(tmp_path, TWO_SITES)
+    before = account(tmp_path)
+    text = exported(tmp_path)
+    for old, new in (("101", "x"), ("102", "101"), ("120", "102"), ("x", "120")):
+        text = text.replace(f'"{old}"', f'"{new}"')
+    imported(tmp_path, text)
+    after = account(tmp_path)
+    assert (after.owners["120"].id, after.owners["101"].id) == (before.owners["101"].id, before.owners["102"].id)
+    assert after.ring_groups["102"].id == before.ring_groups["120"].id
+
+
+def test_a_device_is_the_same_device_with_another_owner(tmp_path: Path) -> None:
+    imported(tmp_path, TWO_SITES)
+    text = TWO_SITES.replace("acme-101", "acme-x").replace("acme-102", "acme-101").replace("acme-x", "acme-102")
+    changes = imported(tmp_path, text)
+    assert changes == ["acme: updated device acme-102", "acme: updated device acme-101"]
+    assert account(tmp_path).owners["101"].devices == ("acme-102",)
+
+
+def test_the_id_of_another_account_is_refused_in_words_and_nothing_is_changed(tmp_path: Path) -> None:
+    imported(tmp_path, TWO_SITES)
+    text = exported(tmp_path)
+    id_ = site_id(account(tmp_path), "Main")
+    copy = f"accounts: [{{slug: beta, name: Beta, sites: [{{name: Here, id: '{id_}'}}]}}]"
+    reason = f"beta: the id {id_} is that of site Main of another account; leave it out for a new one"
+    with pytest.raises(ImportRefusedError, match=reason):
+        imported(tmp_path, copy)
+    assert exported(tmp_path) == text
+
+
+def test_an_id_that_is_not_known_here_is_taken_over(tmp_path: Path) -> None:
+    imported(tmp_path, TWO_SITES)
+    changes = imported(tmp_path, changed("{name: Main,", "{name: Main, id: hq,", TWO_SITES))
+    assert changes == ["acme: updated site Main now with the id hq"]
+    assert site_id(account(tmp_path), "Main") == "hq"
+
+
+def test_an_id_names_one_thing() -> None:
+    twice = changed("{name: Main,", "{name: Main, id: hq,", changed("{name: Depot,", "{name: Depot, id: hq,", TWO_SITES))
+    assert complaints(twice) == [(line_of("Depot", twice), "sites[1].id: site id hq is there twice")]
+    person = changed("name: Alice,", "name: Alice, id: 'a b',", TWO_SITES)
+    assert complaints(person) == [(line_of("Alice", person), "users[0].id: 'a b' is not an id of letters, digits, _ and -")]
+
+
+@st.composite
+def site_lists(draw: st.DrawFn) -> list[tuple[str, str, bool]]:
+    """Some sites in some order: name, codes, and whether the file says the id that a site of this name once had."""
+    names = draw(st.lists(st.sampled_from(["A", "B", "C", "D"]), unique=True))
+    return [(name, draw(st.sampled_from(["801-899", "701-709", "601-609"])), draw(st.booleans())) for name in names]
+
+
+class Installation:
+    """A store that stays open over many examples; each has an account of its own."""
+
+    def __init__(self, runner: asyncio.Runner, store: Store) -> None:
+        self.runner = runner
+        self.store = store
+        self.accounts = 0
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with asyncio.Runner() as runner:
+        store = runner.run(Store.open(tmp_path_factory.mktemp("data")))
+        yield Installation(runner, store)
+        runner.run(store.close())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(site_lists(), min_size=2, max_size=5), st.booleans())
+def test_whatever_is_imported_ids_stay_and_importing_again_changes_nothing(
+    installation: Installation, files: list[list[tuple[str, str, bool]]], multi_site: bool
+) -> None:
+    installation.accounts += 1
+    slug, store = f"x{installation.accounts}", installation.store
+
+    async def run() -> None:
+        known: dict[str, str] = {}
+        for sites in files:
+            entries = []
+            for name, codes, with_id in sites:
+                id_ = f', id: "{known[name]}"' if with_id and name in known else ""
+                entries.append(f'{{name: {name}{id_}, park: {{codes: "{codes}"}}}}')
+            head = f"slug: {slug}, name: X, multi_site: {str(multi_site).lower()}"
+            file = read(f"accounts: [{{{head}, sites: [{', '.join(entries)}]}}]")
+            await store.import_directory(file)
+            assert await store.import_directory(file) == []
+            loaded = await store.account(slug)
+            assert loaded is not None
+            account = loaded.account
+            assert [site.name for site in account.sites.values()] == [name for name, _, _ in sites]
+            assert len(account.lots) == max(1, len(sites))
+            assert next(iter(account.lots)) == account.main_lot
+            for (name, _, with_id), site in zip(sites, account.sites.values(), strict=True):
+                assert not (with_id and name in known) or known[name] == site.id
+                known[name] = site.id
+        (own,) = [of for of in (await store.export_directory()).accounts if of.slug == slug]
+        assert await store.import_directory(read(write_directory_file(DirectoryFile(accounts=[own])))) == []
+
+    installation.runner.run(run())
+
+
+def test_the_example_survives_its_own_export_with_ids(tmp_path: Path) -> None:
+    imported(tmp_path, ACME)
+    text = exported(tmp_path)
+    assert text.count(" id: ") == 6
+    assert within(tmp_path, lambda store: store.import_directory(read(text))) == []
