@@ -44,5 +44,3 @@ def account(data: Path, slug: str = "acme") -> Account:
 
 def site_id(account: Account, name: str) -> str:
     return next(site.id for site in account.sites.values() if site.name == name)
-
-

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import sqlite3
 import stat
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from parkade.calls.directory import Account, Assignment, NotPickedUp, OwnerKind
+from parkade.calls.directory import Assignment, NotPickedUp, OwnerKind
 from parkade.store.database import DATABASE_FILE, StoreError
-from parkade.store.directory_file import write_directory_file
 from parkade.store.directory_import import ImportRefusedError
 from parkade.store.logins import NoSuchLoginError
 from parkade.store.passwords import password_fits
 from parkade.store.store import Store
 from tests.store.directory_text import ACME, changed, read
 from tests.store.installation import account, exported, imported, site_id, within
+
 
 def test_importing_the_same_file_twice_changes_nothing_the_second_time(tmp_path: Path) -> None:
     assert "acme: created user 101 Alice" in imported(tmp_path, ACME)

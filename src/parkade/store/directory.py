@@ -1,7 +1,8 @@
 """The directory as call control wants it, with every default filled in, and the digests of its devices beside it.
 
 Reading is asynchronous and its result the database's own rows; making the directory of them is plain computing, done in a
-thread so that the loop of a running server goes on: 200 users cost some 5 ms, 10,000 a quarter of a second.
+thread so that the loop of a running server goes on. One account of 200 users among 10,000: 14 ms of CPU, the loop waits at
+most 5-10 ms. All 10,000 users: 0.7 s, and the loop waits up to 0.2 s, so that is for the start.
 """
 
 from __future__ import annotations

@@ -165,7 +165,10 @@ def _explained(error: ValidationError, lines: dict[Where, int]) -> list[Complain
         known = next(where[:n] for n in range(len(where), -1, -1) if where[:n] in lines)
         if details["type"] == "missing":
             known = where
-        complaints.setdefault(known, Complaint(_line(known, lines), f"{_place(known)}: {_reason(details)}"))
+        complaint = Complaint(_line(known, lines), f"{_place(known)}: {_reason(details)}")
+        if details["type"] == "float_type":
+            complaints[known] = complaint  # The other branch of the union said that a whole number is wanted.
+        complaints.setdefault(known, complaint)
     return list(complaints.values())
 
 

@@ -19,9 +19,12 @@ async def revision(connection: AsyncConnection) -> int:
 
 async def changed_accounts(connection: AsyncConnection, since: int) -> tuple[int, list[str]]:
     """The revision in force and the slugs of the accounts that changed after ``since``, gone ones included."""
+    number = await revision(connection)
+    if number == since:
+        return number, []
     changed = select(t.account_revision.c.slug).where(t.account_revision.c.revision > since)
     slugs = (await connection.execute(changed.order_by(t.account_revision.c.revision, t.account_revision.c.slug))).scalars()
-    return await revision(connection), list(slugs)
+    return number, list(slugs)
 
 
 async def mark_changed(connection: AsyncConnection, slugs: Iterable[str]) -> None:
