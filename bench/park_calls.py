@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from bench.cores import LOAD, SERVER, confined
 from bench.listen import Deaf, Ear, Streams
 from bench.load import Outcome, Plan, calling
-from bench.server import Server, Usage, running
+from bench.server import HERE, Server, Usage, running
 
 RTP_PORTS = "20000-31999"
 PARKED_MS, TALK_MS = 1000, 200
@@ -78,7 +80,13 @@ def measure(server: Server, calls_per_s: float, seconds: float) -> Step:
     return Step(calls_per_s, outcome, music, used)
 
 
-def highest(start: float, seconds: float, until: float = float("inf")) -> Step | None:
+def highest(
+    start: float,
+    seconds: float,
+    until: float = float("inf"),
+    tree: Path = HERE,
+    environment: Mapping[str, str] | None = None,
+) -> Step | None:
     """The highest sustained rate to within ``_CLOSE``: doubled until it is too much, then halved in between.
 
     Each rate has a fresh server. None is begun after ``until`` (of ``time.monotonic``).
@@ -86,7 +94,7 @@ def highest(start: float, seconds: float, until: float = float("inf")) -> Step |
     best: Step | None = None
     low, high, rate = 0.0, 0.0, start
     while time.monotonic() < until:
-        with running(SERVER, RTP_PORTS) as server:
+        with running(SERVER, RTP_PORTS, tree, environment) as server:
             measure(server, 50, 1)  # the first calls find everything cold
             step = measure(server, rate, seconds)
         print(step, flush=True)

@@ -151,9 +151,8 @@ class Victim:
         pids = {role: pid for role, pid in self.pids().items() if role in KINDS[kind]}
         for pid in dict.fromkeys(pids.values()):
             _kill(pid)
-        if kind == "everything" and self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        if kind == "everything":
+            self._reap()
         return pids
 
     def back(self, killed: dict[str, int]) -> bool:
@@ -166,14 +165,17 @@ class Victim:
     def end(self) -> None:
         """End every process of it."""
         pids = self.pids()
+        self._reap()
+        for pid in pids.values():
+            if self._is_ours(pid):
+                _kill(pid)
+
+    def _reap(self) -> None:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
             if self.process.stdout is not None:
                 self.process.stdout.close()
-        for pid in pids.values():
-            if self._is_ours(pid):
-                _kill(pid)
 
     def events_twice(self) -> Counter[str]:
         """Kinds of events that may come once a call, and how many came again for the same call."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ from tempfile import TemporaryDirectory
 GATEWAY, PACKER = "127.0.0.2", "127.0.0.3"
 """Where the two devices call from: they are known by their address, so that no call is made twice for a password."""
 
-_PARKADE = Path(sys.executable).with_name("parkade")
+HERE = Path(__file__).resolve().parents[1]
 _DIRECTORY = {
     "accounts": [
         {
@@ -55,20 +56,27 @@ class Server:
     sip_port: int
 
     def usage(self) -> Usage:
-        """Processor time and memory up to now."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        pids = [self.pid, *map(int, children)]
-        return Usage(cpu_s(self.pid), sum(map(cpu_s, pids[1:])), sum(map(memory_kib, pids)))
+        """Processor time and memory up to now. What is not the media process counts as signalling."""
+        media, others = self.processes()
+        return Usage(sum(map(cpu_s, others)), sum(map(cpu_s, media)), sum(map(memory_kib, media + others)))
+
+    def processes(self) -> tuple[list[int], list[int]]:
+        """The media process, and all others of this server."""
+        pids = _descendants(self.pid)
+        media = [pid for pid in pids if b"parkade.media" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return media, [pid for pid in pids if pid not in media]
 
 
 @contextmanager
-def running(core: int, rtp_ports: str) -> Iterator[Server]:
-    """A fresh server, confined to ``core``, and its end."""
+def running(core: int, rtp_ports: str, tree: Path = HERE, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A fresh server from the source ``tree``, confined to ``core``, and its end."""
     with TemporaryDirectory(prefix="parkade-bench-") as folder:
         data, file, log = Path(folder) / "data", Path(folder) / "directory.yaml", Path(folder) / "server.log"
         file.write_text(json.dumps(_DIRECTORY))  # JSON is YAML
-        subprocess.run([_PARKADE, "import", "--data", data, file], check=True, stdout=subprocess.DEVNULL)
-        command = [str(_PARKADE), "serve", "--data", str(data), "--host", "127.0.0.1", "--sip-port", "0"]
+        environ = {**os.environ, "PYTHONPATH": str(tree / "src"), **(environment or {})}
+        parkade = [sys.executable, "-m", "parkade"]
+        subprocess.run([*parkade, "import", "--data", data, file], check=True, stdout=subprocess.DEVNULL, env=environ)
+        command = [*parkade, "serve", "--data", str(data), "--host", "127.0.0.1", "--sip-port", "0"]
         command += ["--rtp-ports", rtp_ports, "--log-level", "warning"]
         elsewhere = os.sched_getaffinity(0)
         with log.open("wb") as errors:
@@ -76,11 +84,7 @@ def running(core: int, rtp_ports: str) -> Iterator[Server]:
             os.sched_setaffinity(0, {core})
             try:
                 process = subprocess.Popen(
-                    command,
-                    stdout=subprocess.PIPE,
-                    stderr=errors,
-                    stdin=subprocess.DEVNULL,
-                    text=True,
+                    command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True, env=environ
                 )
             finally:
                 os.sched_setaffinity(0, elsewhere)
@@ -93,8 +97,23 @@ def running(core: int, rtp_ports: str) -> Iterator[Server]:
                 if process.poll() is not None:
                     raise SystemExit(f"the server ended while it was measured:\n{log.read_text()}")
             finally:
-                process.kill()
+                # A media process outlives signalling: none of them may be left to run.
+                for pid in _descendants(process.pid):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
                 process.wait()
+                if process.stdout is not None:
+                    process.stdout.close()
+
+
+def _descendants(pid: int) -> list[int]:
+    """The process and all that it has started, as far as they still run."""
+    found = [pid]
+    for parent in found:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for task in Path(f"/proc/{parent}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def cpu_s(pid: int) -> float:
