@@ -49,9 +49,27 @@ class Gate:
 
     def load(self, directory: Directory, secrets: Mapping[str, DeviceSecret]) -> None:
         """From now on these devices exist."""
-        self._devices = directory.devices
-        self._secrets = secrets
+        self._devices: dict[str, Device] = dict(directory.devices)
+        self._secrets: dict[str, DeviceSecret] = dict(secrets)
         self._by_address = {d.address: d for d in directory.devices.values() if d.address is not None}
+        self._of_account: dict[str, set[str]] = {}
+        for device in directory.devices.values():
+            self._of_account.setdefault(device.account, set()).add(device.id)
+
+    def load_account(self, slug: str, devices: Mapping[str, Device], secrets: Mapping[str, DeviceSecret]) -> set[str]:
+        """From now on the account has these devices; gives those that it had. The others' stay as they are."""
+        had = self._of_account.pop(slug, set())
+        for id_ in had:
+            device = self._devices.pop(id_)
+            self._secrets.pop(id_, None)
+            if device.address is not None and self._by_address.get(device.address) is device:
+                del self._by_address[device.address]
+        if devices:
+            self._of_account[slug] = set(devices)
+        self._devices.update(devices)
+        self._secrets.update({id_: secret for id_, secret in secrets.items() if id_ in devices})
+        self._by_address.update({d.address: d for d in devices.values() if d.address is not None})
+        return had
 
     def identify(self, request: Request, flow: Flow, now: Instant) -> Device | Unknown:
         """The device that sent ``request``, or what to answer instead."""

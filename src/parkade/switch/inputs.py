@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from parkade.base.journal import Drop, Keep
-from parkade.calls.directory import Directory
+from parkade.calls.directory import Account, Device, Directory
 from parkade.calls.effects import Event
 from parkade.rtp.orders import Order, Report
 from parkade.sip.message.flow import CloseFlow, Flow, Send
@@ -38,9 +38,19 @@ class MediaReport:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryLoaded:
-    """The directory has changed; from now on this one holds."""
+    """From now on this directory holds, all of it: at the start, and when more than one account has changed."""
 
     directory: Directory
+    secrets: Mapping[str, DeviceSecret]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLoaded:
+    """One account has changed, or is gone (``account`` is None). ``devices`` by id and ``secrets`` are all that it has."""
+
+    slug: str
+    account: Account | None
+    devices: Mapping[str, Device]
     secrets: Mapping[str, DeviceSecret]
 
 
@@ -65,5 +75,5 @@ class Note:
     error: Exception | None = None
 
 
-SwitchInput: TypeAlias = Received | FlowLost | MediaReport | DirectoryLoaded | Drain | HangUp
+SwitchInput: TypeAlias = Received | FlowLost | MediaReport | DirectoryLoaded | AccountLoaded | Drain | HangUp
 SwitchEffect: TypeAlias = Send | CloseFlow | Order | Event | Note | Keep | Drop

@@ -9,7 +9,7 @@ Limits of this version: one process; no subscriptions yet, so SUBSCRIBE is answe
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
@@ -47,6 +47,7 @@ from parkade.switch.contact import Phone, read_contact
 from parkade.switch.flows import LostFlows
 from parkade.switch.gate import Gate, Unknown
 from parkade.switch.inputs import (
+    AccountLoaded,
     DirectoryLoaded,
     Drain,
     FlowLost,
@@ -137,6 +138,8 @@ class Switch:
                 self._flow_lost(flow, now)
             case DirectoryLoaded():
                 self._load(given)
+            case AccountLoaded():
+                self._load_account(given)
             case Drain():
                 self._draining = True
             case HangUp():
@@ -220,6 +223,9 @@ class Switch:
     def _begin(self, device: Device, session: Session, now: Instant) -> None:
         if not session.is_unanswered:
             return  # The caller gave up while waiting for a port.
+        if device.id not in self._directory.devices:
+            session.reject(403, now=now)  # It was removed meanwhile.
+            return
         caller = self._outside_caller(device, session)
         leg = PhoneLeg(
             self._ids.token(), device.id, device.account, self._wiring, dialled_of(session.request), session, caller is None
@@ -351,12 +357,30 @@ class Switch:
     def _load(self, given: DirectoryLoaded) -> None:
         self._directory = given.directory
         self._gate.load(given.directory, given.secrets)
-        for id_ in self._registrar.devices():
-            device = given.directory.devices.get(id_)
-            owner = given.directory.owner_of(device) if device else None
+        self._changed(self._registrar.devices())
+
+    def _load_account(self, given: AccountLoaded) -> None:
+        """Costs what the account costs, but for two copies of a dict."""
+        accounts, devices = dict(self._directory.accounts), dict(self._directory.devices)
+        its = given.devices if given.account is not None else {}
+        had = self._gate.load_account(given.slug, its, given.secrets)
+        for id_ in had:
+            devices.pop(id_, None)
+        devices.update(its)
+        accounts.pop(given.slug, None)
+        if given.account is not None:
+            accounts[given.slug] = given.account
+        self._directory = Directory(accounts, devices)
+        self._changed(had)
+
+    def _changed(self, devices: Iterable[str]) -> None:
+        """These devices may be gone, or their owners' licences."""
+        for id_ in devices:
+            device = self._directory.devices.get(id_)
+            owner = self._directory.owner_of(device) if device else None
             if device is None or (owner is not None and not owner.licensed):
                 self._registrar.forget(id_)
-        self._inputs.append(DirectoryChanged(given.directory))
+        self._inputs.append(DirectoryChanged(self._directory))
 
     # Look-ups
 
