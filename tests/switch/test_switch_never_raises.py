@@ -64,7 +64,7 @@ def an_input(dice: Random, world: SimWorld) -> SwitchInput:
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32))
 def test_any_input_at_any_time_is_borne(seed: int) -> None:
-    """Here media is told nothing of what the switch orders: the reports are made up. A fault of ours would raise in ``world``."""
+    """Here media is told nothing of what the switch orders: the reports are made up.."""
     dice = Random(seed)
     world = SimWorld(seed)
     world.account("acme", {"101": "Alice", "102": "Bob", "103": "Carol"})
