@@ -8,16 +8,27 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from parkade.base.ids import Ids
+from parkade.base.sound import Music, Spoken, Tone
 from parkade.media.leg import RtpLeg
 from parkade.media.plane import Plane
 from parkade.media.ports import PortPair, PortReserve
-from parkade.media.sounds import Sounds
+from parkade.media.sounds import Frames, Sounds
+from parkade.media.state import StateFile
 from parkade.rtp.orders import Describe, OpenLeg, Order, Report
 from parkade.rtp.packet import Packet, parse
 from parkade.rtp.rtcp import Rtcp
 from parkade.rtp.rtcp import parse as parse_rtcp
 
 SOUNDS = Sounds()
+
+
+def frames_of(sound: Music | Tone | Spoken, codec: str = "PCMU", ptime_ms: int = 20) -> Frames:
+    """What is played for ``sound``."""
+    frames = SOUNDS.frames(sound, codec, ptime_ms)
+    assert frames is not None
+    return frames
+
+
 ULAW_SILENCE = b"\xff" * 160
 
 
@@ -128,7 +139,7 @@ class FarSide:
 class SimulatedPlane:
     """One plane. ``now`` moves only by ``run``."""
 
-    def __init__(self, now: float = 1_700_000_000.0) -> None:
+    def __init__(self, now: float = 1_700_000_000.0, *, state: StateFile | None = None, sounds: Sounds = SOUNDS) -> None:
         self.now = now
         self.sockets: dict[int, tuple[MemorySocket, MemorySocket]] = {}
         self.reports: list[Report] = []
@@ -137,7 +148,8 @@ class SimulatedPlane:
         self._next_port = 20000
         self.plane = Plane(
             reserve=cast(PortReserve, self.reserve),
-            sounds=SOUNDS,
+            sounds=sounds,
+            state=state,
             ids=Ids(random.Random(1).randbytes),
             now=now,
             report=self.reports.append,

@@ -14,7 +14,7 @@ import pytest
 
 from parkade.base.sound import Music
 from parkade.media.client import MediaClient, MediaError
-from parkade.rtp.orders import CloseLeg, Describe, Hear, LegClosed, OpenLeg, PortsReady, Report
+from parkade.rtp.orders import CloseLeg, Describe, Hear, Inventory, LegClosed, OpenLeg, PortsReady, Report
 
 PATIENCE_S = 10.0
 
@@ -50,6 +50,7 @@ async def test_orders_are_performed_and_reports_come_back(tmp_path: Path) -> Non
         phone.bind(("127.0.0.1", 0))
         phone.setblocking(False)
         async with asyncio.timeout(PATIENCE_S), started(tmp_path) as (client, ears):
+            assert await ears.reports.get() == Inventory(())
             ready = await ears.reports.get()
             assert isinstance(ready, PortsReady)
             port = phone.getsockname()[1]
@@ -88,6 +89,7 @@ async def test_a_second_process_can_follow_a_dead_one_on_the_same_path(tmp_path:
             await ears.died.wait()
         assert (tmp_path / "media").exists()
         async with started(tmp_path) as (_, ears):
+            assert await ears.reports.get() == Inventory(())
             assert isinstance(await ears.reports.get(), PortsReady)
 
 

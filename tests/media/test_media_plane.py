@@ -16,7 +16,7 @@ from parkade.rtp.orders import CloseLeg, Hear, KeyHeard, LegClosed, OpenLeg, Pro
 from parkade.rtp.packet import Packet, sequence_step, timestamp_step
 from parkade.rtp.rtcp import Goodbye, ReceiverReport, SenderReport, encode, ntp
 from parkade.rtp.tones import key_tone
-from tests.media.simulated_plane import SOUNDS, ULAW_SILENCE, FarSide, SimulatedPlane
+from tests.media.simulated_plane import ULAW_SILENCE, FarSide, SimulatedPlane, frames_of
 
 STRANGER = ("198.51.100.66", 6666)
 
@@ -46,7 +46,7 @@ def test_music_starts_with_the_order_and_keeps_its_beat() -> None:
     assert times_ms(far, began)[0] == 0.0
     assert times_ms(far, began)[1:] == pytest.approx([20.0 * n for n in range(1, 11)], abs=SLOT_MS)
     assert all(19.9 < later - sooner < 20.1 for sooner, later in pairwise(times_ms(far, began)[1:]))
-    assert [packet.payload for _, packet in far.packets] == list(SOUNDS.music("default", "PCMU", 20)[:11])
+    assert [packet.payload for _, packet in far.packets] == list(frames_of(Music(), "PCMU", 20)[:11])
     assert [packet.marker for _, packet in far.packets] == [True] + [False] * 10
     assert_one_stream(far)
 
@@ -60,14 +60,14 @@ def test_music_comes_in_the_packet_time_and_codec_agreed(ptime_ms: int, codec: s
     world.run(0.6)
     assert len(far.packets) == pytest.approx(600 / ptime_ms, abs=1)
     assert {packet.payload_type for _, packet in far.packets} == {payload_type}
-    assert tuple(packet.payload for _, packet in far.packets) == SOUNDS.music("default", codec, ptime_ms)[: len(far.packets)]
+    assert tuple(packet.payload for _, packet in far.packets) == frames_of(Music(), codec, ptime_ms)[: len(far.packets)]
     assert_one_stream(far)
 
 
 def test_music_goes_round_without_a_seam() -> None:
     world = SimulatedPlane()
     far = world.phone("a")
-    frames = SOUNDS.music("default", "PCMU", 20)
+    frames = frames_of(Music(), "PCMU", 20)
     world.order(Hear("a", Music()))
     world.run(0.02 * (len(frames) + 5))
     assert [packet.payload for _, packet in far.packets[len(frames) : len(frames) + 3]] == list(frames[:3])
@@ -80,7 +80,7 @@ def test_music_ordered_again_just_goes_on() -> None:
     for _ in range(10):
         world.order(Hear("a", Music()))
         world.run(0.1)
-    assert [packet.payload for _, packet in far.packets] == list(SOUNDS.music("default", "PCMU", 20)[: len(far.packets)])
+    assert [packet.payload for _, packet in far.packets] == list(frames_of(Music(), "PCMU", 20)[: len(far.packets)])
     assert_one_stream(far)
 
 
@@ -92,7 +92,7 @@ def test_music_ordered_before_the_description_starts_from_its_beginning_with_it(
     late = FarSide(world, "b", 30000, ("192.0.2.9", 4000))
     assert late.packets == []
     world.order(world.describe(late))
-    assert [packet.payload for _, packet in late.packets] == [SOUNDS.music("default", "PCMU", 20)[0]]
+    assert [packet.payload for _, packet in late.packets] == [frames_of(Music(), "PCMU", 20)[0]]
     assert far.packets == []
 
 
@@ -107,7 +107,7 @@ def test_a_renegotiated_codec_and_packet_time_go_on_at_the_same_place_in_the_mus
     after = [packet for _, packet in far.packets[before:]]
     assert {packet.payload_type for packet in after} == {8}
     place = before * 20 // 30
-    assert tuple(packet.payload for packet in after) == SOUNDS.music("default", "PCMA", 30)[place : place + len(after)]
+    assert tuple(packet.payload for packet in after) == frames_of(Music(), "PCMA", 30)[place : place + len(after)]
     gaps = [later - sooner for (sooner, _), (later, _) in pairwise(far.packets)]
     assert max(gaps) < 0.04
 
@@ -212,7 +212,7 @@ def test_a_prompt_is_spoken_once_told_at_its_end_and_followed_by_silence() -> No
     world = SimulatedPlane()
     far = world.phone("a")
     world.order(Hear("a", Spoken("p1", "en", ("star", "8"))))
-    frames = SOUNDS.spoken("en", ("star", "8"), "PCMU", 20)
+    frames = frames_of(Spoken("", "en", ("star", "8")), "PCMU", 20)
     world.run(0.02 * len(frames) - 0.005)
     assert world.reports == []
     world.run(0.02)
@@ -233,13 +233,17 @@ def test_a_prompt_cut_off_by_another_sound_is_not_told() -> None:
     assert world.reports == []
 
 
-def test_the_same_prompt_again_is_spoken_again() -> None:
+def test_a_prompt_that_has_ended_is_told_again_and_not_spoken_again() -> None:
     world = SimulatedPlane()
-    world.phone("a")
+    far = world.phone("a")
     for _ in range(2):
         world.order(Hear("a", Spoken("p1", "vi", ("8",))))
         world.run(1.0)
     assert world.reports == [PromptEnded("a", "p1")] * 2
+    assert tuple(packet.payload for _, packet in far.packets) == frames_of(Spoken("", "vi", ("8",)))
+    world.order(Hear("a", Spoken("p2", "vi", ("8",))))
+    world.run(1.0)
+    assert world.reports[2:] == [PromptEnded("a", "p2")]
 
 
 def test_a_missing_phrase_is_skipped_with_one_line_and_the_prompt_still_ends(caplog: pytest.LogCaptureFixture) -> None:
@@ -258,7 +262,7 @@ def test_tones_are_played_and_silence_is_silence() -> None:
     far = world.phone("a")
     world.order(Hear("a", Tone("ringback")))
     world.run(0.1)
-    assert tuple(packet.payload for _, packet in far.packets) == SOUNDS.tone("ringback", "PCMU", 20)[:6]
+    assert tuple(packet.payload for _, packet in far.packets) == frames_of(Tone("ringback"), "PCMU", 20)[:6]
     world.order(Hear("a", Silence()))
     world.run(1.0)
     assert len(far.packets) == 6
@@ -379,7 +383,7 @@ def test_keys_in_the_sound_are_heard_only_where_they_are_listened_for() -> None:
 def test_the_music_presses_no_keys() -> None:
     world = SimulatedPlane()
     far = world.phone("far", listen_for_tones=True)
-    for frame in SOUNDS.music("default", "PCMU", 20):
+    for frame in frames_of(Music(), "PCMU", 20):
         far.says(frame)
     assert world.reports == []
 

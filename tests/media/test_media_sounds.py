@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parkade.media.sounds import BUILT_IN, SoundError, Sounds, cut, encode, read_wav
+from parkade.base.sound import Music, Spoken, Tone
+from parkade.media.sounds import BUILT_IN, Frames, SoundError, Sounds, cut, encode, read_wav
 from parkade.rtp.g711 import from_alaw, from_ulaw
 from parkade.rtp.keytones import KeyToneListener
 from parkade.testing.listening import heard_music, heard_prompt, heard_tone, is_silent, level_dbfs
@@ -16,6 +17,12 @@ from tools.make_music import compose
 from tools.make_prompts import PHRASES
 
 LANGUAGES = ("en", "vi")
+
+
+def made(sounds: Sounds, sound: Music | Tone | Spoken, codec: str, ptime_ms: int) -> Frames:
+    frames = sounds.frames(sound, codec, ptime_ms)
+    assert frames is not None
+    return frames
 
 
 def write(path: Path, rate_hz: int = 8000, channels: int = 1, width: int = 2, data: bytes = bytes(16000)) -> Path:
@@ -67,7 +74,7 @@ def test_a_phrase_is_level_trimmed_and_presses_no_key(language: str, phrase: str
 
 @pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
 def test_phrases_are_strung_together_in_order(codec: str) -> None:
-    frames = Sounds().spoken("en", ("parked-at", "star", "8"), codec, 20)
+    frames = made(Sounds(), Spoken("", "en", ("parked-at", "star", "8")), codec, 20)
     payload = b"".join(frames)
     heard = from_alaw(payload) if codec == "PCMA" else from_ulaw(payload)
     assert {len(frame) for frame in frames} == {160}
@@ -81,13 +88,13 @@ def test_phrases_are_strung_together_in_order(codec: str) -> None:
 @pytest.mark.parametrize("ptime_ms", [10, 20, 30, 40, 60])
 def test_a_loop_fills_its_last_frame_in_every_packet_time(ptime_ms: int) -> None:
     sounds = Sounds()
-    for frames in (sounds.music("default", "PCMU", ptime_ms), sounds.tone("busy", "PCMU", ptime_ms)):
+    for frames in (made(sounds, Music("default"), "PCMU", ptime_ms), made(sounds, Tone("busy"), "PCMU", ptime_ms)):
         assert {len(frame) for frame in frames} == {8 * ptime_ms}
-    assert heard_music(from_ulaw(b"".join(sounds.music("default", "PCMU", ptime_ms)))[:16000])
+    assert heard_music(from_ulaw(b"".join(made(sounds, Music("default"), "PCMU", ptime_ms)))[:16000])
 
 
 def test_tones_have_their_frequency() -> None:
-    heard = from_ulaw(b"".join(Sounds().tone("ringback", "PCMU", 20)))
+    heard = from_ulaw(b"".join(made(Sounds(), Tone("ringback"), "PCMU", 20)))
     assert heard_tone(heard, 425.0, at_least_ms=800)
 
 
@@ -114,15 +121,15 @@ def test_own_music_is_played_from_its_folder_and_what_cannot_be_played_gives_way
     write(tmp_path / "music" / "broken.wav", rate_hz=44100)
     write(tmp_path / "music" / "short.wav", data=bytes(100))
     sounds = Sounds(tmp_path)
-    default = sounds.music("default", "PCMU", 20)
-    assert default == cut(encode(ramp[: len(ramp) // 960 * 960], "PCMU"), 20)
+    default = made(sounds, Music("default"), "PCMU", 20)
+    assert default == cut(encode(ramp[: len(ramp) // 960 * 960], "PCMU"), 160)
     for name in ("broken", "short", "missing", "../music/default", ""):
-        assert sounds.music(name, "PCMU", 20) == default
-        assert sounds.music(name, "PCMU", 20) == default
+        assert made(sounds, Music(name), "PCMU", 20) == default
+        assert made(sounds, Music(name), "PCMU", 20) == default
     assert len(caplog.messages) == 5
 
 
 def test_with_no_music_at_all_there_is_silence(tmp_path: Path) -> None:
-    frames = Sounds(tmp_path).music("default", "PCMU", 20)
+    frames = made(Sounds(tmp_path), Music(), "PCMU", 20)
     assert set(b"".join(frames)) == {0xFF}
-    assert Sounds(tmp_path).tone("no-such-tone", "PCMA", 20) != ()
+    assert made(Sounds(tmp_path), Tone("no-such-tone"), "PCMA", 20) != ()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.base.sound import Music, Peer, Silence, Spoken, Tone
+from parkade.base.sound import Music, Peer, Playlist, Silence, Spoken, Tone
 from parkade.media.wire import (
     WireError,
     order_from_line,
@@ -27,21 +27,30 @@ from parkade.rtp.orders import (
     PortsExhausted,
     PortsReady,
     PromptEnded,
+    Record,
+    Recorded,
     Report,
+    StopRecording,
 )
 
-sounds = st.one_of(
-    st.builds(Silence),
+parts = st.one_of(
     st.builds(Music, st.text()),
     st.builds(Tone, st.text()),
-    st.builds(Peer, st.text()),
     st.builds(Spoken, st.text(), st.sampled_from(["en", "vi"]), st.lists(st.text()).map(tuple)),
+)
+sounds = st.one_of(
+    st.builds(Silence),
+    st.builds(Peer, st.text()),
+    parts,
+    st.builds(Playlist, st.lists(parts, min_size=1).map(tuple)),
 )
 ports = st.integers(0, 65535)
 orders = st.one_of(
     st.builds(OpenLeg, st.text(), ports),
     st.builds(Hear, st.text(), sounds),
     st.builds(CloseLeg, st.text()),
+    st.builds(Record, st.text(), st.text(), st.floats(0, 1e6), st.integers(0, 60)),
+    st.builds(StopRecording, st.text()),
     st.builds(
         Describe,
         leg=st.text(),
@@ -66,6 +75,7 @@ reports = st.one_of(
     st.builds(PortsExhausted),
     st.builds(LegSilent, st.text(), st.floats(0, 1e6)),
     st.builds(LegFailed, st.text(), ports),
+    st.builds(Recorded, st.text(), st.text(), st.floats(0, 1e6), st.sampled_from(["max", "silence", "stopped"])),
     st.builds(
         Inventory,
         st.lists(
@@ -127,6 +137,11 @@ def test_arbitrary_bytes_are_an_order_or_a_wire_error_and_nothing_else(line: byt
         b'["hear","a","music"]',
         b'["hear","a","music",null]',
         b'["hear","a","spoken","p","en",[1]]',
+        b'["hear","a","playlist",[]]',
+        b'["hear","a","playlist",[["peer","b"]]]',
+        b'["hear","a","playlist",[["playlist",[["music","m"]]]]]',
+        b'["hear","a","playlist",["music"]]',
+        b'["record","a","file",60]',
         b'["describe","a","192.0.2.1"]',
         b'["describe","a","192.0.2.1",4000,4001,"PCMU",0,true,20,true,true,false,null]',
         b'["describe","a","192.0.2.1",4000,4001,null,0,101,20,true,true,false,null]',

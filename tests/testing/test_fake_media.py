@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.base.sound import Music, Peer, Silence, Spoken
+from parkade.base.sound import Music, Peer, Playlist, Silence, Spoken
 from parkade.rtp.orders import (
     CloseLeg,
     Describe,
@@ -19,6 +19,9 @@ from parkade.rtp.orders import (
     PortsExhausted,
     PortsReady,
     PromptEnded,
+    Record,
+    Recorded,
+    StopRecording,
 )
 from parkade.testing.media import FakeMedia
 
@@ -117,6 +120,37 @@ def test_a_media_process_that_comes_back_has_no_legs_and_keeps_their_ports_for_t
     assert media.drain() == [Inventory(()), PortsReady((20_002, 20_004))]
     media.perform(OpenLeg("a", 20_000), 1.0)
     assert media.on_port(20_000) is media.legs["a"]
+
+
+def test_words_over_music_are_told_at_their_end_and_the_music_goes_on() -> None:
+    spoken = Spoken("p1", "en", ("star",))
+    media = media_with(OpenLeg("a", 20_000), Hear("a", Playlist((spoken, Music()))))
+    assert media.legs["a"].sound == spoken
+    media.wake(1.0)
+    assert media.drain() == [PromptEnded("a", "p1")]
+    assert [sound for _, sound in media.legs["a"].heard] == [spoken, Music()]
+
+
+def test_a_prompt_that_has_ended_is_told_again_when_it_is_ordered_again() -> None:
+    media = media_with(OpenLeg("a", 20_000), Hear("a", Spoken("p1", "en", ("star",))))
+    media.wake(1.0)
+    media.drain()
+    media.perform(Hear("a", Spoken("p1", "en", ("star",))), 2.0)
+    assert media.drain() == [PromptEnded("a", "p1")]
+
+
+def test_a_recording_ends_when_it_is_stopped_replaced_or_closed() -> None:
+    media = media_with(OpenLeg("a", 20_000), Record("a", "one.wav", 60.0, 5.0))
+    media.perform(Record("a", "two.wav", 60.0, 5.0), 1.0)
+    media.perform(StopRecording("a"), 3.0)
+    media.perform(StopRecording("a"), 4.0)
+    media.perform(Record("a", "three.wav", 60.0, 5.0), 5.0)
+    media.perform(CloseLeg("a"), 6.0)
+    assert media.drain()[:3] == [
+        Recorded("a", "one.wav", 1.0, "stopped"),
+        Recorded("a", "two.wav", 2.0, "stopped"),
+        Recorded("a", "three.wav", 1.0, "closed"),
+    ]
 
 
 def test_silence_is_told_when_somebody_says_so() -> None:

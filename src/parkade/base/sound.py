@@ -45,4 +45,15 @@ class Spoken:
     phrases: tuple[str, ...]
 
 
-Sound: TypeAlias = Silence | Music | Tone | Peer | Spoken
+@dataclass(frozen=True, slots=True)
+class Playlist:
+    """Sounds one after the other without a gap, as words over music: each ``Spoken`` once, with its ``PromptEnded``.
+
+    Music in it begins where this leg last heard the same piece. What comes after endless music or an endless tone is never
+    heard; after a ``Spoken`` at the end there is silence. At least one part.
+    """
+
+    parts: tuple[Music | Tone | Spoken, ...]
+
+
+Sound: TypeAlias = Silence | Music | Tone | Peer | Spoken | Playlist

@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+from parkade.media.plane import SILENCE_S
 from parkade.media.process import MediaProcess, MediaSettings
 from parkade.media.sounds import BUILT_IN
 
@@ -37,7 +38,15 @@ def main() -> int:
     parser.add_argument("--host", type=address, required=True, help="address that RTP is bound to")
     parser.add_argument("--sounds", type=Path, default=BUILT_IN, help="folder with music/ and prompts/")
     parser.add_argument("--reserve", type=int, help="port pairs kept bound for new legs")
-    parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
+    parser.add_argument("--state", type=Path, help="file that tells a following process where the streams were")
+    parser.add_argument(
+        "--silence", type=float, default=SILENCE_S, metavar="S", help="report a leg that was silent for so long"
+    )
+    ending = parser.add_mutually_exclusive_group()
+    ending.add_argument("--with-parent", action="store_true", help="end when standard input ends")
+    ending.add_argument(
+        "--linger", type=float, metavar="S", help="end after S seconds without signalling (never, if not given)"
+    )
     wanted = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="media %(levelname)s %(message)s")
     settings = MediaSettings(
@@ -47,6 +56,9 @@ def main() -> int:
         sounds=wanted.sounds,
         reserve=wanted.reserve,
         with_parent=wanted.with_parent,
+        linger_s=wanted.linger,
+        state=wanted.state,
+        silence_s=wanted.silence,
     )
     try:
         process = MediaProcess(settings)

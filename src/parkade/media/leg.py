@@ -1,4 +1,4 @@
-"""One leg: the RTP session with one far side, as plain state. ``plane`` moves it."""
+"""One leg: the RTP session with one far side, as plain state. ``plane`` and its parts move it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from parkade.base.clock import Instant
-from parkade.base.sound import Silence, Sound
+from parkade.base.sound import Music, Silence, Sound, Spoken, Tone
 from parkade.media.ports import PortPair
+from parkade.media.recording import Recording
 from parkade.media.sounds import Frames
-from parkade.rtp.dtmf import EventListener
-from parkade.rtp.keytones import KeyToneListener
+from parkade.media.state import StreamState
+from parkade.rtp.codecs import BY_STATIC_NUMBER
+from parkade.rtp.keys import KeyListener
 from parkade.rtp.latch import Address, Latch
 from parkade.rtp.orders import Describe
 from parkade.rtp.packet import Stream
@@ -34,10 +36,11 @@ def _usable(address: str, ipv6: bool) -> str | None:
     return None if parsed.is_unspecified or (parsed.version == 6) != ipv6 else str(parsed)
 
 
+Part: TypeAlias = Music | Tone | Spoken
+"""What can be played by itself."""
+
 NOTHING_YET = Receiver()
 """What legs have received that never received anything, as most that are parked."""
-STATIC_CODECS = {0: "PCMU", 8: "PCMA"}
-"""Understood whichever was agreed: some phones change the law without asking."""
 
 
 class RtpLeg:
@@ -46,34 +49,45 @@ class RtpLeg:
     """
 
     __slots__ = (
+        "attentive",
         "awaited",
         "codec",
         "codecs",
         "described",
+        "ended",
         "events",
         "frames",
         "has_reported",
+        "heard",
+        "heard_at",
         "id",
+        "keys",
         "latch",
         "listeners",
         "loops",
+        "mark",
+        "music_at",
+        "parts",
         "payload_type",
         "playing",
         "ports",
         "position",
-        "prompt",
         "ptime_ms",
         "receiver",
+        "record",
+        "recording",
         "relayed",
+        "reports_heard",
+        "resumed",
         "rtcp",
         "rtcp_target",
         "rtp",
         "sent_at",
+        "silent_from",
         "slot",
         "sound",
         "stream",
         "target",
-        "tones",
         "waiting",
     )
 
@@ -88,19 +102,27 @@ class RtpLeg:
         # What was agreed, and where packets go: nowhere while the far side is not to be sent to.
         self.described: Describe | None = None
         self.codec = "PCMU"
-        self.codecs: Mapping[int, str] = STATIC_CODECS
+        self.codecs: Mapping[int, str] = BY_STATIC_NUMBER
+        self.events: frozenset[int] = frozenset()
         self.payload_type = 0
         self.ptime_ms = 20
         self.latch = Latch()
         self.target: Address | None = None
         self.rtcp_target: Address | None = None
-        # What was ordered, and what sounds on our own clock: not the same while a peer is awaited.
+        # What was ordered.
         self.sound: Sound = Silence()
-        self.playing: Sound = Silence()
+        # What sounds on our own clock: not the same while a peer is awaited. ``parts`` follow ``playing``.
+        self.playing: Part | None = None
+        self.parts: tuple[Part, ...] = ()
         self.frames: Frames = ()
         self.position = 0
         self.loops = False
-        self.prompt: str | None = None
+        self.ended: str | None = None
+        """The prompt that was played to its end last."""
+        self.mark = 0
+        """Of ``playing``, for the state file."""
+        self.music_at: tuple[int, int] = (0, 0)
+        """The mark of the music heard last, and the millisecond it had come to."""
         self.slot: Slot | None = None
         # Who is heard, and by whom.
         self.relayed: RtpLeg | None = None
@@ -109,8 +131,23 @@ class RtpLeg:
         self.waiting: list[RtpLeg] = []
         # What comes from it.
         self.receiver = NOTHING_YET
-        self.events: EventListener | None = None
-        self.tones: KeyToneListener | None = None
+        self.keys: KeyListener | None = None
+        self.recording: Recording | None = None
+        self.attentive = False
+        """More is done with what it says than to count it, although no leg hears it."""
+        # Since when nothing has come: ``heard`` packets and reports by ``heard_at``; told up to ``silent_from``.
+        self.reports_heard = 0
+        self.heard = 0
+        self.heard_at: Instant = 0.0
+        self.silent_from: Instant = 0.0
+        # Its record in the state file, and what an earlier process wrote there.
+        self.record = 0
+        self.resumed: StreamState | None = None
+
+    @property
+    def position_ms(self) -> int:
+        """The place in ``playing``."""
+        return self.position * self.ptime_ms
 
 
 Slot: TypeAlias = dict[RtpLeg, None]

@@ -1,6 +1,6 @@
 """Legs, what each of them hears, and the packets that make it so. One thread, no waiting, no clock of its own.
 
-Music, tones and prompts leave on the beat of a ``Wheel``; a relayed packet is passed on in the moment it is read. A listener
+Music, tones and prompts leave on the beat of a ``Player``; a relayed packet is passed on in the moment it is read. A listener
 keeps what it hears until its new peer has said something, so nobody meets silence between two sounds.
 """
 
@@ -8,33 +8,53 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import assert_never
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.base.sound import Music, Peer, Silence, Sound, Spoken, Tone
+from parkade.base.sound import Music, Peer, Playlist, Silence, Sound, Spoken
 from parkade.base.timers import Timers
-from parkade.media.leg import NOTHING_YET, STATIC_CODECS, RtpLeg, destination
+from parkade.media import links
+from parkade.media.keeper import Keeper
+from parkade.media.leg import RtpLeg, destination
+from parkade.media.paths import MAX_BYTES, receive, transmit
+from parkade.media.player import Player
 from parkade.media.ports import PortReserve
+from parkade.media.recording import Recording
 from parkade.media.reports import first_report_s, next_report_s, report_on, take_report
-from parkade.media.sounds import Frames, Sounds
-from parkade.media.wheel import Wheel
-from parkade.rtp.dtmf import EventListener
-from parkade.rtp.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW, from_alaw, from_ulaw
-from parkade.rtp.keytones import KeyToneListener
+from parkade.media.sounds import Sounds
+from parkade.media.state import StateFile
+from parkade.media.worker import Run, at_once
+from parkade.rtp.codecs import BY_STATIC_NUMBER
+from parkade.rtp.coders import INTO
+from parkade.rtp.keys import KeyListener
 from parkade.rtp.latch import Address
-from parkade.rtp.orders import CloseLeg, Describe, Hear, KeyHeard, LegClosed, OpenLeg, Order, PromptEnded, Report
-from parkade.rtp.packet import HEADER_BYTES, Packet, Stream, is_rtcp, parse, parse_header
-from parkade.rtp.rtcp import Receiver
+from parkade.rtp.orders import (
+    CloseLeg,
+    Describe,
+    Hear,
+    KeyHeard,
+    LegClosed,
+    LegFailed,
+    LegSilent,
+    LegState,
+    OpenLeg,
+    Order,
+    PromptEnded,
+    Record,
+    Report,
+    StopRecording,
+)
+from parkade.rtp.packet import Packet, Stream
 
 log = logging.getLogger(__name__)
 
 PTIMES_MS = (10, 20, 30, 40, 60)
 DEFAULT_PTIME_MS = 20
-INTO = {"PCMU": ALAW_TO_ULAW, "PCMA": ULAW_TO_ALAW}
-"""What turns a payload of the other law into this one."""
+SILENCE_S = 60.0
 NOWHERE: Address = ("", 0)
 """The far side's address when its description names none that can be used; its packets may still prove where it is."""
 
@@ -43,7 +63,8 @@ class Plane:
     """All legs of one media process.
 
     Its only ways out besides the sockets of the legs: ``watch(leg)`` asks to have ``read_rtp`` and ``read_rtcp`` called,
-    ``unwatch(leg)`` ends that, ``report`` tells signalling.
+    ``unwatch(leg)`` ends that, ``report`` tells signalling, ``run`` does what waits for the disk and ``on_done`` is called by
+    it when ``collect`` is worth calling.
     """
 
     def __init__(
@@ -56,6 +77,10 @@ class Plane:
         report: Callable[[Report], None],
         watch: Callable[[RtpLeg], None],
         unwatch: Callable[[RtpLeg], None],
+        state: StateFile | None = None,
+        silence_s: float = SILENCE_S,
+        run: Run = at_once,
+        on_done: Callable[[], None] = lambda: None,
     ) -> None:
         self.legs: dict[str, RtpLeg] = {}
         self._reserve = reserve
@@ -65,18 +90,23 @@ class Plane:
         self._report = report
         self._watch = watch
         self._unwatch = unwatch
+        self._silence_s = silence_s
+        self._run = run
+        self._on_done = on_done
+        self._done: deque[Report] = deque()
         self._now = now
-        self._wheel = Wheel(now)
+        self._player = Player(sounds, now, self._prompt_ended)
+        self._keeper = Keeper(state)
         self._reports_due: Timers[str] = Timers()
-        self._buffer = bytearray(2048)
-        self._view = memoryview(self._buffer)
+        self._recordings_due: Timers[str] = Timers()
+        self._buffer = bytearray(MAX_BYTES)
 
     # Orders
 
     def perform(self, order: Order, now: Instant) -> None:
         """Do what signalling asks; an order that makes no sense is one log line."""
-        self._now = now
-        if self._wheel.is_behind(now):
+        self._now = self._player.now = now
+        if self._player.is_behind(now):
             # It stands still while nothing plays.
             self.wake(now)
         if isinstance(order, OpenLeg):
@@ -91,10 +121,29 @@ class Plane:
                 self._describe(leg, order)
             case Hear():
                 self._hear(leg, order.sound)
+            case Record():
+                self._record(leg, order)
+            case StopRecording():
+                self._stop_recording(leg, "stopped")
             case CloseLeg():
                 self._close(leg)
             case _:
                 assert_never(order)
+
+    def inventory(self) -> list[LegState]:
+        """All legs, as they are told to signalling that comes back."""
+        return [
+            LegState(
+                leg.id,
+                leg.ports.port,
+                leg.stream.ssrc,
+                leg.stream.sequence,
+                leg.stream.timestamp,
+                None if leg.latch.target == NOWHERE else leg.latch.target,
+                leg.sound,
+            )
+            for leg in self.legs.values()
+        ]
 
     def close(self) -> None:
         """Close all legs."""
@@ -102,37 +151,61 @@ class Plane:
             self._close(leg)
 
     def _open(self, order: OpenLeg) -> None:
-        if order.leg in self.legs:
-            log.warning("leg %r is open already", order.leg)
+        known = self.legs.get(order.leg)
+        if known is not None:
+            if known.ports.port != order.port:
+                log.warning("leg %r is open already, on port %d", order.leg, known.ports.port)
             return
         ports = self._reserve.take(order.port)
         if ports is None:
-            log.warning("leg %r: port %d is not in reserve", order.leg, order.port)
+            log.warning("leg %r: port %d cannot be had", order.leg, order.port)
+            self._report(LegFailed(order.leg, order.port))
             return
         if not ports.watched:
             drain(ports.rtp, self._buffer)
-        chance = int(self._ids.token(10), 16)
-        stream = Stream(chance >> 48, chance >> 32 & 0xFFFF, chance & 0xFFFFFFFF)
-        leg = self.legs[order.leg] = RtpLeg(order.leg, ports, stream)
+        left = self._keeper.adopt(order.leg, order.port)
+        if left is None:
+            chance = int(self._ids.token(10), 16)
+            leg = RtpLeg(order.leg, ports, Stream(chance >> 48, chance >> 32 & 0xFFFF, chance & 0xFFFFFFFF))
+        else:
+            sequence = left.sequence_now(self._now)
+            leg = RtpLeg(order.leg, ports, Stream.resumed(left.ssrc, sequence, left.timestamp, left.written_at))
+            leg.resumed = left
+            if left.source is not None:
+                leg.latch.resume(left.source)
+        self.legs[order.leg] = leg
+        self._keeper.open(leg, self._now)
         self._watch(leg)
 
     def _describe(self, leg: RtpLeg, described: Describe) -> None:
         before, codec_before, ptime_ms_before = leg.described, leg.codec, leg.ptime_ms
         leg.described = described
         leg.codec, leg.payload_type = described.codec, described.payload_type
-        leg.codecs, expected = _understood(described.payload_type, described.codec, described.dtmf_payload_type)
+        leg.codecs, leg.events = _understood(
+            described.payload_type, described.codec, described.dtmf_payload_type, described.dtmf_also
+        )
         leg.ptime_ms = described.ptime_ms if described.ptime_ms in PTIMES_MS else DEFAULT_PTIME_MS
-        if described.listen_for_tones != (leg.tones is not None):
-            leg.tones = KeyToneListener() if described.listen_for_tones else None
+        self._listen_for_keys(leg, described)
         address = destination(described.address, described.port, ipv6=self._reserve.ipv6)
-        leg.latch.describe(address or NOWHERE, expected, self._now)
-        leg.rtcp_target = destination(described.address, described.rtcp_port, ipv6=self._reserve.ipv6)
+        leg.latch.describe(address or NOWHERE, leg.events | leg.codecs.keys(), self._now)
+        if before is None or (before.address, before.rtcp_port) != (described.address, described.rtcp_port):
+            leg.rtcp_target = destination(described.address, described.rtcp_port, ipv6=self._reserve.ipv6)
         self._aim(leg)
+        leg.heard_at = leg.silent_from = self._now
         if before is None:
             self._reports_due.set(leg.id, self._now + first_report_s(self._ids))
             self._play(leg, leg.sound)
-        elif leg.slot is not None and (codec_before, ptime_ms_before) != (leg.codec, leg.ptime_ms):
-            self._cut_anew(leg, ptime_ms_before)
+        elif (codec_before, ptime_ms_before) != (leg.codec, leg.ptime_ms):
+            self._player.recut(leg, ptime_ms_before)
+        self._keeper.write(leg, self._now)
+
+    @staticmethod
+    def _listen_for_keys(leg: RtpLeg, described: Describe) -> None:
+        sparing = bool(leg.events)
+        if leg.keys is None or leg.keys.is_sparing != sparing:
+            leg.keys = KeyListener(tones=described.listen_for_tones, sparing=sparing)
+        # A phone that has promised events is listened to only while somebody hears it: it is not worth more.
+        leg.attentive = leg.recording is not None or (leg.keys.listens_for_tones and not sparing)
 
     def _aim(self, leg: RtpLeg) -> None:
         """Send to where the far side is known to be, or to nobody while it is not to be sent to."""
@@ -147,12 +220,11 @@ class Plane:
             # Who never sent anything says no goodbye (:rfc:`3550` section 6.3.7).
             report_on(leg, self._cname, self._now, leaving=True)
         self._reports_due.cancel(leg.id)
-        self._unhear(leg)
-        self._stop(leg)
-        for listener in leg.listeners:
-            listener.relayed = None
-        for listener in leg.waiting:
-            listener.awaited = None
+        self._stop_recording(leg, "closed")
+        links.unhear(leg)
+        links.unheard(leg)
+        self._player.stop(leg)
+        self._keeper.close(leg)
         del self.legs[leg.id]
         self._unwatch(leg)
         self._reserve.give_back(leg.ports, self._now)
@@ -164,135 +236,111 @@ class Plane:
     def _hear(self, leg: RtpLeg, sound: Sound) -> None:
         before, leg.sound = leg.sound, sound
         if isinstance(sound, Peer):
-            self._await(leg, sound.leg)
+            peer = self.legs.get(sound.leg)
+            if peer is None:
+                log.warning("leg %r should hear leg %r, which is not open", leg.id, sound.leg)
+            links.await_peer(leg, peer)
             return
-        if sound == before and not isinstance(sound, Spoken):
+        if leg.ended is not None and leg.ended in _prompts(sound):
+            # Said again by signalling that may not have heard it.
+            self._report(PromptEnded(leg.id, leg.ended))
+            if sound == before or isinstance(sound, Spoken):
+                return
+        if sound == before:
             return
-        self._unhear(leg)
-        self._stop(leg)
+        if leg.relayed is None and isinstance(sound, Music) and sound == leg.playing and not leg.parts:
+            links.await_peer(leg, None)
+            return
+        links.unhear(leg)
+        self._player.stop(leg)
         # Until the first Describe nobody could hear it: it begins then.
         if leg.described is not None:
             self._play(leg, sound)
 
-    def _frames_of(self, leg: RtpLeg, sound: Sound) -> Frames:
-        match sound:
-            case Silence() | Peer():
-                return ()
-            case Music(name):
-                return self._sounds.music(name, leg.codec, leg.ptime_ms)
-            case Tone(name):
-                return self._sounds.tone(name, leg.codec, leg.ptime_ms)
-            case Spoken(_, language, phrases):
-                return self._sounds.spoken(language, phrases, leg.codec, leg.ptime_ms)
-        assert_never(sound)
-
-    def _await(self, leg: RtpLeg, peer_id: str) -> None:
-        """Let ``leg`` hear ``peer_id`` from its first packet on; what it hears now goes on until then."""
-        # A prompt is cut off by this order, whoever may still hear the rest of it.
-        leg.prompt = None
-        if leg.awaited is not None:
-            leg.awaited.waiting.remove(leg)
-            leg.awaited = None
-        peer = self.legs.get(peer_id)
-        if peer is None:
-            log.warning("leg %r should hear leg %r, which is not open", leg.id, peer_id)
-        elif leg.relayed is not peer:
-            leg.awaited = peer
-            peer.waiting.append(leg)
-
-    def _connect_waiting(self, peer: RtpLeg) -> None:
-        for leg in peer.waiting:
-            if leg.relayed is not None:
-                leg.relayed.listeners.remove(leg)
-            self._stop(leg)
-            leg.stream.switch()
-            leg.awaited, leg.relayed = None, peer
-            peer.listeners.append(leg)
-        peer.waiting.clear()
-
-    def _unhear(self, leg: RtpLeg) -> None:
-        if leg.awaited is not None:
-            leg.awaited.waiting.remove(leg)
-            leg.awaited = None
-        if leg.relayed is not None:
-            leg.relayed.listeners.remove(leg)
-            leg.relayed = None
-
-    # Playing
-
     def _play(self, leg: RtpLeg, sound: Sound) -> None:
-        """Play ``sound`` from its beginning; the first frame leaves when the packet before it has run out."""
-        leg.stream.switch()
-        leg.playing = sound
-        leg.prompt = sound.prompt if isinstance(sound, Spoken) else None
-        leg.loops = leg.prompt is None
-        leg.frames, leg.position = self._frames_of(leg, sound), 0
-        if not leg.frames and leg.loops:
+        if isinstance(sound, Silence | Peer):
+            leg.stream.switch()
+        else:
+            self._player.play(leg, sound)
+
+    def _prompt_ended(self, leg: RtpLeg, prompt: str) -> None:
+        # One that was cut off by a peer who has not spoken yet is not told.
+        if prompt in _prompts(leg.sound):
+            self._report(PromptEnded(leg.id, prompt))
+
+    # Recording
+
+    def _record(self, leg: RtpLeg, order: Record) -> None:
+        self._stop_recording(leg, "stopped")
+        leg.recording = Recording(order, self._now, self._run, self._tell)
+        leg.attentive = True
+        self._recordings_due.set(leg.id, leg.recording.deadline())
+
+    def _stop_recording(self, leg: RtpLeg, why: str) -> None:
+        recording, leg.recording = leg.recording, None
+        if recording is None:
             return
-        due = self._due(leg)
-        self._wheel.place(leg, max(due, self._wheel.at))
-        if due <= self._wheel.at:
-            self._send_frames((leg,))
+        self._recordings_due.cancel(leg.id)
+        if leg.described is not None:
+            self._listen_for_keys(leg, leg.described)
+        recording.end(why)
+        if self._run is at_once:
+            self.collect(self._now)
 
-    def _cut_anew(self, leg: RtpLeg, ptime_ms_before: int) -> None:
-        """Go on at the same place in the sound after codec or packet time have changed."""
-        at_ms = leg.position * ptime_ms_before
-        self._wheel.remove(leg)
-        leg.frames = self._frames_of(leg, leg.playing)
-        leg.position = min(at_ms // leg.ptime_ms, len(leg.frames))
-        self._wheel.place(leg, max(self._due(leg), self._wheel.at + 1))
+    def _tell(self, report: Report) -> None:
+        """Perhaps from another thread."""
+        self._done.append(report)
+        self._on_done()
 
-    def _due(self, leg: RtpLeg) -> int:
-        """The slot in which the packet sent last has run out: the past, if none was."""
-        return 0 if leg.sent_at is None else self._wheel.slot_of(leg.sent_at + leg.ptime_ms / 1000)
+    def collect(self, now: Instant) -> None:
+        """Take over what ``run`` has done: sounds that are ready, recordings that are complete."""
+        self._now = now
+        while self._done:
+            self._report(self._done.popleft())
+        if self._sounds.collect():
+            self._player.sounds_are_ready(now)
 
-    def _stop(self, leg: RtpLeg) -> None:
-        self._wheel.remove(leg)
-        leg.frames, leg.prompt = (), None
+    # Time
 
     def deadline(self) -> Instant | None:
-        """When ``wake`` is wanted next; None while there is nothing to play or to report."""
-        slot_at, report_at = self._wheel.deadline(), self._reports_due.deadline()
-        if slot_at is None or report_at is None:
-            return report_at if slot_at is None else slot_at
-        return min(slot_at, report_at)
+        """When ``wake`` is wanted next; None while there is nothing to play, to report or to keep."""
+        best = self._player.deadline()
+        for due in (self._reports_due.deadline(), self._keeper.deadline(), self._recordings_due.deadline()):
+            if due is not None and (best is None or due < best):
+                best = due
+        return best
 
     def wake(self, now: Instant) -> None:
-        """Play every slot and send every RTCP report that is due by ``now``."""
+        """Play every slot, send every RTCP report and keep every place that is due by ``now``."""
         self._now = now
-        for slot in self._wheel.turn(now):
-            self._send_frames(slot)
+        self._player.turn(now)
         for leg_id in self._reports_due.pop_due(now):
-            report_on(self.legs[leg_id], self._cname, now)
+            leg = self.legs[leg_id]
+            report_on(leg, self._cname, now)
+            self._note_silence(leg)
             self._reports_due.set(leg_id, now + next_report_s(self._ids))
+        for leg_id in self._recordings_due.pop_due(now):
+            self._check_recording(self.legs[leg_id])
+        self._keeper.turn(now)
 
-    def _send_frames(self, slot: Iterable[RtpLeg]) -> None:
-        """Send the next frame to each leg of ``slot``. The hottest loop there is: once per leg and packet time."""
-        now = self._now
-        ended: list[RtpLeg] = []
-        for leg in slot:
-            frames = leg.frames
-            position = leg.position
-            if position == len(frames):
-                if not leg.loops:
-                    ended.append(leg)
-                    continue
-                position = 0
-            leg.position = position + 1
-            target = leg.target
-            if target is None:
-                continue
-            leg.sent_at = now
-            try:
-                leg.rtp.sendto(leg.stream.play(leg.payload_type, frames[position], now), target)
-            except OSError:
-                # A full buffer or an unreachable phone: this packet is lost, as on any network.
-                continue
-        for leg in ended:
-            prompt = leg.prompt
-            self._stop(leg)
-            if prompt is not None:
-                self._report(PromptEnded(leg.id, prompt))
+    def _note_silence(self, leg: RtpLeg) -> None:
+        """Whether anything has come is looked at as often as a report is due, so that no packet costs more for it."""
+        now, heard = self._now, leg.receiver.total_received + leg.reports_heard
+        if heard != leg.heard:
+            leg.heard, leg.heard_at, leg.silent_from = heard, now, now
+        elif now - leg.silent_from >= self._silence_s:
+            leg.silent_from = now
+            self._report(LegSilent(leg.id, round(now - leg.heard_at, 1)))
+
+    def _check_recording(self, leg: RtpLeg) -> None:
+        recording = leg.recording
+        if recording is None:
+            return
+        due = recording.deadline()
+        if due <= self._now:
+            self._stop_recording(leg, recording.why_ended(self._now))
+        else:
+            self._recordings_due.set(leg.id, due)
 
     # Packets
 
@@ -302,35 +350,17 @@ class Plane:
             size, source = leg.rtp.recvfrom_into(self._buffer)
         except OSError:
             return
-        described = leg.described
-        if described is None or self._is_only_counted(leg, described, size, source[:2], now):
-            return
-        data = bytes(self._view[:size])
-        if is_rtcp(data) and described.rtcp_port == described.port:
-            take_report(leg, data, source[:2], now)
-            return
-        packet = parse(data)
-        if packet is None or not described.receives or not leg.latch.accept(packet, source[:2], now):
+        packet = receive(leg, self._buffer, size, source[:2], now)
+        if packet is None:
             return
         self._now = now
-        if leg.target != leg.latch.target and described.sends:
+        if leg.target != leg.latch.target and leg.described is not None and leg.described.sends:
             self._aim(leg)
-        _count(leg, packet, now)
         codec = leg.codecs.get(packet.payload_type)
         if codec is not None:
             self._take_sound(leg, packet, codec)
-        elif packet.payload_type == described.dtmf_payload_type:
-            self._take_key(leg, packet)
-
-    def _is_only_counted(self, leg: RtpLeg, described: Describe, size: int, source: Address, now: Instant) -> bool:
-        """Count sound that nobody hears, the most frequent packet there is: every parked phone sends it; False for others."""
-        if leg.listeners or leg.waiting or leg.tones is not None or size < HEADER_BYTES or not described.receives:
-            return False
-        packet = parse_header(self._buffer)
-        if packet is None or packet.payload_type not in leg.codecs or not leg.latch.believes(source):
-            return False
-        _count(leg, packet, now)
-        return True
+        elif packet.payload_type in leg.events:
+            self._take_event(leg, packet)
 
     def read_rtcp(self, leg: RtpLeg, now: Instant) -> None:
         """Take one packet from the RTCP socket of ``leg``."""
@@ -338,54 +368,59 @@ class Plane:
             size, source = leg.rtcp.recvfrom_into(self._buffer)
         except OSError:
             return
-        take_report(leg, bytes(self._view[:size]), source[:2], now)
+        take_report(leg, bytes(self._buffer[:size]), source[:2], now)
 
     def _take_sound(self, leg: RtpLeg, packet: Packet, codec: str) -> None:
         if leg.waiting:
-            self._connect_waiting(leg)
+            links.connect_waiting(leg, self._player.stop)
         for listener in leg.listeners:
-            payload = packet.payload if codec == listener.codec else packet.payload.translate(INTO[listener.codec])
+            payload = packet.payload if codec == listener.codec else packet.payload.translate(INTO[codec, listener.codec])
             self._pass_on(listener, packet, listener.payload_type, payload)
-        if leg.tones is not None:
-            samples = from_alaw(packet.payload) if codec == "PCMA" else from_ulaw(packet.payload)
-            for key in leg.tones.hear(samples):
+        if leg.recording is not None:
+            leg.recording.take(packet, codec, self._now)
+        keys = leg.keys
+        if keys is not None and keys.listens_for_tones:
+            for key in keys.sound(packet.payload, codec, self._now):
                 self._report(KeyHeard(leg.id, key))
 
-    def _take_key(self, leg: RtpLeg, packet: Packet) -> None:
+    def _take_event(self, leg: RtpLeg, packet: Packet) -> None:
         for listener in leg.listeners:
             if listener.described is not None and listener.described.dtmf_payload_type is not None:
                 self._pass_on(listener, packet, listener.described.dtmf_payload_type, packet.payload)
-        if leg.events is None:
-            leg.events = EventListener()
-        key = leg.events.hear(packet)
-        if key is not None:
+        if leg.keys is not None and (key := leg.keys.event(packet, self._now)):
             self._report(KeyHeard(leg.id, key))
 
     def _pass_on(self, leg: RtpLeg, packet: Packet, payload_type: int, payload: bytes) -> None:
-        target = leg.target
-        if target is None:
+        if leg.target is None:
             return
         data = leg.stream.relay(packet, payload_type, payload, self._now)
-        if data is None:
-            return
-        leg.sent_at = self._now
-        try:
-            leg.rtp.sendto(data, target)
-        except OSError:
-            return
+        if data is not None:
+            leg.sent_at = self._now
+            transmit(leg, data)
 
 
-def _count(leg: RtpLeg, packet: Packet, now: Instant) -> None:
-    if leg.receiver is NOTHING_YET:
-        leg.receiver = Receiver()
-    leg.receiver.receive(packet, now)
+def _prompts(sound: Sound) -> tuple[str, ...]:
+    """The prompts in ``sound``."""
+    match sound:
+        case Spoken(prompt):
+            return (prompt,)
+        case Playlist(parts):
+            return tuple(part.prompt for part in parts if isinstance(part, Spoken))
+        case _:
+            return ()
 
 
 @lru_cache(maxsize=256)
-def _understood(payload_type: int, codec: str, dtmf_payload_type: int | None) -> tuple[Mapping[int, str], frozenset[int]]:
-    """The codec of each payload type that is taken for sound, and all payload types that a phone may send."""
-    codecs = STATIC_CODECS | {payload_type: codec}
-    return codecs, frozenset(codecs if dtmf_payload_type is None else (*codecs, dtmf_payload_type))
+def _understood(
+    payload_type: int, codec: str, dtmf: int | None, dtmf_also: int | None
+) -> tuple[Mapping[int, str], frozenset[int]]:
+    """The codec of each payload type that is taken for sound, and the payload types that are key events.
+
+    The static numbers are understood whichever was agreed: some phones change the codec without asking.
+    """
+    codecs: dict[int, str] = {**BY_STATIC_NUMBER, payload_type: codec}
+    events = (number for number in (dtmf, dtmf_also) if number is not None and number not in codecs)
+    return codecs, frozenset(events)
 
 
 def drain(sock: socket.socket, buffer: bytearray) -> None:

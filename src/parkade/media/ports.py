@@ -5,16 +5,20 @@ guess. A pair once bound stays so, because making one costs more than all the or
 ``REST_S``, and as long again whenever a packet has come meanwhile, so that what an old phone still sends does not meet a new
 leg; then it is in reserve again. A port held by another program is silently passed over. With the range ``0-0`` the kernel
 chooses (tests, demo).
+
+A process that follows one that died holds the ports of its legs, bound but not in reserve, until their legs come back.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import os
 import random
 import socket
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from parkade.base.clock import Instant
@@ -22,6 +26,8 @@ from parkade.base.clock import Instant
 REST_S = 0.5
 KERNEL_TRIES = 64
 """So many failures in a row mean that the kernel has no pairs left to choose from."""
+FIRST_PORT = 1024
+"""Lower ones are not for media, whoever asks for them."""
 EXPEDITED = 46 << 2
 """DSCP EF, as :rfc:`4594` section 4.1 asks for telephony."""
 
@@ -59,13 +65,15 @@ class PortReserve:
         self._host = host
         self.ipv6 = ipaddress.ip_address(host).version == 6
         self._family = socket.AF_INET6 if self.ipv6 else socket.AF_INET
-        evens = list(range(low + low % 2, high, 2))
+        self._range = range(low + low % 2, high, 2)
+        evens = list(self._range)
         random.SystemRandom().shuffle(evens)
         self._free = deque(evens)
         self._kernel_chooses = low == high == 0
         self._wanted = (KERNEL_RESERVE if self._kernel_chooses else RESERVE) if wanted is None else wanted
         self._files = files
         self._bound: dict[int, PortPair] = {}
+        self._held: dict[int, PortPair] = {}
         self._resting: deque[PortPair] = deque()
         self._failures = 0
 
@@ -117,21 +125,43 @@ class PortReserve:
                 new.append(pair.port)
         return tuple(new)
 
+    def hold(self, ports: Iterable[int]) -> None:
+        """Bind ``ports``, as far as they are free, and keep them for who asks for them by number."""
+        for port in ports:
+            pair = self._bind_named(port)
+            if pair is not None:
+                self._held[port] = pair
+
+    def let_go(self, now: Instant) -> None:
+        """Nobody will ask for the ports that are held any more."""
+        for pair in self._held.values():
+            self.give_back(pair, now)
+        self._held.clear()
+
     def take(self, port: int) -> PortPair | None:
-        """The pair bound on ``port``, now the caller's; None if the reserve holds none."""
-        return self._bound.pop(port, None)
+        """The pair on ``port``, now the caller's: from the reserve, or bound for it; None if it cannot be had."""
+        pair = self._bound.pop(port, None) or self._held.pop(port, None)
+        if pair is None:
+            pair = next((resting for resting in self._resting if resting.port == port), None)
+            if pair is not None:
+                self._resting.remove(pair)
+        return pair or self._bind_named(port)
 
     def give_back(self, pair: PortPair, now: Instant) -> None:
-        """Let ``pair`` rest; it is in reserve again when its turn comes."""
+        """Let ``pair`` rest; it is in reserve again when its turn comes. One that is not of the range is closed."""
+        if not self._kernel_chooses and pair.port not in self._range:
+            pair.close()
+            return
         pair.disturbed = False
         pair.rests_until = now + REST_S
         self._resting.append(pair)
 
     def close(self) -> None:
-        """Close everything in reserve and at rest."""
-        for pair in (*self._bound.values(), *self._resting):
+        """Close everything in reserve, held and at rest."""
+        for pair in (*self._bound.values(), *self._held.values(), *self._resting):
             pair.close()
         self._bound.clear()
+        self._held.clear()
         self._resting.clear()
 
     def _rested(self, now: Instant) -> PortPair | None:
@@ -142,6 +172,15 @@ class PortReserve:
                 return pair
             self.give_back(pair, now)
         return None
+
+    def _bind_named(self, port: int) -> PortPair | None:
+        if port % 2 or not FIRST_PORT <= port < 65536:
+            return None
+        pair = self._bind_pair(port)
+        if pair is not None and port in self._range:
+            with contextlib.suppress(ValueError):
+                self._free.remove(port)
+        return pair
 
     def _bind_next(self) -> PortPair | None:
         wished = 0 if self._kernel_chooses else self._free.popleft()

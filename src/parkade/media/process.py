@@ -1,7 +1,11 @@
 """The loop of the media process: one thread that sleeps until a packet, an order or the next slot of music.
 
 Each turn does one short thing of each kind, so that none of them waits long for another: the slots that are due, at most
-``PACKETS`` packets, at most ``ORDERS`` orders, a few new ports. Nothing is logged per packet.
+``PACKETS`` packets, at most ``ORDERS`` orders, a few new ports. Nothing is logged per packet. What waits for the disk is done
+by a second thread.
+
+It outlives its signalling by ``linger_s``: legs play and relay on. If it dies itself, the state file tells its successor
+where each stream was; the ports of those legs are held for ``HOLD_S``.
 """
 
 from __future__ import annotations
@@ -22,11 +26,13 @@ from pathlib import Path
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.media.leg import RtpLeg
-from parkade.media.plane import Plane
+from parkade.media.plane import SILENCE_S, Plane
 from parkade.media.ports import PortPair, PortReserve
 from parkade.media.signalling import Signalling
 from parkade.media.sounds import BUILT_IN, Sounds
-from parkade.rtp.orders import PortsExhausted, PortsReady
+from parkade.media.state import StateFile
+from parkade.media.worker import Worker
+from parkade.rtp.orders import Inventory, PortsExhausted, PortsReady
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +46,13 @@ RETRY_PORTS_S = 1.0
 BATCH_PORTS_S = 0.05
 """How long pairs that have rested wait for others, so that signalling is not woken for each by itself."""
 FILES_BESIDE_LEGS = 64
+HOLD_S = 30.0
+"""How long ports are held for the legs of a process that died."""
+LEGS_A_REPORT = 200
+SWITCH_INTERVAL_S = 0.0005
+"""The longest that the second thread keeps the first from its beat."""
+STATE_RECORDS = 4096
+"""Where the kernel chooses the ports and thus their number."""
 ALL_PORTS = 65536
 
 
@@ -54,6 +67,12 @@ class MediaSettings:
     reserve: int | None = None
     with_parent: bool = False
     """End when standard input ends, so that no media process outlives the one that started it."""
+    linger_s: float | None = None
+    """End when no signalling has been connected for so long; None: never."""
+    state: Path | None = None
+    """The state file, None for none."""
+    silence_s: float = SILENCE_S
+    """A leg from which nothing came for so long is reported."""
 
 
 def raise_file_limit(wanted: int) -> int:
@@ -72,16 +91,27 @@ class MediaProcess:
     def __init__(self, settings: MediaSettings) -> None:
         low, high = settings.rtp_ports
         files = raise_file_limit((high - low if high else 0) + FILES_BESIDE_LEGS) - FILES_BESIDE_LEGS
-        sounds = Sounds(settings.sounds)
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._worker = Worker()
+        self._alarm, self._wake = socket.socketpair()
+        self._alarm.setblocking(False)
+        self._wake.setblocking(False)
+        sounds = Sounds(settings.sounds, run=self._worker.run, on_ready=self._ring)
         sounds.warm()
         self._epoll = select.epoll()
+        self._epoll.register(self._alarm, select.EPOLLIN)
         self._rtp: dict[int, RtpLeg] = {}
         self._rtcp: dict[int, RtpLeg] = {}
         self._pairs: dict[int, PortPair] = {}
         self._nowhere = bytearray(1)
         self._epoch = time.time() - time.monotonic()
         self._reserve = PortReserve(settings.host, low, high, settings.reserve, files)
-        self._signalling = Signalling(settings.socket_path, self._epoll, self._announce_all)
+        self._state = None
+        if settings.state is not None:
+            self._state = StateFile(settings.state, (high - low) // 2 + 1 if high else STATE_RECORDS)
+            self._reserve.hold(left.port for left in self._state.left(self._now()))
+        self._hold_until: Instant | None = self._now() + HOLD_S if self._state is not None else None
+        self._signalling = Signalling(settings.socket_path, self._epoll, self._greet)
         self._plane = Plane(
             reserve=self._reserve,
             sounds=sounds,
@@ -90,22 +120,23 @@ class MediaProcess:
             report=self._signalling.report,
             watch=self._watch,
             unwatch=self._unwatch,
+            state=self._state,
+            silence_s=settings.silence_s,
+            run=self._worker.run,
+            on_done=self._ring,
         )
+        self._linger_s = settings.linger_s
+        self._alone_since: Instant | None = self._now()
         self._running = True
         self._full_until = 0.0
         self._said_exhausted = False
-        self._alarm, alarm = socket.socketpair()
-        self._wake = alarm
-        self._alarm.setblocking(False)
-        alarm.setblocking(False)
-        self._epoll.register(self._alarm, select.EPOLLIN)
         self._parent = sys.stdin.fileno() if settings.with_parent else None
         if self._parent is not None:
             with contextlib.suppress(PermissionError):  # a file as standard input never ends
                 self._epoll.register(self._parent, select.EPOLLIN)
 
     def run(self) -> None:
-        """Serve until SIGTERM, SIGINT or, with ``with_parent``, the end of standard input."""
+        """Serve until SIGTERM, SIGINT, the end of standard input (``with_parent``) or of ``linger_s`` without signalling."""
         signal.set_wakeup_fd(self._wake.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
@@ -120,7 +151,11 @@ class MediaProcess:
                 # A mistake of ours may cost one order or packet, never all calls.
                 log.exception("unexpected")
         self._plane.close()
+        self._worker.close()
+        self._plane.collect(self._now())
         self._signalling.close()
+        if self._state is not None:
+            self._state.close()
         self._reserve.close()
         self._epoll.close()
 
@@ -141,6 +176,8 @@ class MediaProcess:
             retry_s = self._full_until - now
             wait_s = retry_s if wait_s is None else min(wait_s, retry_s)
             short = False
+        if not signalling.is_connected or self._hold_until is not None:
+            wait_s = self._keep_house(now, wait_s)
         if short or signalling.has_orders:
             wait_s = 0.0
         for fd, _ in self._wait(wait_s):
@@ -162,6 +199,31 @@ class MediaProcess:
             self._top_up(PORTS_IF_LOW if self._reserve.is_low else PORTS)
         signalling.flush()
 
+    def _keep_house(self, now: Instant, wait_s: float | None) -> float | None:
+        """End when alone for too long, give up the ports that were held; how long to wait at most until one is due."""
+        due: list[Instant] = []
+        if self._hold_until is not None and self._state is not None:
+            if now >= self._hold_until:
+                self._hold_until = None
+                self._state.forget_left()
+                self._reserve.let_go(now)
+            else:
+                due.append(self._hold_until)
+        if self._signalling.is_connected:
+            self._alone_since = None
+        elif self._linger_s is not None:
+            if self._alone_since is None:
+                self._alone_since = now
+            alone_until = self._alone_since + self._linger_s
+            if now >= alone_until:
+                log.warning("no signalling for %.0f s: ending", self._linger_s)
+                self._running = False
+            due.append(alone_until)
+        if not due:
+            return wait_s
+        left_s = max(0.0, min(due) - now)
+        return left_s if wait_s is None else min(wait_s, left_s)
+
     def _wait(self, wait_s: float | None) -> list[tuple[int, int]]:
         """Ready sockets. ``epoll`` counts whole milliseconds, ``select`` on its descriptor does not."""
         if wait_s is None:
@@ -179,7 +241,7 @@ class MediaProcess:
         new = reserve.top_up(now, tries)
         if new:
             self._said_exhausted = False
-            self._signalling.report(PortsReady(new))
+            self._tell_ports(PortsReady(new))
         if not reserve.exhausted:
             return
         retry_at, rests_until = now + RETRY_PORTS_S, reserve.rests_until
@@ -188,10 +250,21 @@ class MediaProcess:
         self._full_until = retry_at
         if not len(reserve) and not self._said_exhausted:
             self._said_exhausted = True
-            self._signalling.report(PortsExhausted())
+            self._tell_ports(PortsExhausted())
             log.warning("no free RTP port pair: %d in use", len(self._plane.legs))
 
-    def _announce_all(self) -> None:
+    def _tell_ports(self, report: PortsReady | PortsExhausted) -> None:
+        """Not to be kept for later: who connects is told all ports."""
+        if self._signalling.is_greeted:
+            self._signalling.report(report)
+
+    def _greet(self) -> None:
+        """Tell a new connection which legs and ports there are."""
+        self._alone_since = None
+        legs = self._plane.inventory()
+        for start in range(0, max(1, len(legs)), LEGS_A_REPORT):
+            end = start + LEGS_A_REPORT
+            self._signalling.report(Inventory(tuple(legs[start:end]), end >= len(legs)))
         ports = self._reserve.ports()
         for start in range(0, len(ports), PORTS_A_REPORT):
             self._signalling.report(PortsReady(ports[start : start + PORTS_A_REPORT]))
@@ -222,7 +295,13 @@ class MediaProcess:
         if fd == self._parent:
             self._running = bool(os.read(fd, 4096)) and self._running
         elif fd == self._alarm.fileno():
-            self._alarm.recv(64)
+            self._alarm.recv(4096)
+            self._plane.collect(self._now())
+
+    def _ring(self) -> None:
+        """Wake the loop; from any thread."""
+        with contextlib.suppress(OSError):
+            self._wake.send(b"\0")
 
     def _end(self, *_: object) -> None:
         self._running = False

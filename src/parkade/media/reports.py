@@ -57,6 +57,7 @@ def take_report(leg: RtpLeg, data: bytes, source: Address, now: Instant) -> None
     if packets is None:
         return
     leg.rtcp_target = source
+    leg.reports_heard += 1
     for packet in packets:
         if isinstance(packet, SenderReport):
             leg.receiver.sender_report(packet, now)

@@ -1,6 +1,9 @@
 """The media end of the unix socket: accepts signalling, cuts its bytes into orders, keeps reports until they are taken.
 
-One connection at a time; a new one replaces the old, because a signalling process that comes back is the one to obey.
+One connection at a time; a new one replaces the old, because a signalling process that comes back is the one to obey. What
+the old one had sent is still done, and only then the new one is greeted, so that what it is told is how things are.
+Reports made while nobody is connected are kept, up to ``KEPT_REPORTS``; the oldest are dropped first. What a process that was
+killed had not read is lost.
 """
 
 from __future__ import annotations
@@ -23,8 +26,16 @@ UNREAD_LIMIT = 4 * 1024 * 1024
 """Signalling that leaves more reports than this unread is cut off."""
 
 
+KEPT_REPORTS = 10_000
+DRAIN_READS = 64
+"""How much of what a replaced connection had sent is read: so many times ``LINE_LIMIT``."""
+
+
 class Signalling:
-    """``orders`` gives what has come in; ``report`` and ``flush`` send. Nothing here ever waits."""
+    """``orders`` gives what has come in; ``report`` and ``flush`` send. Nothing here ever waits.
+
+    ``on_connect`` reports to a new connection what it must know first.
+    """
 
     def __init__(self, path: Path, epoll: select.epoll, on_connect: Callable[[], None]) -> None:
         self._epoll = epoll
@@ -39,6 +50,8 @@ class Signalling:
         self._connection: socket.socket | None = None
         self._cut = b""
         self._lines: deque[bytes] = deque()
+        self._greets = False
+        self._kept: deque[bytes] = deque(maxlen=KEPT_REPORTS)
         self._unread = bytearray()
         self._stuck = False
 
@@ -63,18 +76,38 @@ class Signalling:
                 log.warning("not an order: %s", error)
 
     @property
+    def is_connected(self) -> bool:
+        """Whether signalling is there."""
+        return self._connection is not None
+
+    @property
+    def is_greeted(self) -> bool:
+        """Whether it has been told how things are, so that changes are worth telling."""
+        return self._connection is not None and not self._greets
+
+    @property
     def has_orders(self) -> bool:
         """Whether ``orders`` would give some at once."""
         return bool(self._lines)
 
     def report(self, report: Report) -> None:
-        """Tell signalling with the next ``flush``; with nobody there it is dropped."""
-        if self._connection is not None:
-            self._unread += report_to_line(report)
+        """Tell signalling with the next ``flush``, or when it is there again."""
+        line = report_to_line(report)
+        if not self.is_greeted:
+            self._kept.append(line)
+        else:
+            self._unread += line
 
     def flush(self) -> None:
-        """Send what has been reported, as far as it is taken."""
-        if not self._unread or self._connection is None:
+        """Send what has been reported, as far as it is taken; a new connection is greeted when no order is left to do."""
+        if self._connection is None:
+            return
+        if self._greets and not self._lines:
+            self._greets = False
+            self._on_connect()
+            self._unread += b"".join(self._kept)
+            self._kept.clear()
+        if not self._unread:
             return
         try:
             sent = self._connection.send(self._unread)
@@ -106,32 +139,38 @@ class Signalling:
             connection, _ = self._listener.accept()
         except OSError:
             return
+        for _ in range(DRAIN_READS):
+            if self._connection is None or not self._read():
+                break
         if self._connection is not None:
             self._drop("another one came")
         connection.setblocking(False)
         self._connection = connection
+        self._greets = True
         self._epoll.register(connection, select.EPOLLIN)
-        self._on_connect()
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Take what has come; whether there was anything."""
         connection = self._connection
         if connection is None:
-            return
+            return False
         try:
             data = connection.recv(LINE_LIMIT)
         except BlockingIOError:
             self.flush()
-            return
+            return False
         except OSError as error:
             self._drop(str(error))
-            return
+            return False
         if not data:
             self._drop("it left")
-            return
+            return False
         *lines, self._cut = (self._cut + data).split(b"\n")
         self._lines.extend(line for line in lines if line)
         if len(self._cut) > LINE_LIMIT:
             self._drop("a line without end")
+            self._lines.clear()
+        return True
 
     def _drop(self, why: str | None) -> None:
         if self._connection is None:
@@ -142,6 +181,5 @@ class Signalling:
             self._epoll.unregister(self._connection)
         self._connection.close()
         self._connection = None
-        self._cut, self._stuck = b"", False
-        self._lines.clear()
+        self._cut, self._stuck, self._greets = b"", False, False
         self._unread.clear()

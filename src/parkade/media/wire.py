@@ -17,7 +17,7 @@ from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, TypeAlias, assert_never
 
 from parkade.base.errors import ParkadeError
-from parkade.base.sound import Music, Peer, Silence, Sound, Spoken, Tone
+from parkade.base.sound import Music, Peer, Playlist, Silence, Sound, Spoken, Tone
 from parkade.rtp.orders import (
     CloseLeg,
     Describe,
@@ -33,7 +33,10 @@ from parkade.rtp.orders import (
     PortsExhausted,
     PortsReady,
     PromptEnded,
+    Record,
+    Recorded,
     Report,
+    StopRecording,
 )
 
 LINE_LIMIT = 65536
@@ -46,6 +49,7 @@ _Shapes: TypeAlias = Mapping[str, tuple[_Shape, ...]]
 """The shapes, equally long, that what follows a verb may have."""
 
 _NUMBER = (int, type(None))
+_SECONDS = (float, int)
 
 _ORDERS: _Shapes = {
     "open": ((str, int),),
@@ -53,6 +57,8 @@ _ORDERS: _Shapes = {
         (str, str, int, int, str, int, dtmf, int, bool, bool, bool, also) for dtmf in _NUMBER for also in _NUMBER
     ),
     "hear": ((str, str),),
+    "record": tuple((str, str, longest, silence) for longest in _SECONDS for silence in _SECONDS),
+    "stop-recording": ((str,),),
     "close": ((str,),),
 }
 _SOUNDS: _Shapes = {
@@ -61,6 +67,7 @@ _SOUNDS: _Shapes = {
     "tone": ((str,),),
     "peer": ((str,),),
     "spoken": ((str, str, list),),
+    "playlist": ((list,),),
 }
 _REPORTS: _Shapes = {
     "ports": ((list,),),
@@ -68,7 +75,8 @@ _REPORTS: _Shapes = {
     "inventory": ((list, bool),),
     "key": ((str, str),),
     "prompt-ended": ((str, str),),
-    "silent": ((str, float), (str, int)),
+    "recorded": tuple((str, str, duration, str) for duration in _SECONDS),
+    "silent": tuple((str, silent) for silent in _SECONDS),
     "failed": ((str, int),),
     "closed": ((str, int, int, int, int),),
 }
@@ -96,6 +104,10 @@ def order_from_line(line: bytes | bytearray) -> Order:
             return Describe(*members)
         case "open":
             return OpenLeg(*members)
+        case "record":
+            return Record(*members)
+        case "stop-recording":
+            return StopRecording(*members)
         case _:
             return CloseLeg(*members)
 
@@ -117,6 +129,8 @@ def report_from_line(line: bytes | bytearray) -> Report:
             return KeyHeard(*members)
         case "prompt-ended":
             return PromptEnded(*members)
+        case "recorded":
+            return Recorded(*members)
         case "silent":
             return LegSilent(*members)
         case "failed":
@@ -135,6 +149,10 @@ def _order(order: Order) -> str:
             return f'["open",{_quoted(leg)},{port}]\n'
         case CloseLeg(leg):
             return f'["close",{_quoted(leg)}]\n'
+        case Record(leg, path, max_s, silence_s):
+            return f'["record",{_quoted(leg)},{_quoted(path)},{max_s},{silence_s}]\n'
+        case StopRecording(leg):
+            return f'["stop-recording",{_quoted(leg)}]\n'
         case Describe():
             return (
                 f'["describe",{_quoted(order.leg)},{_quoted(order.address)},{order.port},{order.rtcp_port},'
@@ -156,6 +174,8 @@ def _sound(sound: Sound) -> str:
             return f'"tone",{_quoted(name)}'
         case Spoken(prompt, language, phrases):
             return f'"spoken",{_quoted(prompt)},{_quoted(language)},[{",".join(map(_quoted, phrases))}]'
+        case Playlist(parts):
+            return f'"playlist",[{",".join(f"[{_sound(part)}]" for part in parts)}]'
     assert_never(sound)
 
 
@@ -169,6 +189,8 @@ def _report(report: Report) -> str:
             return f'["key",{_quoted(leg)},{_quoted(key)}]\n'
         case PromptEnded(leg, prompt):
             return f'["prompt-ended",{_quoted(leg)},{_quoted(prompt)}]\n'
+        case Recorded(leg, path, duration_s, why):
+            return f'["recorded",{_quoted(leg)},{_quoted(path)},{duration_s},{_quoted(why)}]\n'
         case LegSilent(leg, silent_s):
             return f'["silent",{_quoted(leg)},{silent_s}]\n'
         case LegFailed(leg, port):
@@ -204,9 +226,20 @@ def _sound_from(members: _Members) -> Sound:
             return Silence()
         case "tone":
             return Tone(*members)
+        case "playlist" if members[0]:
+            return Playlist(tuple(map(_part_from, members[0])))
+        case "playlist":
+            raise WireError("an empty playlist")
         case _:
             prompt, language, phrases = members
             return Spoken(prompt, language, _all(str, phrases))
+
+
+def _part_from(members: Any) -> Music | Tone | Spoken:
+    part = _sound_from(members) if type(members) is list and members[:1] != ["playlist"] else None
+    if not isinstance(part, Music | Tone | Spoken):
+        raise WireError(f"not part of a playlist: {members!r}")
+    return part
 
 
 def _leg_state_from(members: Any) -> LegState:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from struct import Struct
 
-from parkade.rtp.packet import CLOCK_HZ, Packet, timestamp_step
+from parkade.rtp.packet import CLOCK_HZ, Packet, sequence_step, timestamp_step
 
 KEYS = "0123456789*#ABCD"
 """Every key, at the index of its event number (:rfc:`4733` section 3.2)."""
@@ -67,44 +67,86 @@ def press(key: str, duration_ms: int) -> list[bytes]:
     return going + [end] * _ENDS
 
 
+class _Press:
+    """One press, by what its packets have in common: the key, and the numbers and timestamps they lie between."""
+
+    __slots__ = ("duration", "ended", "first", "key", "last", "start", "timestamp")
+
+    def __init__(self, key: str, packet: Packet, duration: int, *, ended: bool) -> None:
+        self.key = key
+        self.first = self.last = packet.sequence
+        self.start = self.timestamp = packet.timestamp
+        self.duration = duration
+        self.ended = ended
+
+
 class EventListener:
     """Turns the telephone-event packets of one leg into keys: one a press, told at the first packet of it that arrives.
 
-    A press is known by its timestamp, so start and end may be lost, repeated or out of order. Also the same press is a long
-    one that goes on in a further segment (section 2.5.1.3), and one of a phone that moves the timestamp with each packet:
-    the same key again, unmarked, no later than a pause would take.
+    Packets of one press have its timestamp, so start and end may be lost, repeated or out of order. Also the same press is
+    a long one that goes on in a further segment (section 2.5.1.3), and one of a phone that moves the timestamp with each
+    packet: the same key again, unmarked, no later than a pause would take. Two presses are told apart although they share
+    a timestamp, if the key is another, or if the first had ended and the packet after that has not. Numbering may begin anew,
+    forwards or backwards: what belongs to none of the last ``KNOWN`` presses is a new one.
     """
 
-    __slots__ = ("_duration", "_key", "_ssrc", "_timestamp")
+    __slots__ = ("_presses", "_ssrc")
 
     SLACK = 240
     """Timestamp units (30 ms): a pause between two presses is at least 40 ms."""
-    OLD = 10 * CLOCK_HZ
-    """What is further back is not late: the phone has set its clock anew."""
+    KNOWN = 6
+    LATE = 50
+    """Packets of a press are that close together in numbering; what is further off is of another press."""
 
     def __init__(self) -> None:
         self._ssrc: int | None = None
-        self._timestamp = 0
-        self._duration = 0
-        self._key = ""
+        self._presses: list[_Press] = []
 
     def hear(self, packet: Packet) -> str | None:
         """The key that is newly pressed in ``packet``, or None."""
         if len(packet.payload) < _EVENT.size:
             return None
-        event, _, duration = _EVENT.unpack_from(packet.payload)
+        event, flags, duration = _EVENT.unpack_from(packet.payload)
         if event >= len(KEYS):
             return None
-        key = KEYS[event]
-        if packet.ssrc == self._ssrc:
-            step = timestamp_step(self._timestamp, packet.timestamp)
-            if step == 0:
-                self._duration = max(self._duration, duration)
-                return None
-            if -self.OLD < step < 0:
-                return None
-            if key == self._key and not packet.marker and 0 < step <= self._duration + self.SLACK:
-                self._timestamp, self._duration = packet.timestamp, duration
-                return None
-        self._ssrc, self._timestamp, self._duration, self._key = packet.ssrc, packet.timestamp, duration, key
+        key, ended = KEYS[event], bool(flags & _END)
+        if packet.ssrc != self._ssrc:
+            self._ssrc = packet.ssrc
+            self._presses.clear()
+        presses = self._presses
+        if presses and self._goes_on(presses[-1], key, packet, duration, ended=ended):
+            return None
+        if any(self._is_of(press, key, packet, ended=ended) for press in presses[:-1]):
+            return None
+        presses.append(_Press(key, packet, duration, ended=ended))
+        del presses[: -self.KNOWN]
         return key
+
+    def _goes_on(self, press: _Press, key: str, packet: Packet, duration: int, *, ended: bool) -> bool:
+        """Whether ``packet`` is of ``press``, the latest one, which then knows of it."""
+        if self._is_of(press, key, packet, ended=ended):
+            if packet.timestamp == press.timestamp:
+                press.duration = max(press.duration, duration)
+        elif (
+            key == press.key
+            and not packet.marker
+            and 0 < timestamp_step(press.timestamp, packet.timestamp) <= press.duration + self.SLACK
+        ):
+            press.timestamp, press.duration, press.ended = packet.timestamp, duration, False
+        else:
+            return False
+        if sequence_step(press.last, packet.sequence) > 0:
+            press.last = packet.sequence
+        press.ended = press.ended or ended
+        return True
+
+    def _is_of(self, press: _Press, key: str, packet: Packet, *, ended: bool) -> bool:
+        if key != press.key or timestamp_step(press.start, packet.timestamp) < 0:
+            return False
+        if timestamp_step(packet.timestamp, press.timestamp) < 0:
+            return False
+        beyond = sequence_step(press.last, packet.sequence)
+        before = sequence_step(packet.sequence, press.first)
+        if beyond > self.LATE or before > self.LATE:
+            return False
+        return ended or not press.ended or beyond <= 0

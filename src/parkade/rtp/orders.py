@@ -66,13 +66,34 @@ class Hear:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """Record what the phone of ``leg`` says to the WAV file ``path`` (8 kHz, 16 bit), which is replaced if it is there.
+
+    It ends after ``max_s``, or when nothing was said for ``silence_s``, or by ``StopRecording``, or with the leg; then the
+    report is ``Recorded``. A leg has one recording at a time: a further ``Record`` stops the one before.
+    """
+
+    leg: str
+    path: str
+    max_s: float
+    silence_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopRecording:
+    """End the recording of ``leg``, if there is one."""
+
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
 class CloseLeg:
     """Send RTCP BYE, report ``LegClosed``, forget ``leg``; legs that heard it hear silence."""
 
     leg: str
 
 
-Order: TypeAlias = OpenLeg | Describe | Hear | CloseLeg
+Order: TypeAlias = OpenLeg | Describe | Hear | Record | StopRecording | CloseLeg
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +150,16 @@ class PromptEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recording is complete. ``why``: ``max``, ``silence``, ``stopped``, ``closed``, or ``failed`` (could not be written)."""
+
+    leg: str
+    path: str
+    duration_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class LegSilent:
     """Neither RTP nor RTCP came from the phone of a described leg for ``silent_s``; told again after each further period.
 
@@ -158,4 +189,6 @@ class LegClosed:
     refused: int
 
 
-Report: TypeAlias = PortsReady | PortsExhausted | Inventory | KeyHeard | PromptEnded | LegSilent | LegFailed | LegClosed
+Report: TypeAlias = (
+    PortsReady | PortsExhausted | Inventory | KeyHeard | PromptEnded | Recorded | LegSilent | LegFailed | LegClosed
+)

@@ -30,6 +30,7 @@ from parkade.rtp.orders import (
     PortsExhausted,
     PortsReady,
     PromptEnded,
+    Recorded,
     Report,
 )
 from parkade.rtp.sdp import SdpError
@@ -346,7 +347,7 @@ class Switch:
                     self._inputs.append(KeyPressed(leg, key))
             case PromptEnded(leg, prompt):
                 self._legs.prompt_ended(leg, prompt, now)
-            case LegClosed() | LegSilent() | LegFailed() | Inventory():
+            case LegClosed() | LegSilent() | LegFailed() | Inventory() | Recorded():
                 pass
 
     def _flow_lost(self, flow: Flow, now: Instant) -> None:

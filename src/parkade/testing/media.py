@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from parkade.base.clock import Instant
-from parkade.base.sound import Peer, Silence, Sound, Spoken
+from parkade.base.sound import Music, Peer, Playlist, Silence, Sound, Spoken, Tone
 from parkade.base.timers import Timers
 from parkade.rtp.orders import (
     CloseLeg,
@@ -29,7 +29,10 @@ from parkade.rtp.orders import (
     PortsExhausted,
     PortsReady,
     PromptEnded,
+    Record,
+    Recorded,
     Report,
+    StopRecording,
 )
 
 PHRASE_S = 0.4
@@ -54,6 +57,12 @@ class MediaLeg:
     sound: Sound = field(default_factory=Silence)
     before: Sound = field(default_factory=Silence)
     begun: bool = False
+    parts: tuple[Music | Tone | Spoken, ...] = ()
+    """What follows ``sound`` when it has ended."""
+    ended: str | None = None
+    """The prompt that was played to its end last."""
+    recording: Record | None = None
+    recording_since: Instant = 0.0
     heard: list[tuple[Instant, Sound]] = field(default_factory=list)
     """Every sound it was given, with the time."""
 
@@ -88,6 +97,10 @@ class FakeMedia:
                 self._leg(leg, order).described = order
             case Hear(leg, sound):
                 self._hear(self._leg(leg, order), sound, now)
+            case Record(leg):
+                self._record(self._leg(leg, order), order, now)
+            case StopRecording(leg):
+                self._stop_recording(self._leg(leg, order), "stopped", now)
             case CloseLeg(leg):
                 self._close(self._leg(leg, order), now)
 
@@ -100,9 +113,10 @@ class FakeMedia:
         for leg_id in self._prompts.pop_due(now):
             leg = self.legs[leg_id]
             assert isinstance(leg.sound, Spoken)
+            leg.ended = leg.sound.prompt
             if self.reports_prompts:
-                self._reports.append(PromptEnded(leg_id, leg.sound.prompt))
-            leg.sound = Silence()
+                self._reports.append(PromptEnded(leg_id, leg.ended))
+            self._play(leg, *(leg.parts or (Silence(),)), now=now)
 
     def drain(self) -> list[Report]:
         """What it has to say since the last time, first of all ``Inventory`` and ``PortsReady``."""
@@ -159,17 +173,34 @@ class FakeMedia:
         if isinstance(sound, Peer):
             assert sound.leg in self.legs, f"{leg.id} is to hear {sound.leg}, which is not open"
             assert sound.leg != leg.id, f"{leg.id} is to hear itself"
+        if isinstance(sound, Spoken) and sound.prompt == leg.ended:
+            self._reports.append(PromptEnded(leg.id, sound.prompt))
+            sound = Silence()
         if leg.begun or not isinstance(leg.sound, Peer):
             leg.before = leg.sound
-        leg.sound, leg.begun = sound, False
+        leg.begun = False
+        self._play(leg, *(sound.parts if isinstance(sound, Playlist) else (sound,)), now=now)
+
+    def _play(self, leg: MediaLeg, sound: Sound, *parts: Music | Tone | Spoken, now: Instant) -> None:
+        leg.sound, leg.parts = sound, parts
         leg.heard.append((now, sound))
         if isinstance(sound, Spoken):
             self._prompts.set(leg.id, now + PHRASE_S * len(sound.phrases))
         else:
             self._prompts.cancel(leg.id)
 
+    def _record(self, leg: MediaLeg, order: Record, now: Instant) -> None:
+        self._stop_recording(leg, "stopped", now)
+        leg.recording, leg.recording_since = order, now
+
+    def _stop_recording(self, leg: MediaLeg, why: str, now: Instant) -> None:
+        order, leg.recording = leg.recording, None
+        if order is not None:
+            self._reports.append(Recorded(leg.id, order.path, now - leg.recording_since, why))
+
     def _close(self, leg: MediaLeg, now: Instant) -> None:
         self._prompts.cancel(leg.id)
+        self._stop_recording(leg, "closed", now)
         self.closed[leg.id] = self.legs.pop(leg.id)
         for other in self.legs.values():
             if other.sound == Peer(leg.id):

@@ -37,7 +37,7 @@ from parkade.calls.directory import (
     RingGroup,
 )
 from parkade.calls.effects import Event, EventType
-from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
+from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg, Record, StopRecording
 from parkade.sip.message.digest import ha1
 from parkade.sip.message.flow import CloseFlow, Flow, Send, SipEffect
 from parkade.switch.inputs import DirectoryLoaded, FlowLost, MediaReport, Note, Received, SwitchEffect, SwitchInput
@@ -300,7 +300,7 @@ class _Server:
             match effect:
                 case Send() | CloseFlow():
                     self._out.append(effect)
-                case OpenLeg() | Describe() | Hear() | CloseLeg():
+                case OpenLeg() | Describe() | Hear() | Record() | StopRecording() | CloseLeg():
                     self._world.media.perform(effect, self._world.now)
                 case Event():
                     self._world.events.append(effect)
