@@ -23,7 +23,7 @@ from bench.load import Plan, calling
 from bench.park_calls import RTP_PORTS, measure
 from bench.server import HERE, running
 
-NO_JOURNAL = {"PARKADE_BENCH_JOURNAL": "off"}
+NO_JOURNAL = {"PARKADE_JOURNAL": "off"}
 _ARRIVING_PER_S = 200
 _SETTLE_S = 2.0
 

@@ -38,6 +38,7 @@ class Round:
     usual_conversation_gap_s: float = 0.0
     gap_s: float = float("inf")
     broken: int = 0
+    skipped: int = 0
     lost: list[str] = field(default_factory=list)
     conversations_lost: int = 0
     conversation_gap_s: float = 0.0
@@ -50,7 +51,8 @@ class Round:
     def __str__(self) -> str:
         return (
             f"{len(self.lost)} of {self.callers} lost, gap {1000 * self.gap_s:.0f} ms (usually {1000 * self.usual_gap_s:.0f}), "
-            f"{self.broken} streams broken, SIP after {1000 * self.answered_after_s:.0f} ms, "
+            f"{self.broken} streams broken, {self.skipped} with numbers missing, "
+            f"SIP after {1000 * self.answered_after_s:.0f} ms, "
             f"{self.conversations_lost} of {self.conversations} conversations lost "
             f"(gap {1000 * self.conversation_gap_s:.0f} ms, usually {1000 * self.usual_conversation_gap_s:.0f}), "
             f"{self.retrieved - len(self.retrieve_problems)} of {self.retrieved} retrieved, "
@@ -215,7 +217,8 @@ def _judge_sound(seen: Round, streams: dict[int, Stream], parked: list[Noted], s
             seen.broken += 1
             continue
         longest = max(longest, min(stream.gap_s, stream.resumed_at - since if stream.resumed_at > since else stream.gap_s))
-        seen.broken += bool(stream.missing or stream.backwards or stream.sources)
+        seen.broken += bool(stream.backwards or stream.sources)
+        seen.skipped += bool(stream.missing)
     seen.gap_s = longest
 
 

@@ -18,6 +18,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, socket
+from typing import ClassVar
 
 PARKED_GATEWAY, RETRIEVER, TIMED_GATEWAY = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 """Where the devices call from that are known by their address."""
@@ -36,6 +37,9 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 """What is killed at once. After ``everything`` the server is started again by us, else it must do so itself.
 ``nothing`` shows what the harness sees without a crash."""
+
+
+CRASHES = tuple(kind for kind, roles in KINDS.items() if roles)
 
 
 def device(account: str, extension: int) -> tuple[str, str]:
@@ -57,8 +61,8 @@ def directory(expiration_s: float) -> dict[str, object]:
             {
                 "slug": LOT,
                 "name": "Lot",
-                "sites": [{"name": "Main", "park": {"codes": "10001-19999"}}],
-                "settings": {"call_park": {"sequence": 1, "expiration_period": 60}},
+                "sites": [{"name": "Main", "park": {"codes": f"{Victim.first_code}-19999"}}],
+                "settings": {"call_park": {"sequence": 1, "expiration_period": 60, "reserve_seconds": 0}},
                 "users": [_user(LOT, FIRST_PHONE + n) for n in range(PHONES)],
                 "devices": [
                     {"username": "lot-gateway", "address": PARKED_GATEWAY, "to": "park"},
@@ -87,6 +91,8 @@ def directory(expiration_s: float) -> dict[str, object]:
 @dataclass(slots=True)
 class Victim:
     """A server under test. ``tree`` is the source tree it runs from."""
+
+    first_code: ClassVar[int] = 10001
 
     folder: Path
     tree: Path
