@@ -77,6 +77,14 @@ def test_two_new_sites_that_could_be_either_of_two_old_ones_are_new(tmp_path: Pa
     assert {"acme: created site West", "acme: created site East", "acme: removed site Main"} <= set(changes)
 
 
+def test_a_new_site_that_has_an_id_is_no_renamed_one(tmp_path: Path) -> None:
+    imported(tmp_path, TWO_SITES)
+    changes = imported(
+        tmp_path, renamed(TWO_SITES, "Depot", "Airport").replace("{name: Airport,", "{name: Airport, id: airport,")
+    )
+    assert {"acme: created site Airport", "acme: removed site Depot"} <= set(changes)
+
+
 def test_sites_may_exchange_their_names(tmp_path: Path) -> None:
     imported(tmp_path, TWO_SITES)
     before, text = account(tmp_path), exported(tmp_path)

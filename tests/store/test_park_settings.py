@@ -140,6 +140,31 @@ def test_a_level_that_is_reset_says_nothing(tmp_path: Path) -> None:
     assert policy(acme, "11").reserve_s == 5.0
 
 
+def wrong(**levels: str) -> list[str]:
+    said = dict.fromkeys(("main_park", "main", "depot", "account", "ann", "hall"), "") | {"multi_site": "true"} | levels
+    return [reason for _, reason in complaints(FILE.format(**said))]
+
+
+def test_a_target_may_come_from_any_level_above() -> None:
+    assert wrong(account='forward_to: "12"', main="enable: true", ann="call_not_picked_up_action: 50") == []
+    assert wrong(main='forward_to: "12"', hall="call_not_picked_up_action: 50") == []
+    assert wrong(account="call_not_picked_up_action: 50, forward_to: '12'", ann='forward_to: "13"') == []
+
+
+def test_an_action_that_comes_to_nothing_is_refused_where_it_is_said() -> None:
+    needs = "settings.call_park.call_not_picked_up_action: action 50 needs forward_to"
+    assert wrong(ann="call_not_picked_up_action: 50") == [f"users[0].{needs}"]
+    assert wrong(multi_site="false", main='forward_to: "12"', ann="call_not_picked_up_action: 50") == [f"users[0].{needs}"]
+    assert wrong(account="call_not_picked_up_action: 50", ann="sequence: 0") == [needs]
+    nobody = "settings.call_park.call_not_picked_up_action: there is no extension 077"
+    assert wrong(account='forward_to: "077"', main="call_not_picked_up_action: 50") == [f"sites[0].{nobody}"]
+
+
+def test_what_is_not_heard_is_not_judged() -> None:
+    assert wrong(account="locked: true", ann="call_not_picked_up_action: 50") == []
+    assert wrong(ann="call_not_picked_up_action: 50, reset: true") == []
+
+
 def test_whose_setting_changed_is_said(tmp_path: Path) -> None:
     loaded(tmp_path, account="reserve_seconds: 5")
     said = dict.fromkeys(("main_park", "main", "depot", "account"), "") | {"multi_site": "true"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
 from parkade.calls.directory import FeatureCodes as DefaultFeatureCodes
-from parkade.store.directory_model import DEFAULT_CODES, Account, CallPark, Device, DirectoryFile, Group, LevelSettings, Person
+from parkade.store.directory_model import DEFAULT_CODES, Account, Device, DirectoryFile, Group, LevelSettings, Person
+from parkade.store.park_settings import ParkSettings
 
 Where: TypeAlias = tuple[str | int, ...]
 
@@ -160,33 +161,39 @@ def _code_problems(account: Account, at: Where) -> Iterator[Problem]:
 
 
 def _setting_problems(account: Account, at: Where, reachable: set[str]) -> Iterator[Problem]:
+    """What a level says is judged together with what it inherits."""
     top = _call_park(account.settings)
-    yield from _forward_problems(top, None, (*at, "settings"), reachable)
-    if top and top.reset is not None:
+    if "reset" in top:
         yield Problem((*at, "settings", "call_park", "reset"), "reset is for the levels below the account")
-    site_levels: dict[str, CallPark | None] = {}
+    at_account = ParkSettings().below(top)
+    yield from _forward_problems(top, at_account, (*at, "settings"), reachable)
+    at_sites: dict[str, ParkSettings] = {}
     for i, site in enumerate(account.sites or ()):
-        site_levels[site.name] = _call_park(site.settings)
-        yield from _forward_problems(site_levels[site.name], top, (*at, "sites", i, "settings"), reachable)
+        said = _call_park(site.settings)
+        at_sites[site.name] = at_account.below(said)
+        if at_sites[site.name] is not at_account:
+            yield from _forward_problems(said, at_sites[site.name], (*at, "sites", i, "settings"), reachable)
+    main = account.sites[0].name if account.sites else ""
     for key, people in (("users", account.users), ("common_areas", account.common_areas)):
         for i, person in enumerate(people or ()):
-            above = site_levels.get(person.site or "") or top
-            yield from _forward_problems(_call_park(person.settings), above, (*at, key, i, "settings"), reachable)
+            said = _call_park(person.settings)
+            above = at_sites.get(person.site or main, at_account) if account.multi_site else at_account
+            below = above.below(said)
+            if below is not above:
+                yield from _forward_problems(said, below, (*at, key, i, "settings"), reachable)
 
 
-def _call_park(settings: LevelSettings | None) -> CallPark | None:
-    return settings.call_park if settings else None
+def _call_park(settings: LevelSettings | None) -> dict[str, object]:
+    return settings.call_park.model_dump(exclude_none=True) if settings and settings.call_park else {}
 
 
-def _forward_problems(level: CallPark | None, above: CallPark | None, at: Where, reachable: set[str]) -> Iterator[Problem]:
-    if level is None:
+def _forward_problems(said: Mapping[str, object], holds: ParkSettings, at: Where, reachable: set[str]) -> Iterator[Problem]:
+    """``said`` is what the level itself says, ``holds`` what it comes to with the levels above."""
+    if not said.keys() & {"call_not_picked_up_action", "forward_to"}:
         return
-    action = level.call_not_picked_up_action
-    if action is None and above:
-        action = above.call_not_picked_up_action
-    target = level.forward_to or (above.forward_to if above else None)
-    path = (*at, "call_park", "forward_to")
+    action, target = holds.values.get("call_not_picked_up_action"), holds.values.get("forward_to")
     if action in (50, 51) and target is None:
         yield Problem((*at, "call_park", "call_not_picked_up_action"), f"action {action} needs forward_to")
-    elif action == 50 and target is not None and target not in reachable:
-        yield Problem(path, f"there is no extension {target}")
+    elif action == 50 and target not in reachable:
+        key = "forward_to" if "forward_to" in said else "call_not_picked_up_action"
+        yield Problem((*at, "call_park", key), f"there is no extension {target}")
