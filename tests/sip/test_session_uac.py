@@ -344,12 +344,20 @@ def test_a_callee_that_says_bye_while_it_rings_is_cancelled() -> None:
     assert len(rig.us.ua) == 0
 
 
-def test_an_answer_with_a_broken_contact_is_a_refusal_and_not_a_crash() -> None:
+@pytest.mark.parametrize("contact", ["<nonsense", "<phone-102>", "*", '"Bob <sip:', "<sip:>", "sip:a?b", "\xff", ","])
+def test_an_answer_with_a_broken_contact_gets_its_ack_and_the_call_goes_on(contact: str) -> None:
     rig = Rig()
     rig.call()
     rig.take()
-    rig.reply(rig.request_sent("INVITE"), 200, body=SDP, contact="Contact: <nonsense")
-    assert rig.us.heard == ["refused 500"]
+    invite = rig.request_sent("INVITE")
+    rig.reply(invite, 180, contact=f"Contact: {contact}")
+    rig.reply(invite, 200, body=SDP, contact=f"Contact: {contact}")
+    assert rig.take() == ["ACK"]
+    assert rig.request_sent("ACK").uri == invite.uri
+    assert rig.us.heard == ["progress 180", "answered", "established"]
+    rig.session.end(rig.now)
+    assert rig.take() == ["BYE"]
+    rig.reply(rig.request_sent("BYE"), 200)
     rig.run(40)
     assert len(rig.us.ua) == 0
 

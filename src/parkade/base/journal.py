@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from parkade.base.errors import ParkadeError
+
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 """A plain value."""
 
@@ -28,3 +30,7 @@ class Drop:
     """``key`` is not needed any more; nothing happens if it is not kept."""
 
     key: str
+
+
+class KeptError(ParkadeError):
+    """A kept value that cannot be read: it is noted and left out, and never stops a start."""

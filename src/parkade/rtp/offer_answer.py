@@ -175,7 +175,7 @@ class AudioNegotiator:
         flow = Direction.of(sends=agreed.sends, receives=agreed.receives)
         words = _audio(((codec, agreed.payload_type),), agreed.dtmf_payload_type, flow, mux=mux)
         ours = Media("audio", self._port, heard.media.protocol, *words)
-        self._agreed, self._offered = agreed, None
+        self._agreed, self._offered = agreed, direction
         lines = [ours if i == heard.line else _declined(m) for i, m in enumerate(offered.media)]
         return self._say(tuple(lines), offered.timing)
 

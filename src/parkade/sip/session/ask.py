@@ -1,74 +1,80 @@
-"""One request of ours, other than INVITE, until its outcome; a challenge is answered once on the way."""
+"""One request of ours in a dialog, other than INVITE and UPDATE, until its outcome; challenges are answered on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Protocol
 
 from parkade.base.clock import Instant
-from parkade.base.ids import Ids
-from parkade.sip.message.digest import answer_challenge
-from parkade.sip.message.flow import Flow
-from parkade.sip.message.message import Request, Response
+from parkade.sip.message.message import Response
+from parkade.sip.session.agent import Agent
+from parkade.sip.session.credentials import Credentials, HeaderLines, Outcome, Proofs, retry_lines
+from parkade.sip.session.dialog import Dialog
 from parkade.sip.transaction.transaction import ClientTransaction, Why
 
-if TYPE_CHECKING:
-    from parkade.sip.session.ua import UserAgent
-
-HeaderLines: TypeAlias = Sequence[tuple[str, str]]
-Credentials: TypeAlias = tuple[str, str]
-"""User name and password."""
-Outcome: TypeAlias = Response | Why
-"""The final response, or why there is none."""
-
-_PROOFS: Mapping[int, tuple[str, str]] = {
-    401: ("WWW-Authenticate", "Authorization"),
-    407: ("Proxy-Authenticate", "Proxy-Authorization"),
-}
+__all__ = ["Ask", "Asker", "Credentials", "HeaderLines", "Outcome", "Purpose"]
 
 
-def authorization(request: Request, response: Response, credentials: Credentials | None, ids: Ids) -> tuple[str, str] | None:
-    """The header that answers the challenge in ``response``; None if there is none, or ``request`` has tried that already."""
-    names = _PROOFS.get(response.status)
-    if names is None or credentials is None or names[1] in request.headers:
-        return None
-    offered = [value for name, value in response.headers if name == names[0]]
-    user, password = credentials
-    proof = answer_challenge(offered, user, password, request.method, request.uri, ids.token(), body=request.body)
-    return (names[1], proof) if proof is not None else None
+class Purpose(IntEnum):
+    """What a request is for: decides what its outcome means."""
+
+    BYE = 0
+    """The end of the session."""
+    DISMISSAL = 1
+    """The end of a dialog that is not the session's: another fork."""
+    PRACK = 2
+    INFO = 3
+    NOTIFY = 4
+    REFER = 5
+    PROBE = 6
+    """OPTIONS: are they still there?"""
 
 
+class Asker(Protocol):
+    """Whose request it is: a session."""
+
+    agent: Agent[Any]
+    credentials: Credentials | None
+
+    def outcome(self, ask: Ask, outcome: Outcome, now: Instant) -> None:
+        """What became of ``ask``. Told once."""
+
+
+@dataclass(slots=True, eq=False)
 class Ask:
-    """``make`` builds the request anew for each attempt, given the headers to add; ``where`` gives the flow it goes to."""
+    """``about`` is what the outcome concerns: the number of a REFER. ``number`` is the CSeq number of the last attempt."""
 
-    __slots__ = ("_credentials", "_done", "_make", "_ua", "_where")
+    asker: Asker
+    dialog: Dialog
+    method: str
+    purpose: Purpose
+    headers: HeaderLines = ()
+    body: bytes = b""
+    content_type: str = "application/sdp"
+    about: str = ""
+    number: int = 0
+    proofs: Proofs | None = None
 
-    def __init__(
-        self,
-        ua: UserAgent,
-        make: Callable[[HeaderLines], Request],
-        where: Callable[[], Flow],
-        done: Callable[[Outcome, Instant], None],
-        now: Instant,
-        credentials: Credentials | None = None,
-    ) -> None:
-        self._ua = ua
-        self._make = make
-        self._where = where
-        self._done = done
-        self._credentials = credentials
-        ua.layer.request(make(()), where(), self, now)
+    def send(self, now: Instant, more: HeaderLines = ()) -> None:
+        """Send it, with ``more`` headers in this attempt."""
+        request = self.dialog.request(self.method, (*self.headers, *more), self.body, self.content_type)
+        self.number = self.dialog.local_seq
+        self.asker.agent.layer.request(request, self.dialog.next_hop(), self, now)
 
     def on_response(self, tx: ClientTransaction, response: Response, now: Instant) -> None:
         """From the transaction."""
         if response.status < 200:
             return
-        proof = authorization(tx.request, response, self._credentials, self._ua.ids)
-        if proof is None:
-            self._done(response, now)
-        else:
-            self._ua.layer.request(self._make((proof,)), self._where(), self, now)
+        if response.status in (401, 407):
+            self.proofs = self.proofs or Proofs()
+            asker = self.asker
+            more = retry_lines(self.proofs, tx.request, response, asker.credentials, asker.agent.ids)
+            if more:
+                self.send(now, more)
+                return
+        self.asker.outcome(self, response, now)
 
     def on_failed(self, tx: ClientTransaction, why: Why, now: Instant) -> None:
         """From the transaction."""
-        self._done(why, now)
+        self.asker.outcome(self, why, now)

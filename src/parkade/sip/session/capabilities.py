@@ -33,3 +33,8 @@ ALLOW_LINE = ("Allow", ALLOW)
 SUPPORTED_LINE = ("Supported", "100rel, replaces, timer, norefersub")
 ACCEPT_LINE = ("Accept", "application/sdp")
 SDP_LINE = ("Content-Type", "application/sdp")
+INFO_TYPES = frozenset(
+    {"application/dtmf-relay", "application/dtmf", "audio/telephone-event", "application/vnd.nortelnetworks.digits"}
+)
+"""Bodies of INFO that carry a key."""
+ACCEPT_INFO_LINE = ("Accept", "application/dtmf-relay, application/dtmf, audio/telephone-event")

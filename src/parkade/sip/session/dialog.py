@@ -6,11 +6,12 @@ replaced at any time, because a phone that registers again over a new connection
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow
-from parkade.sip.message.headers import parse_name_addr
+from parkade.sip.message.headers import NameAddr, parse_name_addr
 from parkade.sip.message.message import Headers, Request, Response
 from parkade.sip.message.names import spelling
 from parkade.sip.message.uri import SipUri, parse_uri
@@ -80,7 +81,7 @@ class Dialog:
     @classmethod
     def of_server(cls, request: Request, local_tag: str, contact: str, flow: Flow) -> Dialog:
         """The dialog that an incoming ``request`` opens (12.1.1); SipError(400) without a Contact, but for :rfc:`2543`."""
-        where = request.contact
+        where = _contact_of(request)
         if where is None and (request.top_via.branch or "").startswith(COOKIE):
             raise SipError(400, "Contact is missing", request)
         where = where or request.from_
@@ -102,7 +103,7 @@ class Dialog:
     @classmethod
     def of_client(cls, request: Request, response: Response, contact: str, flow: Flow) -> Dialog:
         """The dialog that a ``response`` to our ``request`` opens (12.1.2). Without a Contact the target is the request's."""
-        where = response.contact
+        where = _contact_of(response)
         return cls(
             call_id=request.call_id,
             local=request.headers.get("From") or "",
@@ -141,8 +142,11 @@ class Dialog:
         return True
 
     def refresh_target(self, message: Request | Response) -> None:
-        """Follow the Contact of a target refresh request or of its 2xx."""
-        where = message.contact
+        """Follow the Contact of a target refresh request or of its 2xx.
+
+        Raises SipError(400) if that of a request cannot be read; that of a response then counts as missing.
+        """
+        where = _contact_of(message)
         if where is not None and where.uri != self.target:
             self.target = where.uri
             self._hop = None
@@ -207,6 +211,30 @@ class Dialog:
             lines.append(("Content-Type", content_type))
         lines += [(spelling(name), value) for name, value in extra]
         return Request(method, uri, Headers.of_usual(lines), body)
+
+
+_SOMEWHERE = re.compile(r":(?:[^@]*@)?[^@;?]")
+"""A URI with something where the host should be. Whoever writes anything stranger gets it back as it came."""
+
+
+def _contact_of(message: Request | Response) -> NameAddr | None:
+    """The Contact. Raises SipError(400) if that of a request cannot be used; that of a response counts as missing then.
+
+    Whoever has answered cannot be told to say it better, and wants to be spoken to all the same.
+    """
+    try:
+        where = message.contact
+        if where is None:
+            return None
+        if where.uri == "*":
+            raise SipError(400, "A Contact that names nobody")
+        if not _SOMEWHERE.search(where.uri):
+            raise SipError(400, "A Contact that leads nowhere")
+    except SipError as error:
+        if isinstance(message, Request):
+            raise SipError(400, error.reason, message) from None
+        return None
+    return where
 
 
 def _uri_of(route: str) -> SipUri:

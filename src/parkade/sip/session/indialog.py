@@ -6,95 +6,120 @@ CSeq order, Require and the dialog itself have been looked at before (``ua``).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from parkade.base.clock import Instant
+from parkade.sip.message.bodies import keep_sdp
 from parkade.sip.message.errors import SipError
+from parkade.sip.session import exchange, uas
 from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE
+from parkade.sip.session.core import Core
 from parkade.sip.session.dialog import Dialog
+from parkade.sip.session.finish import forget, hung_up, respond
 from parkade.sip.session.lifecycle import State
-from parkade.sip.session.refer import Refer
+from parkade.sip.session.news import InfoReceived, Referred, ReferReport
+from parkade.sip.session.refer import Refer, Referral, report_of_notify
 from parkade.sip.transaction.transaction import ServerTransaction
 
-if TYPE_CHECKING:
-    from parkade.sip.session.session import Session
-
-Taker: TypeAlias = "Callable[[Session, Dialog, ServerTransaction, Instant], None]"
+Taker: TypeAlias = Callable[[Core, Dialog, ServerTransaction, Instant], None]
 
 LIVE = frozenset({State.EARLY, State.ACCEPTED, State.CONFIRMED})
 EVER = frozenset(State)
 
 
-def take(session: Session, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
+def take(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
     """Give ``tx`` to whoever takes it: 405 for a method that has no place in a dialog, 481 where the session is over."""
     entry = TAKERS.get(tx.request.method)
     if entry is None:
-        session.respond(tx, 405, now, [ALLOW_LINE])
+        respond(tx, 405, now, [ALLOW_LINE])
         return
     states, taker = entry
-    if session.state not in states:
-        session.respond(tx, 481, now)
+    if core.state not in states:
+        respond(tx, 481, now)
         return
     if taker is not _bye:
-        session.learn(tx.request)
-    taker(session, dialog, tx, now)
+        core.learn(tx.request)
+    taker(core, dialog, tx, now)
 
 
-def _bye(session: Session, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
-    session.respond(tx, 200, now)
-    if dialog is session.dialog:
-        session.hung_up(now)
+def referral_over(core: Core, referral: Referral) -> None:
+    """A REFER of ours needs no hearing any more."""
+    core.referrals.remove(referral)
+    if not core.referrals and core.state is State.ENDED:
+        forget(core)
 
 
-def _invite(session: Session, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
-    session.exchange.take_invite(dialog, tx, now)
+def reports_lapsed(core: Core, now: Instant) -> None:  # noqa: ARG001 - a timer
+    """Nobody waits for the outcome of a REFER any longer."""
+    core.referrals.clear()
+    if core.state is State.ENDED:
+        forget(core)
 
 
-def _update(session: Session, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
-    session.exchange.take_update(dialog, tx, now)
+def _bye(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
+    respond(tx, 200, now)
+    if dialog is core.dialog:
+        hung_up(core, now)
 
 
-def _prack(session: Session, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:  # noqa: ARG001 - as the others
-    if session.theirs is None:
-        session.respond(tx, 481, now)
+def _invite(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
+    exchange.take_invite(core, dialog, tx, now)
+
+
+def _update(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
+    exchange.take_update(core, dialog, tx, now)
+
+
+def _prack(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:  # noqa: ARG001 - as the others
+    if not keep_sdp(tx.request):
+        respond(tx, 415, now, [ACCEPT_LINE])
     else:
-        session.theirs.take_prack(tx, now)
+        uas.take_prack(core, tx, now)
 
 
-def _info(session: Session, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:  # noqa: ARG001 - as the others
-    session.respond(tx, 200, now)
-    session.handler.on_info(session, tx.request, now)
+def _info(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:  # noqa: ARG001 - as the others
+    core.say(InfoReceived(tx))
 
 
-def _options(session: Session, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:  # noqa: ARG001 - as the others
-    session.respond(tx, 200, now, [ALLOW_LINE, SUPPORTED_LINE, ACCEPT_LINE])
+def _options(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:  # noqa: ARG001 - as the others
+    respond(tx, 200, now, [ALLOW_LINE, SUPPORTED_LINE, ACCEPT_LINE])
 
 
-def _refer(session: Session, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
+def _refer(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
     try:
-        refer = Refer(session, dialog, tx, first=not session.referred)
+        refer = Refer.of_request(core, dialog, tx, first=not core.referred)
         dialog.refresh_target(tx.request)
     except SipError as error:
-        session.respond(tx, error.status, now)
+        respond(tx, error.status, now)
         return
-    session.referred = True
-    session.undecided.append(refer)
-    session.handler.on_refer(session, refer, now)
+    core.referred = True
+    core.refers.append(refer)
+    core.say(Referred(refer))
 
 
-def _notify(session: Session, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
+def _notify(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
     package, _, params = (tx.request.headers.get("Event") or "").partition(";")
     if package.strip().lower() != "refer":
-        session.respond(tx, 489, now)
+        respond(tx, 489, now)
         return
-    name, _, seq = params.strip().partition("=")
-    referral = session.referral(seq.strip() if name.strip().lower() == "id" else None)
+    referral = _referral(core, params)
     if referral is None:
-        session.respond(tx, 481, now)
+        respond(tx, 481, now)
         return
     dialog.refresh_target(tx.request)
-    session.respond(tx, 200, now)
-    referral.report(tx.request, now)
+    respond(tx, 200, now)
+    report = report_of_notify(tx.request)
+    if report is not None:
+        if report.final:
+            referral_over(core, referral)
+        core.say(ReferReport(report))
+
+
+def _referral(core: Core, params: str) -> Referral | None:
+    """The REFER of ours that a NOTIFY names by its CSeq number, or the first one where none is named."""
+    name, _, seq = params.strip().partition("=")
+    named = seq.strip() if name.strip().lower() == "id" else None
+    return next((referral for referral in core.referrals if named in (None, str(referral.number))), None)
 
 
 TAKERS: Mapping[str, tuple[frozenset[State], Taker]] = {

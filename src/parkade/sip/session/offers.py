@@ -45,15 +45,18 @@ CLASH: Mapping[Turn, int] = {Turn.THEM: 491, Turn.US: 500}
 
 
 class OfferAnswer:
-    """The turn, and what each side said last. ``local`` and ``remote`` are SDP bodies, empty before there are any."""
+    """The turn, and what each side said last. ``local`` and ``remote`` are SDP bodies, empty before there are any.
 
-    __slots__ = ("_agreed", "local", "remote", "turn")
+    ``agreed`` is the last pair of them that was offered and answered.
+    """
+
+    __slots__ = ("agreed", "local", "remote", "turn")
 
     def __init__(self) -> None:
         self.turn = Turn.NOBODY
         self.local = b""
         self.remote = b""
-        self._agreed = (b"", b"")
+        self.agreed = (b"", b"")
 
     def move(self, move: Move, sdp: bytes = b"") -> bool:
         """Take ``move`` with the body ``sdp``; False if it is out of turn."""
@@ -62,12 +65,12 @@ class OfferAnswer:
             return False
         self.turn = turn
         if move is Move.DROPPED:
-            self.local, self.remote = self._agreed
+            self.local, self.remote = self.agreed
             return True
         if move in (Move.WE_OFFER, Move.WE_ANSWER):
             self.local = sdp
         else:
             self.remote = sdp
         if turn is Turn.NOBODY:
-            self._agreed = (self.local, self.remote)
+            self.agreed = (self.local, self.remote)
         return True

@@ -6,22 +6,20 @@ A REFER opens a subscription that lives beside the session: it may be reported o
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from parkade.base.clock import Instant
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.grammar import escape
 from parkade.sip.message.headers import NameAddr, Replaces, parse_name_addr, parse_replaces
 from parkade.sip.message.message import Request, Response, make_response
-from parkade.sip.session.ask import Ask, HeaderLines, Outcome
+from parkade.sip.session.ask import Ask, Asker, HeaderLines, Outcome, Purpose
 from parkade.sip.session.dialog import Dialog
 from parkade.sip.transaction.timers import T1
 from parkade.sip.transaction.transaction import ServerTransaction
-
-if TYPE_CHECKING:
-    from parkade.sip.session.session import Session
 
 LASTS_S = 180
 """How long a subscription is announced to live, in seconds."""
@@ -30,7 +28,9 @@ ANSWERABLE_S = 64 * T1
 _STATUS_LINE = re.compile(rb"\s*SIP/2\.0[ \t]+([1-6][0-9][0-9])[ \t]*([^\r\n]*)")
 
 
-class _Stage(IntEnum):
+class Stage(IntEnum):
+    """How far a transfer asked of us has come."""
+
     ASKED = 0
     REPORTING = 1
     SILENT = 2
@@ -38,135 +38,153 @@ class _Stage(IntEnum):
     OVER = 3
 
 
+class Referee(Asker, Protocol):
+    """Of whom a transfer is asked: a session."""
+
+    id: str
+    refers: list[Refer]
+
+    def touch(self) -> None:
+        """The value of the session has changed."""
+
+
 class Refer:
     """A transfer asked of us. ``accept`` it and ``notify`` until ``final``, or ``refuse`` it; what is out of turn is ignored.
 
     ``id`` is unique among all sessions. ``replaces`` is what the Replaces of the Refer-To URI says: an attended transfer.
+    ``event`` is the Event of the reports. ``tx`` is None once it is answered.
     """
 
-    __slots__ = ("_dialog", "_event", "_stage", "_tx", "id", "refer_to", "referred_by", "replaces", "request", "session")
+    __slots__ = ("dialog", "event", "id", "refer_to", "referred_by", "replaces", "request", "session", "stage", "tx")
 
-    def __init__(self, session: Session, dialog: Dialog, tx: ServerTransaction, *, first: bool) -> None:
-        """Raises SipError(400) if ``tx`` says not, or not clearly, to whom."""
+    def __init__(self, session: Referee, dialog: Dialog, refer_id: str, event: str, stage: Stage) -> None:
+        self.id = refer_id
+        self.session = session
+        self.dialog = dialog
+        self.event = event
+        self.stage = stage
+        self.refer_to = NameAddr("", "")
+        self.referred_by: NameAddr | None = None
+        self.replaces: Replaces | None = None
+        self.request: Request | None = None
+        self.tx: ServerTransaction | None = None
+
+    @classmethod
+    def of_request(cls, session: Referee, dialog: Dialog, tx: ServerTransaction, *, first: bool) -> Refer:
+        """What ``tx`` asks for. Raises SipError(400) if it says not, or not clearly, to whom."""
         request = tx.request
         targets = [value for name, value in request.headers if name == "Refer-To"]
         if len(targets) != 1:
             raise SipError(400, "One Refer-To is needed")
-        by = request.headers.get("Referred-By")
-        self.refer_to: NameAddr = parse_name_addr(targets[0])
-        self.replaces: Replaces | None = _replaces_of(self.refer_to)
-        self.referred_by: NameAddr | None = parse_name_addr(by) if by else None
-        self.id = f"{session.id}.{request.cseq.number}"
-        self.request = request
-        self.session = session
-        self._dialog = dialog
-        self._tx = tx
+        number = request.cseq.number
         # Only the first REFER of a dialog may be reported on without its number (section 2.4.6).
-        self._event = "refer" if first else f"refer;id={request.cseq.number}"
-        self._stage = _Stage.ASKED
+        event = "refer" if first else f"refer;id={number}"
+        refer = cls(session, dialog, f"{session.id}.{number}", event, Stage.ASKED)
+        refer.refer_to = parse_name_addr(targets[0])
+        refer.replaces = _replaces_of(refer.refer_to)
+        refer.referred_by = _readable(request.headers.get("Referred-By"))
+        refer.request = request
+        refer.tx = tx
+        return refer
 
     def accept(self, headers: HeaderLines, now: Instant) -> None:
         """Say 202, and 100 Trying in a first NOTIFY unless the phone wants none (:rfc:`4488`)."""
-        if self._stage is not _Stage.ASKED:
+        if self.stage is not Stage.ASKED or self.request is None:
             return
-        self.session.undecided.remove(self)
-        lines = [("Contact", self._dialog.contact), *headers]
+        lines = [("Contact", self.dialog.contact), *headers]
         if (self.request.headers.get("Refer-Sub") or "").strip().lower() == "false":
             lines.append(("Refer-Sub", "false"))
-            self._stage = _Stage.SILENT
+            self._answer(Stage.SILENT, 202, lines, now)
         else:
-            self._stage = _Stage.REPORTING
-        self._tx.respond(make_response(self.request, 202, to_tag=self._dialog.local_tag, headers=lines), now)
+            self._answer(Stage.REPORTING, 202, lines, now)
         self.notify(100, "Trying", (), now)
 
     def refuse(self, status: int, headers: HeaderLines, now: Instant) -> None:
         """Answer with a final ``status`` of 300 or more: nothing happens."""
-        if self._stage is _Stage.ASKED:
-            self._stage = _Stage.OVER
-            self.session.undecided.remove(self)
-            self._tx.respond(make_response(self.request, status, to_tag=self._dialog.local_tag, headers=headers), now)
+        if self.stage is Stage.ASKED:
+            self._answer(Stage.OVER, status, headers, now)
 
     def notify(self, status: int, reason: str, headers: HeaderLines, now: Instant, *, final: bool = False) -> None:
         """Report how far the transfer has come; ``final`` ends the subscription."""
-        if self._stage is not _Stage.REPORTING:
+        if self.stage is not Stage.REPORTING:
             return
         state = "terminated;reason=noresource" if final else f"active;expires={LASTS_S}"
         if final:
-            self._stage = _Stage.OVER
-        lines = (("Event", self._event), ("Subscription-State", state), *headers)
-        body = f"SIP/2.0 {status} {reason}\r\n".encode()
-        dialog = self._dialog
-        Ask(
-            self.session.ua,
-            lambda more: dialog.request("NOTIFY", (*lines, *more), body, "message/sipfrag;version=2.0"),
-            dialog.next_hop,
-            self._notified,
-            now,
-            self.session.credentials,
-        )
+            self._reach(Stage.OVER)
+        lines = (("Event", self.event), ("Subscription-State", state), *headers)
+        body = f"SIP/2.0 {status} {reason}\r\n".encode("utf-8", "surrogateescape")
+        ask = Ask(self.session, self.dialog, "NOTIFY", Purpose.NOTIFY, lines, body, "message/sipfrag;version=2.0", self.id)
+        ask.send(now)
+        self.session.touch()
 
-    def _notified(self, outcome: Outcome, now: Instant) -> None:
-        # Whoever refuses a report wants no more of them; the session goes on (RFC 5057 section 5.1).
+    def reported(self, outcome: Outcome) -> None:
+        """What became of a report. Whoever refuses one wants no more; the session goes on (:rfc:`5057` section 5.1)."""
         if not isinstance(outcome, Response) or outcome.status >= 300:
-            self._stage = _Stage.OVER
+            self._reach(Stage.OVER)
+
+    def _answer(self, stage: Stage, status: int, headers: HeaderLines, now: Instant) -> None:
+        tx, self.tx = self.tx, None
+        self._reach(stage)
+        if tx is not None:
+            tx.respond(make_response(tx.request, status, to_tag=self.dialog.local_tag, headers=headers), now)
+
+    def _reach(self, stage: Stage) -> None:
+        self.stage = stage
+        if stage is not Stage.REPORTING and self in self.session.refers:
+            self.session.refers.remove(self)
+        self.session.touch()
 
 
+@dataclass(slots=True, eq=False)
 class Referral:
-    """A transfer that we ask for. Its news go to ``on_refer_progress``: each report, or the refusal of the REFER."""
+    """A transfer that we ask for. ``ask`` is its REFER until that is answered, ``answered`` the CSeq number it had then."""
 
-    __slots__ = ("_session", "over", "seq")
+    ask: Ask | None = None
+    answered: int = 0
 
-    def __init__(self, session: Session, refer_to: str, headers: Sequence[tuple[str, str]], now: Instant) -> None:
-        self._session = session
-        self.over = False
-        self.seq = 0
-        dialog = session.dialog
-        assert dialog is not None
-        lines = (("Refer-To", refer_to), *headers)
+    @property
+    def number(self) -> int:
+        """The CSeq number of the REFER, by which reports may name it."""
+        return self.answered if self.ask is None else self.ask.number
 
-        def make(more: HeaderLines) -> Request:
-            request = dialog.request("REFER", (*lines, *more))
-            self.seq = request.cseq.number
-            return request
 
-        Ask(session.ua, make, dialog.next_hop, self._answered, now, session.credentials)
+@dataclass(frozen=True, slots=True)
+class Report:
+    """News of a transfer that we asked for."""
 
-    def report(self, request: Request, now: Instant) -> bool:
-        """Take a NOTIFY; False if it is none of ours, or none at all."""
-        match = _STATUS_LINE.match(request.body)
-        if self.over or match is None:
-            return False
-        state = (request.headers.get("Subscription-State") or "").partition(";")[0].strip().lower()
-        final = state == "terminated"
-        if final:
-            self._end(now)
-        reason = match[2].decode("utf-8", "replace")
-        self._session.handler.on_refer_progress(self._session, int(match[1]), reason, final, tuple(request.headers), now)
-        return True
+    status: int
+    reason: str
+    final: bool
+    headers: HeaderLines
 
-    def lapse(self, now: Instant) -> None:
-        """Nobody waits for the outcome any longer."""
-        self._end(now)
 
-    def _answered(self, outcome: Outcome, now: Instant) -> None:
-        if isinstance(outcome, Response) and outcome.status < 300:
-            if (outcome.headers.get("Refer-Sub") or "").strip().lower() == "false":
-                self._end(now)
-            return
-        if self.over:
-            return
-        self._end(now)
-        session = self._session
-        if isinstance(outcome, Response):
-            status, reason, headers = outcome.status, outcome.reason, tuple(outcome.headers)
-        else:
-            status, reason, headers = (408, "Request Timeout", ()) if outcome == "timeout" else (503, "Service Unavailable", ())
-        session.handler.on_refer_progress(session, status, reason, True, headers, now)
-        session.judge(outcome, now)
+def report_of_notify(request: Request) -> Report | None:
+    """What a NOTIFY says; None if it says nothing of a transfer."""
+    match = _STATUS_LINE.match(request.body)
+    if match is None:
+        return None
+    state = (request.headers.get("Subscription-State") or "").partition(";")[0].strip().lower()
+    return Report(int(match[1]), match[2].decode("utf-8", "replace"), state == "terminated", tuple(request.headers))
 
-    def _end(self, now: Instant) -> None:
-        self.over = True
-        self._session.referral_over(now)
+
+def report_of_outcome(outcome: Outcome) -> Report | None:
+    """What the outcome of the REFER itself says: its failure, or that no report will come; None if reports will."""
+    if isinstance(outcome, Response):
+        if outcome.status >= 300:
+            return Report(outcome.status, outcome.reason, True, tuple(outcome.headers))
+        return None
+    return _UNANSWERED[outcome]
+
+
+def wants_no_reports(outcome: Outcome) -> bool:
+    """Whether the far side takes the REFER but will not report on it (:rfc:`4488`)."""
+    return isinstance(outcome, Response) and (outcome.headers.get("Refer-Sub") or "").strip().lower() == "false"
+
+
+_UNANSWERED: Mapping[str, Report] = {
+    "timeout": Report(408, "Request Timeout", True, ()),
+    "transport": Report(503, "Service Unavailable", True, ()),
+}
 
 
 def refer_to(target: str, replaced: Dialog | None) -> str:
@@ -187,3 +205,11 @@ def _replaces_of(where: NameAddr) -> Replaces | None:
             return None
         raise
     return parse_replaces(text) if text else None
+
+
+def _readable(text: str | None) -> NameAddr | None:
+    """Who refers is for display only: what cannot be read counts as not said."""
+    try:
+        return parse_name_addr(text) if text else None
+    except SipError:
+        return None

@@ -7,33 +7,33 @@ done is appended to ``out``, which the owner drains and clears.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Protocol
+from weakref import WeakValueDictionary
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.base.timers import Timers
+from parkade.base.journal import Json, KeptError
+from parkade.sip.message.bodies import keep_sdp
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow, SipEffect
 from parkade.sip.message.headers import NameAddr
-from parkade.sip.message.message import Headers, Request, Response, make_response
-from parkade.sip.message.uri import host_port
-from parkade.sip.session import indialog, session_timer
-from parkade.sip.session.ask import Ask, Credentials, HeaderLines, Outcome
+from parkade.sip.message.message import Request, Response, make_response, parse_message
+from parkade.sip.session import accepted, indialog, keeping, session_timer, uac, uas
+from parkade.sip.session.agent import Agent
 from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW, ALLOW_LINE, METHODS, OPTION_TAGS, SCHEMES
+from parkade.sip.session.credentials import Credentials, HeaderLines, Outcome
 from parkade.sip.session.dialog import Dialog, DialogId
-from parkade.sip.session.handler import Quiet, SessionHandler
-from parkade.sip.session.lifecycle import Event, State
-from parkade.sip.session.session import Session
-from parkade.sip.session.uac import Outgoing
-from parkade.sip.session.uas import Incoming
-from parkade.sip.transaction.layer import TransactionLayer
+from parkade.sip.session.dismissal import Dismissal
+from parkade.sip.session.finish import respond
+from parkade.sip.session.handler import Quiet
+from parkade.sip.session.inquiry import Inquiry
+from parkade.sip.session.lifecycle import State
+from parkade.sip.session.session import Session, SessionHandler
+from parkade.sip.transaction.layer import Admit, Refusal, TransactionLayer
 from parkade.sip.transaction.transaction import ServerTransaction, Why
 
 __all__ = ["ALLOW", "AgentOwner", "Outcome", "UserAgent"]
-
-Alarm: TypeAlias = Callable[[Instant], None]
-"""A bound method: what to call when its time has come, and the key that cancels it."""
 
 
 class AgentOwner(Protocol):
@@ -60,41 +60,53 @@ class UserAgent:
         address: Callable[[Flow], tuple[str, int]],
         user_agent: str = "Parkade",
         user: str | None = None,
+        *,
+        admit: Admit | None = None,
+        keeps: bool = False,
     ) -> None:
+        """``admit`` may refuse a request outside of dialogs before anything is kept for it. ``keeps`` fills ``touched``."""
         self.out: list[SipEffect] = []
         self.ids = ids
-        self.name = user_agent
-        self.timers: Timers[Alarm] = Timers()
-        self.layer = TransactionLayer(self, self.out, ids, address)
+        layer = TransactionLayer(self, self.out, ids, address, admit)
+        self._agent: Agent[Session] = Agent(layer, self.out, ids, address, user_agent, user, keeps=keeps)
         self._owner = owner
-        self._address = address
-        self._user = f"{user}@" if user else ""
-        self._sessions: dict[str, Session] = {}
-        self._dialogs: dict[DialogId, tuple[Session, Dialog]] = {}
+        self._layer = layer
+        self._sessions = self._agent.sessions
+        self._dialogs = self._agent.dialogs
+        self._timers = self._agent.timers
+        self._dismissed: set[DialogId] = set()
+        self._waiting: WeakValueDictionary[tuple[str, str], Session] = WeakValueDictionary()
 
     def __len__(self) -> int:
-        return len(self._sessions) + len(self._dialogs) + len(self.layer) + len(self.timers)
+        return len(self._sessions) + len(self._dialogs) + len(self._layer) + len(self._timers)
+
+    @property
+    def touched(self) -> set[Session]:
+        """Sessions whose snapshot may have changed since the owner cleared this set, ended ones (``is_done``) included."""
+        return self._agent.touched
 
     # The machine
 
     def receive(self, flow: Flow, data: bytes, now: Instant) -> SipError | None:
         """Take one message from ``flow``. Raises nothing, whatever it is; gives back what was wrong with one that is no SIP."""
-        return self.layer.receive(flow, data, now)
+        return self._layer.receive(flow, data, now)
 
     def flow_lost(self, flow: Flow, now: Instant) -> None:
         """A connection is gone. What was being asked over it has failed; confirmed sessions wait for a new flow."""
-        self.layer.flow_lost(flow, now)
+        self._layer.flow_lost(flow, now)
 
     def deadline(self) -> Instant | None:
         """When ``wake`` is wanted next."""
-        ours, theirs = self.timers.deadline(), self.layer.deadline()
+        ours, theirs = self._timers.deadline(), self._layer.deadline()
         return theirs if ours is None else ours if theirs is None else min(ours, theirs)
 
     def wake(self, now: Instant) -> None:
         """Do what is due."""
-        self.layer.wake(now)
-        for alarm in self.timers.pop_due(now):
-            alarm(now)
+        self._layer.wake(now)
+        for session_id, what in self._timers.pop_due(now):
+            session = self._sessions.get(session_id)
+            if session is not None:
+                session.due(what, now)
 
     # What the owner begins
 
@@ -112,8 +124,9 @@ class UserAgent:
         credentials: Credentials | None = None,
     ) -> Session:
         """Call ``target``, a URI, over ``flow``. Without ``sdp`` the far side makes the offer."""
-        session = Session(self, handler, credentials)
-        session.ours = Outgoing(
+        session = Session(self._agent, handler, self.ids.token(), credentials, incoming=False)
+        self._sessions[session.id] = session
+        uac.begin(
             session,
             flow=flow,
             target=target,
@@ -122,10 +135,23 @@ class UserAgent:
             sdp=sdp or b"",
             headers=headers,
             call_id=self.ids.token(),
+            now=now,
         )
-        session.request = session.ours.invite
-        self._sessions[session.id] = session
-        session.ours.start(now)
+        return session
+
+    def restore(self, value: Mapping[str, Json], handler: SessionHandler, now: Instant) -> Session:
+        """The session that ``value``, a snapshot, is of: it goes on where it was, and does at once what has become due.
+
+        Raises KeptError if the value cannot be read. One that is done is given back, but nothing is kept of it here.
+        """
+        session_id = value.get("id")
+        if not isinstance(session_id, str) or session_id in self._sessions:
+            raise KeptError("a kept SIP session without an id of its own")
+        session = Session(self._agent, handler, session_id, incoming=value.get("incoming") is True)
+        keeping.restore(session, value, now)
+        if session.accepted is not None and session.dialog is not None:
+            self._waiting[session.dialog.call_id, session.dialog.remote_tag] = session
+        session.settle(now)
         return session
 
     def request(
@@ -151,22 +177,8 @@ class UserAgent:
         """
         tagged = from_ if from_.tag else from_.with_param("tag", self.ids.token())
         call = call_id or self.ids.token()
-        numbers = iter(range(seq, seq + 2))
-
-        def make(more: HeaderLines) -> Request:
-            lines = [
-                ("Max-Forwards", "70"),
-                ("From", str(tagged)),
-                ("To", str(to)),
-                ("Call-ID", call),
-                ("CSeq", f"{next(numbers)} {method}"),
-                ("User-Agent", self.name),
-                *headers,
-                *more,
-            ]
-            return Request(method, target, Headers(lines), body)
-
-        Ask(self, make, lambda: flow, done, now, credentials)
+        who = (("From", str(tagged)), ("To", str(to)), ("Call-ID", call))
+        Inquiry(self._agent, flow, method, target, who, seq, headers, body, credentials, done).send(now)
 
     def session_by_dialog(self, call_id: str, to_tag: str, from_tag: str) -> Session | None:
         """The session of a dialog named by Replaces: ``to_tag`` is ours, ``from_tag`` theirs. None once it is over."""
@@ -175,8 +187,7 @@ class UserAgent:
 
     def contact_on(self, flow: Flow) -> str:
         """Our Contact value for the peer of ``flow``."""
-        where = f"sip:{self._user}{host_port(*self._address(flow))}"
-        return f"<{where}>" if flow.transport == "UDP" else f"<{where};transport={flow.transport.lower()}>"
+        return self._agent.contact_on(flow)
 
     # What the transaction layer hands up (TransactionUser)
 
@@ -204,44 +215,36 @@ class UserAgent:
         if found is None:
             return
         session, dialog = found
-        unacked = session.unacked
-        if unacked is not None and unacked.number == request.cseq.number:
+        waits = session.accepted
+        if waits is not None and waits.number == request.cseq.number:
             dialog.flow = flow
-            session.acked(request.body, now)
+            keep_sdp(request)
+            accepted.acked(session, request.body, now)
+            session.settle(now)
 
     def on_cancel(self, tx: ServerTransaction, cancel: Request, now: Instant) -> None:
         """An INVITE is not wanted any more."""
         session = self._session_of(tx)
         if session is not None:
-            session.cancelled(tx, now)
+            uas.cancelled(session, tx, now)
+            session.settle(now)
 
     def on_server_failed(self, tx: ServerTransaction, why: Why, now: Instant) -> None:
         """A final response was never acknowledged, or has no way back."""
         session = self._session_of(tx)
         if session is not None and why == "transport":
-            session.disconnected(tx, now)
+            uas.disconnected(session, tx, now)
+            session.settle(now)
 
     def on_stray_2xx(self, response: Response, flow: Flow, now: Instant) -> None:
-        """A 2xx that comes again after its transaction is over."""
-        found = self._dialogs.get((response.call_id, response.from_.tag or "", response.to.tag or ""))
-        if found is not None and found[0].ours is not None:
-            found[0].ours.acknowledge_again(found[1])
-
-    # For this room
-
-    def bind(self, dialog: Dialog, session: Session) -> None:
-        """Requests in ``dialog`` are for ``session``."""
-        self._dialogs[dialog.id] = (session, dialog)
-
-    def unbind(self, dialog: Dialog) -> None:
-        """``dialog`` is over."""
-        self._dialogs.pop(dialog.id, None)
-
-    def forget(self, session: Session) -> None:
-        """``session`` is over and nothing is left to be heard."""
-        self._sessions.pop(session.id, None)
-        if session.dialog is not None:
-            self.unbind(session.dialog)
+        """A 2xx that comes again after its transaction is over, or whose INVITE nobody remembers: after a restart."""
+        dialog_id = (response.call_id, response.from_.tag or "", response.to.tag or "")
+        found = self._dialogs.get(dialog_id)
+        if found is not None:
+            uac.acknowledge_again(*found, response)
+        elif dialog_id not in self._dismissed and response.to.tag:
+            self._dismissed.add(dialog_id)
+            Dismissal(self._agent, response, self._dismissed, dialog_id).send(flow, now)
 
     def _find(self, request: Request) -> tuple[Session, Dialog] | None:
         return self._dialogs.get((request.call_id, request.to.tag or "", request.from_.tag or ""))
@@ -259,33 +262,56 @@ class UserAgent:
             tx.respond(make_response(request, 481), now)
             return
         session, dialog = found
-        if not dialog.in_order(request.cseq.number):
-            session.respond(tx, 500, now)
+        if _is_waiting_for(session, request):
+            _accept_again(session, tx, now)
             return
-        dialog.flow = tx.source
+        if not dialog.in_order(request.cseq.number):
+            respond(tx, 500, now)
+            return
+        dialog.flow = tx.flow
         indialog.take(session, dialog, tx, now)
+        session.settle(now)
 
     def _invited(self, tx: ServerTransaction, now: Instant) -> None:
         request = tx.request
+        restored = self._accepted_before(request)
+        if restored is not None:
+            _accept_again(restored, tx, now)
+            return
         refusal = _invite_refusal(request)
         if refusal is not None:
             status, headers = refusal
-            tx.respond(make_response(request, status, to_tag=tx.to_tag, headers=headers), now)
+            respond(tx, status, now, headers)
             return
-        dialog = Dialog.of_server(request, tx.to_tag, self.contact_on(tx.source), tx.source)
-        session = Session(self, _QUIET)
-        session.request = request
-        session.dialog = dialog
-        session.theirs = Incoming(session, tx, dialog)
-        session.step(Event.RANG)
+        dialog = Dialog.of_server(request, tx.to_tag, self._agent.contact_on(tx.source), tx.flow)
+        session = Session(self._agent, _QUIET, self.ids.token(), incoming=True)
+        uas.begin(session, tx, dialog, now)
         self._sessions[session.id] = session
-        self.bind(dialog, session)
+        session.bind(dialog)
         self._owner.on_invite(session, now)
+
+    def _accepted_before(self, request: Request) -> Session | None:
+        """The session whose 2xx to this very INVITE was lost in a restart."""
+        session = self._waiting.get((request.call_id, request.from_.tag or ""))
+        return session if session is not None and _is_waiting_for(session, request) else None
+
+
+def _is_waiting_for(session: Session, request: Request) -> bool:
+    """Whether ``request`` is the INVITE that got a 2xx before a restart, sent once more."""
+    waits = session.accepted
+    return waits is not None and waits.tx is None and request.method == "INVITE" and waits.number == request.cseq.number
+
+
+def _accept_again(session: Session, tx: ServerTransaction, now: Instant) -> None:
+    waits = session.accepted
+    assert waits is not None
+    response = parse_message(waits.data)
+    assert isinstance(response, Response)
+    tx.respond(response, now)
+    waits.tx = tx
 
 
 _QUIET = Quiet()
-
-Refusal: TypeAlias = tuple[int, Sequence[tuple[str, str]]]
 
 
 def _refusal(request: Request) -> Refusal | None:
@@ -303,7 +329,7 @@ def _refusal(request: Request) -> Refusal | None:
 
 def _invite_refusal(request: Request) -> Refusal | None:
     """What is refused of an INVITE: a body we cannot read (8.2.3), answers that are none of ours, too short a session."""
-    if request.body and request.content_type != "application/sdp":
+    if not keep_sdp(request):
         return 415, [ACCEPT_LINE]
     if not _accepts_sdp(request):
         return 406, ()

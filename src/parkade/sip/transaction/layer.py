@@ -110,10 +110,13 @@ class TransactionLayer:
         branch = self._add_via(request, flow)
         return ClientTransaction(self._table, request, flow, handler, branch, now)
 
-    def send(self, message: Request | Response, flow: Flow) -> None:
-        """Send once, without a transaction: the ACK for a 2xx. A request without a Via gets one and keeps it for next time."""
+    def send(self, message: Request | Response, flow: Flow, token: str = "") -> None:
+        """Send once, without a transaction: the ACK for a 2xx. A request without a Via gets one and keeps it for next time.
+
+        ``token`` makes its branch; without one it is a fresh one.
+        """
         if isinstance(message, Request) and "Via" not in message.headers:
-            self._add_via(message, flow)
+            self._add_via(message, flow, token)
         self._table.out.append(Send(flow, message.encode()))
 
     def flow_lost(self, flow: Flow, now: Instant) -> None:
@@ -121,9 +124,9 @@ class TransactionLayer:
         for transaction in tuple(self._table.by_flow.get(flow, ())):
             transaction.take(Happening.TRANSPORT_LOST, now)
 
-    def _add_via(self, request: Request, flow: Flow) -> str:
+    def _add_via(self, request: Request, flow: Flow, token: str = "") -> str:
         host, port = self._sent_by(flow)
-        branch = COOKIE + self._ids.token()
+        branch = COOKIE + (token or self._ids.token())
         rport = "" if flow.reliable else ";rport"
         sent_by = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         request.headers.prepend("Via", f"SIP/2.0/{flow.transport} {sent_by};branch={branch}{rport}")

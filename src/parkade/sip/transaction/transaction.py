@@ -250,6 +250,11 @@ class ServerTransaction(Transaction):
         self.request = _FORGOTTEN
 
     @property
+    def last_sent(self) -> bytes:
+        """The response last sent, as bytes; empty before any."""
+        return self._last
+
+    @property
     def is_over(self) -> bool:
         """Whether a request other than INVITE has its final response."""
         return self.state is State.COMPLETED and self.request.method != "INVITE"
