@@ -102,7 +102,8 @@ class Switch:
         self._gate = Gate(directory, secrets, ids)
         self._registrar = Registrar()
         self._lost = LostFlows()
-        self._ua = UserAgent(self, ids, advertise)
+        self._identified: Device | None = None
+        self._ua = UserAgent(self, ids, advertise, admit=self._let_in)
         self._transfers = Transfers(self._leg_by_dialog)
         self._wiring = Wiring(
             out=self._out,
@@ -203,6 +204,20 @@ class Switch:
 
     # What the user agent hands up (AgentOwner)
 
+    def _let_in(self, request: Request, flow: Flow, now: Instant) -> Answer | None:
+        """Asked before anything is kept for a request: an INVITE of nobody we know gets its challenge, and nothing more."""
+        if request.method != "INVITE":
+            return None
+        try:
+            device = self._gate.identify(request, flow, now)
+        except Exception as error:  # noqa: BLE001 - the sender gets an answer
+            self._out.append(mishap(request, error))
+            return 500, []
+        if isinstance(device, Unknown):
+            return device.status, device.headers
+        self._identified = device
+        return None
+
     def on_invite(self, session: Session, now: Instant) -> None:
         """A new call."""
         try:
@@ -212,10 +227,9 @@ class Switch:
             session.reject(500, now=now)
 
     def _invited(self, session: Session, now: Instant) -> None:
-        device = self._gate.identify(session.request, session.flow, now)
-        if isinstance(device, Unknown):
-            session.reject(device.status, headers=device.headers, now=now)
-        elif self._ports.are_coming and not self._draining:
+        device, self._identified = self._identified, None
+        assert device is not None, "whoever is not identified is not let in"
+        if self._ports.are_coming and not self._draining:
             # Nobody is refused for want of a port that exists; the phone is told 100 Trying meanwhile.
             self._ports.wait(lambda at: self._begin(device, session, at), now)
         else:

@@ -43,6 +43,14 @@ def keep_sdp(message: Message) -> bool:
     return found.understood
 
 
+def reads_body(message: Message) -> bool:
+    """What ``keep_sdp`` would say, with nothing changed."""
+    if not message.body or message.content_type == SDP:
+        return True
+    kind, disposition = (message.headers.get(name) or "" for name in ("Content-Type", "Content-Disposition"))
+    return find_sdp(kind, disposition, message.body).understood
+
+
 def find_sdp(content_type: str, disposition: str, body: bytes) -> Found:
     """The SDP in a whole body. What is neither SDP nor multipart is understood only if its handling is ``optional``."""
     kind, _ = _value_of(content_type)

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.journal import Json, KeptError
-from parkade.sip.message.bodies import keep_sdp
+from parkade.sip.message.bodies import keep_sdp, reads_body
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow, SipEffect
 from parkade.sip.message.headers import NameAddr
@@ -67,7 +67,8 @@ class UserAgent:
         """``admit`` may refuse a request outside of dialogs before anything is kept for it. ``keeps`` fills ``touched``."""
         self.out: list[SipEffect] = []
         self.ids = ids
-        layer = TransactionLayer(self, self.out, ids, address, admit)
+        layer = TransactionLayer(self, self.out, ids, address, self._let_in if admit is not None else None)
+        self._admit = admit
         self._agent: Agent[Session] = Agent(layer, self.out, ids, address, user_agent, user, keeps=keeps)
         self._owner = owner
         self._layer = layer
@@ -246,6 +247,15 @@ class UserAgent:
             self._dismissed.add(dialog_id)
             Dismissal(self._agent, response, self._dismissed, dialog_id).send(flow, now)
 
+    def _let_in(self, request: Request, flow: Flow, now: Instant) -> Refusal | None:
+        """Asked before anything is kept for a request: what nobody could take is refused first, then whom the owner refuses."""
+        refusal = _refusal(request)
+        if refusal is None and request.method == "INVITE":
+            refusal = _invite_refusal(request)
+        if refusal is None and self._admit is not None:
+            refusal = self._admit(request, flow, now)
+        return refusal
+
     def _find(self, request: Request) -> tuple[Session, Dialog] | None:
         return self._dialogs.get((request.call_id, request.to.tag or "", request.from_.tag or ""))
 
@@ -283,6 +293,7 @@ class UserAgent:
             status, headers = refusal
             respond(tx, status, now, headers)
             return
+        keep_sdp(request)
         dialog = Dialog.of_server(request, tx.to_tag, self._agent.contact_on(tx.source), tx.flow)
         session = Session(self._agent, _QUIET, self.ids.token(), incoming=True)
         uas.begin(session, tx, dialog, now)
@@ -329,7 +340,7 @@ def _refusal(request: Request) -> Refusal | None:
 
 def _invite_refusal(request: Request) -> Refusal | None:
     """What is refused of an INVITE: a body we cannot read (8.2.3), answers that are none of ours, too short a session."""
-    if not keep_sdp(request):
+    if not reads_body(request):
         return 415, [ACCEPT_LINE]
     if not _accepts_sdp(request):
         return 406, ()
