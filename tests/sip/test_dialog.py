@@ -79,17 +79,22 @@ def test_a_strict_route_takes_the_request_line_without_what_is_not_allowed_there
 @pytest.mark.parametrize(
     ("contact", "flow", "expected"),
     [
-        ("<sip:p@192.0.2.5:5062>", UDP, UDP._replace(port=5062)),
-        ("<sip:p@192.0.2.5>", UDP, UDP._replace(port=5060)),
+        ("<sip:p@192.0.2.5:5062>", UDP, UDP),
+        ("<sip:p@192.0.2.5>", UDP, UDP),
         ("<sip:p@10.0.0.7:5062>", UDP, UDP),
         ("<sip:p@phone.example.com>", UDP, UDP),
-        ("<sip:p@192.0.2.5:5062;transport=tcp>", UDP, Flow("TCP", "192.0.2.5", 5062)),
+        ("<sip:p@192.0.2.5:5062;transport=tcp>", UDP, UDP),
         ("<tel:123>", UDP, UDP),
         ("<sip:p@192.0.2.5:5062>", Flow("TCP", "192.0.2.5", 40000, 3), Flow("TCP", "192.0.2.5", 40000, 3)),
-        ("<sip:p@[2001:db8::5]:5062>", Flow("UDP", "2001:db8::5", 9), Flow("UDP", "2001:db8::5", 5062)),
+        ("<sip:p@[2001:db8::5]:5062>", Flow("UDP", "2001:db8::5", 9), Flow("UDP", "2001:db8::5", 9)),
+        ("<sip:p@192.0.2.5:5062>", Flow("TCP", "192.0.2.5", 40000), Flow("TCP", "192.0.2.5", 5062)),
+        ("<sip:p@192.0.2.5>", Flow("TLS", "192.0.2.5", 40000), Flow("TLS", "192.0.2.5", 5061)),
+        ("<sip:p@192.0.2.6:5062>", Flow("TCP", "192.0.2.5", 40000), Flow("TCP", "192.0.2.5", 40000)),
     ],
 )
-def test_the_next_hop_is_the_contact_where_that_is_reachable(contact: str, flow: Flow, expected: Flow) -> None:
+def test_the_next_hop_is_where_the_phone_is_heard_and_a_stream_to_be_opened_goes_to_its_contact(
+    contact: str, flow: Flow, expected: Flow
+) -> None:
     assert served(flow=flow, contact=contact).next_hop() == expected
 
 
@@ -99,7 +104,7 @@ def test_a_route_decides_the_next_hop_before_the_contact() -> None:
 
 
 def test_a_new_flow_and_a_new_target_change_the_next_hop() -> None:
-    dialog = served()
+    dialog = served(flow=Flow("TCP", "192.0.2.5", 40000))
     assert dialog.next_hop().port == 5062
     moved = Request("UPDATE", "sip:us", Headers([*HEAD, ("Contact", "<sip:phone@192.0.2.5:6000>")]))
     dialog.refresh_target(moved)

@@ -25,7 +25,7 @@ def test_a_re_invite_is_answered_and_moves_the_remote_target() -> None:
     rig.take()
     assert rig.request_sent("BYE").uri == f"sip:moved@{PHONE}:5099"
     assert rig.session.dialog is not None
-    assert rig.session.dialog.next_hop().port == 5099
+    assert rig.session.dialog.next_hop() == rig.flow
 
 
 def test_the_200_to_a_re_invite_is_repeated_and_then_the_call_ends() -> None:

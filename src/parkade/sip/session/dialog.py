@@ -169,10 +169,12 @@ class Dialog:
         return self._request("ACK", number, headers, body, "application/sdp")
 
     def next_hop(self) -> Flow:
-        """Where our next request goes.
+        """Where our next request goes: back to where the far side was last heard (:rfc:`5626`), whatever its Contact says.
 
-        To the first route, or the remote target, where that is the very host we hear over UDP; else back to where the far
-        side was last heard. A name or an address behind a NAT leads nowhere from here, a stream is there already.
+        Phones behind a NAT, and phones that have registered another port than they send from, are reached by nothing else. A
+        first route leads elsewhere only if it is the very host that we hear over UDP: a proxy with several ports. A stream that
+        has yet to be opened, as after a restart, is opened to the first route or the remote target, if that is the host we
+        heard: the port we heard was that of the far side's own connection.
         """
         if self._hop is None:
             self._hop = self._find_hop()
@@ -180,7 +182,8 @@ class Dialog:
 
     def _find_hop(self) -> Flow:
         flow = self._flow
-        if flow.reliable:
+        opens = flow.reliable and not flow.connection
+        if not opens and (flow.reliable or not self.routes):
             return flow
         try:
             uri = _uri_of(self.routes[0]) if self.routes else parse_uri(self.target)
@@ -188,6 +191,8 @@ class Dialog:
             return flow
         if uri.host != flow.host:
             return flow
+        if opens:
+            return flow._replace(port=uri.port or (5061 if flow.transport == "TLS" else 5060))
         if (uri.param("transport") or "udp").lower() == "tcp":
             return Flow("TCP", uri.host, uri.port or 5060)
         return flow._replace(port=uri.port or 5060)
