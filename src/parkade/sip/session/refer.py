@@ -210,6 +210,6 @@ def _replaces_of(where: NameAddr) -> Replaces | None:
 def _readable(text: str | None) -> NameAddr | None:
     """Who refers is for display only: what cannot be read counts as not said."""
     try:
-        return parse_name_addr(text) if text else None
+        return parse_name_addr(text) if text and text.strip() != "*" else None
     except SipError:
         return None

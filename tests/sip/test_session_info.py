@@ -1,0 +1,63 @@
+"""INFO: what is understood is taken, what is not is said (:rfc:`6086`, :rfc:`3261` section 21.4.13)."""
+
+from __future__ import annotations
+
+import pytest
+
+from parkade.base.clock import Instant
+from parkade.sip.message.message import Request
+from parkade.sip.session.handler import Quiet
+from parkade.sip.session.session import Session
+from tests.sip.session_peer import Rig
+
+
+def info(rig: Rig, tag: str, kind: str, body: str, extra: str = "") -> list[str]:
+    rig.ask("INFO", 2, to_tag=tag, body=body, content_type=kind, extra=extra)
+    return rig.take()
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/dtmf-relay", "application/dtmf", "audio/telephone-event", "Application/DTMF ;x=y"]
+)
+def test_a_body_that_may_carry_a_key_is_taken_and_handed_on(kind: str) -> None:
+    rig = Rig()
+    tag = rig.answered_call()
+    assert info(rig, tag, kind, "5") == ["200 INFO"]
+    assert (rig.us.heard, rig.us.bodies[-1]) == (["info"], b"5")
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/media_control+xml", "text/plain", "application/x-nobody-knows", "application/sdp"]
+)
+def test_a_body_that_nobody_reads_gets_415_and_what_is_read(kind: str) -> None:
+    rig = Rig()
+    tag = rig.answered_call()
+    assert info(rig, tag, kind, "<x/>") == ["415 INFO"]
+    accepted = rig.response_sent("415 INFO").headers.all("Accept")
+    assert accepted == ["application/dtmf-relay", "application/dtmf", "audio/telephone-event"]
+    assert rig.session.dialog is not None
+
+
+def test_an_info_without_a_body_is_answered_200() -> None:
+    rig = Rig()
+    tag = rig.answered_call()
+    assert info(rig, tag, "", "") == ["200 INFO"]
+
+
+def test_an_unknown_package_gets_469_and_the_packages_that_are_known_none() -> None:
+    rig = Rig()
+    tag = rig.answered_call()
+    assert info(rig, tag, "application/x-nobody-knows", "?", "Info-Package: nobody-knows") == ["469 INFO"]
+    assert rig.response_sent("469 INFO").headers.get("Recv-Info") == ""
+
+
+@pytest.mark.parametrize("status", [200, 415, 603])
+def test_the_handler_decides_if_it_wants_to(status: int) -> None:
+    class Decided(Quiet):
+        def on_info(self, session: Session, request: Request, now: Instant) -> int | None:
+            return status
+
+    rig = Rig()
+    tag = rig.answered_call()
+    rig.session.handler = Decided()
+    assert info(rig, tag, "application/x-nobody-knows", "?") == [f"{status} INFO"]
