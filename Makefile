@@ -1,7 +1,7 @@
 # make demo    set everything up, then park and retrieve a call with simulated phones   (make demo ARGS=--once)
 # make test    set up what the tests need, lint, run every test                         (make test ARGS="-k park")
 # make setup   .venv/bin/parkade and nothing more
-# make lint    ruff, mypy, import-linter, codespell
+# make lint    ruff, mypy, import-linter, import circles, codespell
 # make bench   calls per second and parked streams on this machine
 # make reliability   what becomes of 1,000 parked callers and 200 conversations under kill -9   (ARGS=--small: 30, in 40 s)
 # make fuzz    random offices with damaged messages                         (make fuzz ARGS="--seeds 2000 --jobs 2")
@@ -26,6 +26,7 @@ lint: dev
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/python -m mypy $(CODE)
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/import_cycles.py
 	@$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs examples $(CODE)
 
 mypy: dev

@@ -201,7 +201,7 @@ class TransactionLayer:
 
     def _answer_malformed(self, error: SipError, flow: Flow) -> None:
         request = error.request
-        if request is None or request.method == "ACK":
+        if not isinstance(request, Request) or request.method == "ACK":
             return
         try:
             via = _stamp(request, flow)
