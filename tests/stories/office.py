@@ -232,7 +232,7 @@ def without_ids(message: Message, *words: Sequence[str]) -> str:
     lines = []
     for line in message.encode().decode().split("\r\n"):
         name = line.partition(":")[0]
-        if name in ("Via", "From", "To", "Call-ID", "CSeq", "RSeq"):
+        if name in ("Via", "From", "To", "Call-ID", "CSeq", "RSeq", "Content-Length"):
             continue
         lines.append("o=" if line.startswith("o=") else "m=audio" if line.startswith("m=audio ") else line)
     text = "\n".join(lines)
