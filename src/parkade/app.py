@@ -1,23 +1,29 @@
-"""The composition root: the only place where every room meets.
+"""The signalling process: the only place where every room meets.
 
-``serve`` opens the store, starts a media process, binds the SIP ports and pumps the switch until it is told to stop.
-SIGTERM and SIGINT drain: no new calls, then up to ``drain_seconds`` for conversations to end.
+It is started by ``serve`` and again whenever it ends. What was kept is restored before the first message is read; it is ready
+when it is connected to a media process. SIGTERM drains: no new calls, then up to ``drain_seconds`` for conversations to end;
+whoever is parked stays in the journal. A second SIGTERM does not wait. It ends at once when its supervisor is gone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import signal
-import sys
-import tempfile
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
+from parkade.base.clock import Instant
 from parkade.base.errors import ParkadeError
 from parkade.base.ids import Ids
+from parkade.base.journal import Json
 from parkade.calls.effects import Event
 from parkade.config import Settings
 from parkade.edge.advertise import Advertise
@@ -26,10 +32,11 @@ from parkade.edge.collector import settle_collector
 from parkade.edge.pump import Pump
 from parkade.edge.tcp import TcpTransport
 from parkade.edge.udp import UdpTransport
-from parkade.media.client import MediaClient
+from parkade.media.link import MediaLink
 from parkade.rtp.orders import PortsReady, Report
+from parkade.store.journal import JOURNAL_FILE, Journal, set_aside
 from parkade.store.store import Store
-from parkade.switch.inputs import DirectoryLoaded, Drain, HangUp, MediaReport
+from parkade.switch.inputs import DirectoryLoaded, Drain, HangUp, MediaReport, SwitchEffect
 from parkade.switch.switch import Switch
 
 log = logging.getLogger("parkade")
@@ -38,86 +45,133 @@ events = logging.getLogger("parkade.events")
 DIRECTORY_POLL_S = 1.0
 DRAIN_POLL_S = 0.2
 PORTS_S = 10.0
-BIND_TRIES = 20
 
 
-def serve(settings: Settings) -> int:
-    """Run the server until it is told to stop; gives the exit status. Raises ``ParkadeError`` if it cannot start."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    return asyncio.run(_Server(settings).run())
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the supervisor hands on: bound sockets, where media listens, a pipe that ends with the supervisor, and whom to
+    tell that phones may call.
+    """
+
+    udp: socket.socket
+    tcp: socket.socket
+    media_socket: Path
+    life: int
+    say_ready: Callable[[], None]
 
 
-class CannotListenError(ParkadeError):
-    """A port that is taken, or an address that is not ours."""
+@runtime_checkable
+class Restores(Protocol):
+    """A switch that can begin where another one ended."""
+
+    def restore(self, kept: Mapping[str, Json], now: Instant) -> list[SwitchEffect]: ...
 
 
-class _Server:
-    """One run of the server."""
+def run_signalling(settings: Settings, given: Given) -> int:
+    """Serve until told to end; gives the exit status. Raises ``ParkadeError`` if it cannot start."""
+    return asyncio.run(_Signalling(settings, given).run())
 
-    def __init__(self, settings: Settings) -> None:
+
+class NoPortsError(ParkadeError):
+    """The media process has no port to give."""
+
+
+class _Signalling:
+    """One run."""
+
+    def __init__(self, settings: Settings, given: Given) -> None:
         self._settings = settings
+        self._given = given
         self._stop = asyncio.Event()
-        self._media_gone = False
+        self._hurry = asyncio.Event()
+        self._journal: Journal | None = None
         self._revision = 0
 
     async def run(self) -> int:
-        settings = self._settings
+        settings, given = self._settings, self._given
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._told_to_stop)
+        loop.add_reader(given.life, self._supervisor_gone)
         async with AsyncExitStack() as cleanup:
             store = await cleanup.enter_async_context(await Store.open(settings.data))
             self._revision = await store.revision()
-            ports: dict[str, int] = {}
-            switch = Switch(*await store.directory(), Ids(os.urandom), Advertise(settings.advertise, settings.host, ports))
-            pump = Pump(switch, Clock(), _publish)
-            udp, tcp, port = await _bind(settings.host, settings.sip_port, pump)
+            directory = await store.directory()
+            journal = Journal.open(settings.data / JOURNAL_FILE) if settings.journal == "on" else None
+            port = int(given.udp.getsockname()[1])
+            advertise = Advertise(settings.advertise, settings.host, {"UDP": port, "TCP": port})
+
+            def new_switch() -> Switch:
+                return Switch(*directory, Ids(os.urandom), advertise)
+
+            clock = Clock()
+            switch, effects = new_switch(), list[SwitchEffect]()
+            if journal is not None:
+                cleanup.callback(journal.close)
+                try:
+                    effects = _restored(switch, journal.load(), clock.now())
+                except Exception as error:
+                    # A mistake of ours. To serve nobody would be worse than to lose those who were there.
+                    log.exception("what was kept could not be taken up")
+                    journal.close()
+                    set_aside(journal.path, "unusable", error)
+                    journal = Journal.open(settings.data / JOURNAL_FILE)
+                    cleanup.callback(journal.close)
+                    switch = new_switch()
+            self._journal = journal
+            pump = Pump(switch, clock, _publish, journal)
+            if journal is not None:
+                journal.start(lambda number: _on_loop(loop, pump, number))
+            udp, tcp = UdpTransport(given.udp, pump.feed_all), TcpTransport(pump.feed_all)
             cleanup.callback(udp.stop)
             cleanup.callback(tcp.stop)
             pump.transports.update(UDP=udp, TCP=tcp)
-            ports.update(UDP=port, TCP=port)
-            media = await self._start_media(pump, cleanup)
-            cleanup.push_async_callback(media.close)
+            pump.perform(effects)
+            await self._connect_media(pump, cleanup)
+            settle_collector()
+            udp.listen()
+            await tcp.listen(given.tcp)
             watcher = asyncio.create_task(self._watch_directory(store, pump))
             cleanup.callback(watcher.cancel)
-            settle_collector()
-            print(json.dumps({"ready": True, "sip": port, "rtp": str(settings.rtp_ports)}), flush=True)  # noqa: T201
-            await self._until_stopped()
-            await self._drain(switch, pump)
+            given.say_ready()
+            await self._stop.wait()
+            await self._drain(switch, pump, keep=journal is not None and isinstance(switch, Restores))
         return 0
 
-    async def _start_media(self, pump: Pump, cleanup: AsyncExitStack) -> MediaClient:
-        """A media process with its first ports bound, so that the first call finds one."""
-        settings, ready = self._settings, asyncio.Event()
+    def _told_to_stop(self) -> None:
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
 
-        def report(given: Report) -> None:
-            pump.feed(MediaReport(given))
-            if isinstance(given, PortsReady):
+    def _supervisor_gone(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._given.life)
+        log.error("the supervisor is gone: signalling ends, media goes on and waits for the next")
+        if self._journal is not None:
+            self._journal.close()
+        os._exit(0)  # at once: the next server waits for our place
+
+    async def _connect_media(self, pump: Pump, cleanup: AsyncExitStack) -> None:
+        """A media process with its first ports bound, so that the first call finds one."""
+        ready = asyncio.Event()
+
+        def reports(given: Sequence[Report]) -> None:
+            pump.feed_all([MediaReport(report) for report in given])
+            if not ready.is_set() and any(isinstance(report, PortsReady) for report in given):
                 ready.set()
 
-        # Not in the data directory: the path of a unix socket may have 107 bytes and no more.
-        folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="parkade-"))
-        media = await MediaClient.start(
-            socket_path=Path(folder) / "media.sock",
-            host=settings.host,
-            rtp_ports=settings.rtp_ports,
-            on_report=report,
-            on_death=self._media_died,
-            sounds=settings.sounds,
-        )
+        media = MediaLink(self._given.media_socket, reports)
+        media.connect()
+        cleanup.push_async_callback(media.close)
         pump.send_orders = media.send
+        stopped = asyncio.ensure_future(self._stop.wait())
+        waiting = asyncio.ensure_future(ready.wait())
         try:
-            async with asyncio.timeout(PORTS_S):
-                await ready.wait()
-        except TimeoutError:
-            await media.close()
-            if self._media_gone:
-                raise MediaGoneError("the media process ended before it was ready; its last words are above") from None
-            raise CannotListenError(f"no free UDP port for sound within {settings.rtp_ports}") from None
-        return media
+            done, _ = await asyncio.wait({waiting, stopped}, timeout=PORTS_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            stopped.cancel()
+        if not done:
+            raise NoPortsError(f"no free UDP port for sound within {self._settings.rtp_ports}")
 
     async def _watch_directory(self, store: Store, pump: Pump) -> None:
         """An import into a running server takes effect within a second."""
@@ -132,48 +186,34 @@ class _Server:
             except ParkadeError as error:
                 log.error("the directory could not be read again: %s", error)
 
-    def _media_died(self) -> None:
-        self._media_gone = True
-        self._stop.set()
-
-    async def _until_stopped(self) -> None:
-        """Until a signal, or until the media process is gone: without it there is no call to serve."""
-        await self._stop.wait()
-        if self._media_gone:
-            raise MediaGoneError("the media process ended unexpectedly; its last words are above")
-
-    async def _drain(self, switch: Switch, pump: Pump) -> None:
+    async def _drain(self, switch: Switch, pump: Pump, *, keep: bool) -> None:
+        """Wait for conversations. With ``keep`` the rest goes on in the next process; else they hear that it is over."""
         pump.feed(Drain())
         for _ in range(int(self._settings.drain_seconds / DRAIN_POLL_S)):
-            if not switch.counts()["legs"]:
-                return
-            await asyncio.sleep(DRAIN_POLL_S)
-        # Whoever is left hears it from us, and not from the silence.
-        pump.feed(HangUp())
+            counts = switch.counts()
+            if counts["legs"] <= (counts.get("parked", 0) if keep else 0):
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_POLL_S):
+                    await self._hurry.wait()
+                break
+        if not keep:
+            # Whoever is left hears it from us, and not from the silence.
+            pump.feed(HangUp())
 
 
-class MediaGoneError(ParkadeError):
-    """The media process has ended by itself."""
+def _restored(switch: Switch, kept: Mapping[str, Json], now: Instant) -> list[SwitchEffect]:
+    if not isinstance(switch, Restores):
+        return []
+    effects = switch.restore(kept, now)
+    if kept:
+        log.info("taken up again: %s", ", ".join(f"{count} {what}" for what, count in switch.counts().items()))
+    return effects
 
 
-async def _bind(host: str, port: int, pump: Pump) -> tuple[UdpTransport, TcpTransport, int]:
-    """UDP and TCP on one port; for port 0 on one that is free for both."""
-    for attempt in range(BIND_TRIES):
-        try:
-            udp, chosen = UdpTransport.bind(host, port, pump.feed_all)
-        except OSError as error:
-            raise CannotListenError(f"cannot listen on {host} port {port} (UDP): {_reason(error)}") from None
-        try:
-            return udp, await TcpTransport.bind(host, chosen, pump.feed_all), chosen
-        except OSError as error:
-            udp.stop()
-            if port or attempt == BIND_TRIES - 1:
-                raise CannotListenError(f"cannot listen on {host} port {chosen} (TCP): {_reason(error)}") from None
-    raise AssertionError("unreachable")
-
-
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno).lower() if error.errno else str(error)
+def _on_loop(loop: asyncio.AbstractEventLoop, pump: Pump, number: int) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(pump.committed, number)
 
 
 def _publish(event: Event) -> None:

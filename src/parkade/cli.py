@@ -153,19 +153,23 @@ def serve(settings: Settings) -> int:
     """Run the server until SIGTERM or Ctrl-C.
 
     The first start makes the data directory and an administrator, whose password is printed once, on standard error. When
-    the server is ready it prints one line of JSON: {"ready": true, "sip": 5060, …}.
+    the server is ready it prints one line of JSON: {"ready": true, "sip": 5060, …}. Parked callers outlive it: the next start
+    with the same data directory goes on with them.
     """
-    from parkade.app import serve as run
-    from parkade.store.logins import ADMINISTRATOR
-    from parkade.store.store import Store
+    from parkade.serve import serve as run
 
-    async def first_start() -> str | None:
-        async with await Store.open(settings.data) as store:
-            return await store.first_start()
+    def first_start() -> None:
+        from parkade.store.logins import ADMINISTRATOR
+        from parkade.store.store import Store
 
-    if password := asyncio.run(first_start()):
-        _note(f"First start in {settings.data}. Administrator: {ADMINISTRATOR}  password: {password}  (shown only now)")
-    return run(settings)
+        async def work() -> str | None:
+            async with await Store.open(settings.data) as store:
+                return await store.first_start()
+
+        if password := asyncio.run(work()):
+            _note(f"First start in {settings.data}. Administrator: {ADMINISTRATOR}  password: {password}  (shown only now)")
+
+    return run(settings, first_start)
 
 
 @app.command("import")

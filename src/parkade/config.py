@@ -48,6 +48,7 @@ class Settings:
     drain_seconds: int = 30
     sounds: Path | None = None
     log_level: str = "info"
+    journal: str = "on"
 
 
 Value = Path | str | int | PortRange
@@ -100,6 +101,12 @@ def _log_level(text: str) -> str:
     return text.lower()
 
 
+def _on_off(text: str) -> str:
+    if text.lower() not in {"on", "off"}:
+        raise ValueError("is neither on nor off")
+    return text.lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One row of the table: ``name`` as the flag spells it, ``parse`` text → value (ValueError says what is wrong)."""
@@ -134,6 +141,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("drain-seconds", _seconds, "SECONDS", "How long SIGTERM waits for conversations to end. Default 30."),
     Setting("sounds", _directory, "DIR", "Folder with music/ and prompts/ to use instead of the built-in sounds."),
     Setting("log-level", _log_level, "LEVEL", f"How much to log: {', '.join(LOG_LEVELS)}. Default info."),
+    Setting("journal", _on_off, "on|off", "off: nothing survives a restart; for measuring only. Default on."),
 )
 CONFIG_VARIABLE = "PARKADE_CONFIG"
 

@@ -50,6 +50,7 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         "drain-seconds": "5",
         "sounds": "my-sounds",
         "log-level": "debug",
+        "journal": "off",
     }
     assert set(said) == {setting.name for setting in SETTINGS}
     file = tmp_path / "all.toml"
@@ -71,6 +72,7 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         ("rtp-ports", "20000-20002", "is not a range of at least four ports"),
         ("rtp-ports", "30000-20000", "is not a range of at least four ports"),
         ("drain-seconds", "soon", "is not a number of seconds"),
+        ("journal", "perhaps", "is neither on nor off"),
         ("log-level", "loud", "is none of debug, info, warning, error"),
         ("data", "", "is not a directory name"),
     ],

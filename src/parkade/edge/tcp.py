@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from parkade.edge.sockets import BACKLOG, bound
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.framing import Keepalive, StreamFramer
@@ -46,18 +47,12 @@ class TcpTransport:
     async def bind(cls, host: str, port: int, feed: Callable[[Sequence[SwitchInput]], None]) -> TcpTransport:
         """Bind and start to accept; ``::`` accepts IPv4 too. Raises ``OSError`` if the port is taken."""
         self = cls(feed)
-        wide = ":" in host
-        sock = socket.socket(socket.AF_INET6 if wide else socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if wide:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            sock.bind((host, port))
-            self._server = await asyncio.get_running_loop().create_server(lambda: _Stream(self), sock=sock, backlog=1024)
-        except BaseException:
-            sock.close()
-            raise
+        await self.listen(bound(socket.SOCK_STREAM, host, port))
         return self
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Begin to accept on ``sock``."""
+        self._server = await asyncio.get_running_loop().create_server(lambda: _Stream(self), sock=sock, backlog=BACKLOG)
 
     def send(self, flow: Flow, data: bytes) -> None:
         """Send on the flow's connection; a flow without one goes on a connection that its peer has, else one is opened."""

@@ -10,32 +10,31 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import os
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from parkade.edge.sockets import bound
 from parkade.sip.message.flow import Flow
 from parkade.switch.inputs import FlowLost, Received, SwitchInput
 
 log = logging.getLogger("parkade.edge.udp")
 
-QUEUE_BYTES = 16 << 20
-"""What the kernel may hold for us while we are busy or stopped: a small datagram counts for about 2.3 KiB there, so this is
-more than a second of 5,000 messages a second."""
 DATAGRAM_BYTES = 1 << 16
 BATCH = 32
 MAX_UNSENT = 4096
 _KNOWN_HOSTS = 16_384
 _MAPPED = "::ffff:"
-_SO_RCVBUFFORCE = 33
 
 SocketAddress: TypeAlias = "tuple[str, int] | tuple[str, int, int, int]"
 
 
 class UdpTransport:
-    """The socket phones send to and are answered from. ``feed`` is handed all that one wake-up brought."""
+    """The socket phones send to and are answered from. ``feed`` is handed all that one wake-up brought.
+
+    It sends from the beginning and reads from ``listen`` on.
+    """
 
     def __init__(self, sock: socket.socket, feed: Callable[[Sequence[SwitchInput]], None]) -> None:
         self._socket = sock
@@ -47,23 +46,17 @@ class UdpTransport:
         self._hosts: dict[str, str | None] = {}
         self._scopes: dict[str, int] = {}
         self._unsent: deque[tuple[bytes, SocketAddress]] = deque()
-        self._loop.add_reader(sock.fileno(), self._readable)
+
+    def listen(self) -> None:
+        """Begin to read."""
+        self._loop.add_reader(self._socket.fileno(), self._readable)
 
     @classmethod
     def bind(cls, host: str, port: int, feed: Callable[[Sequence[SwitchInput]], None]) -> tuple[UdpTransport, int]:
         """Bind and start to listen; gives the port in use. ``::`` listens on IPv4 too. Raises ``OSError`` if it is taken."""
-        wide = ":" in host
-        sock = socket.socket(socket.AF_INET6 if wide else socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            sock.setblocking(False)
-            if wide:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            grow_receive_queue(sock)
-            sock.bind((host, port))
-            return cls(sock, feed), int(sock.getsockname()[1])
-        except BaseException:
-            sock.close()
-            raise
+        self = cls(bound(socket.SOCK_DGRAM, host, port), feed)
+        self.listen()
+        return self, int(self._socket.getsockname()[1])
 
     def send(self, flow: Flow, data: bytes) -> None:
         """Send one message. A flow whose address is none is lost; any other error only costs this datagram."""
@@ -174,16 +167,3 @@ class UdpTransport:
             unsent.popleft()
         if not unsent:
             self._loop.remove_writer(self._socket.fileno())
-
-
-def grow_receive_queue(sock: socket.socket) -> int:
-    """Let the kernel hold ``QUEUE_BYTES`` for ``sock``, as root past ``net.core.rmem_max`` too; gives the bytes granted."""
-    if os.geteuid() == 0:
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, QUEUE_BYTES)
-        except OSError:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE_BYTES)
-    else:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE_BYTES)
-    # The kernel doubles what is asked, for its own needs, and says the double.
-    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2

@@ -1,0 +1,327 @@
+"""``parkade serve``: what the signalling and media processes share, and how each of them is started.
+
+The supervisor holds the SIP sockets, so a phone that calls while signalling is started again waits in the kernel and is not
+refused. Signalling is forked from it: everything is imported already, so it serves again at once. Media is a program of its own
+that outlives both for ``LINGER_S``; whoever serves the same data directory next finds it and goes on with it.
+
+In ``DATA/run``: ``supervisor.pid``, ``signalling.pid``, ``media.pid`` (a number each), ``*.lock`` (held by the process of that
+name), ``media.sock``, ``media.state`` and ``sip-port`` (the port chosen when 0 was asked for).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from parkade import __version__
+from parkade.base.errors import ParkadeError
+from parkade.config import Settings
+from parkade.edge.sockets import bound
+from parkade.supervisor import Child, Started, Supervisor
+
+log = logging.getLogger("parkade")
+
+LINGER_S: Final = 60
+HANDOVER_S: Final = 3.0
+BIND_TRIES: Final = 20
+_SIGNALLING_END_S: Final = 10.0
+_MEDIA_END_S: Final = 5.0
+
+
+class CannotListenError(ParkadeError):
+    """A port that is taken, or an address that is not ours."""
+
+
+class AlreadyServedError(ParkadeError):
+    """Another ``serve`` has this data directory."""
+
+
+def serve(settings: Settings, first_start: Callable[[], None]) -> int:
+    """Run the server until it is told to stop; gives the exit status. ``first_start`` prepares the database.
+
+    :raises ParkadeError: it cannot start.
+    """
+    logging.basicConfig(
+        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    place = _Place(settings.data)
+    with contextlib.ExitStack() as cleanup:
+        place.claim(cleanup)
+        server = _Server(settings, place, cleanup)
+        return server.run(first_start)
+
+
+class _Place:
+    """The directory ``DATA/run``."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data.absolute()
+        self.run = self.data / "run"
+        self.held = -1
+        """The lock of the supervisor."""
+
+    def claim(self, cleanup: contextlib.ExitStack) -> None:
+        """Make the directories and be the only supervisor, or say who is."""
+        try:
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.run.mkdir(mode=0o700, exist_ok=True)
+            lock = self.lock("supervisor")
+        except OSError as error:
+            reason = "it is a file" if isinstance(error, FileExistsError) else (error.strerror or str(error)).lower()
+            raise ParkadeError(f"data directory {self.data}: {reason}") from None
+        if lock is None:
+            raise AlreadyServedError(
+                f"data directory {self.data}: another server uses it (process {self.pid_of('supervisor') or 'unknown'})"
+            )
+        self.held = lock
+        cleanup.callback(os.close, lock)
+        self.write_pid("supervisor", os.getpid())
+
+    def lock(self, name: str) -> int | None:
+        """A descriptor that holds the lock ``name`` until every copy of it is closed, or None if somebody holds it."""
+        fd = os.open(self.run / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def wait_for_lock(self, name: str, seconds: float) -> int | None:
+        """``lock``, waiting until whoever holds it ends."""
+        until = time.monotonic() + seconds
+        while (fd := self.lock(name)) is None and time.monotonic() < until:
+            time.sleep(0.005)
+        return fd
+
+    def write_pid(self, name: str, pid: int) -> None:
+        """Note the process ``name``."""
+        self.write(f"{name}.pid", str(pid))
+
+    def pid_of(self, name: str) -> int:
+        """The process ``name``, 0 if unknown."""
+        return self.number(f"{name}.pid")
+
+    def number(self, name: str) -> int:
+        """A number that was written, 0 if there is none."""
+        try:
+            return int((self.run / name).read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def write(self, name: str, text: str) -> None:
+        """Replace a file at once, so that nobody reads half of it."""
+        new = self.run / f".{name}.new"
+        new.write_text(text + "\n")
+        new.replace(self.run / name)
+
+
+class _Server:
+    """One run of the supervisor."""
+
+    def __init__(self, settings: Settings, place: _Place, cleanup: contextlib.ExitStack) -> None:
+        self._settings = settings
+        self._place = place
+        self._sockets: tuple[socket.socket, socket.socket]
+        self._cleanup = cleanup
+        # Signalling reads its end until we are gone.
+        self._life, self._held = os.pipe()
+        self._media = Child("media", self._start_media, _MEDIA_END_S)
+        self._signalling = Child("signalling", self._start_signalling, settings.drain_seconds + _SIGNALLING_END_S)
+        self._supervisor = Supervisor([self._media, self._signalling], self._note_pids, self._say_ready)
+
+    def run(self, first_start: Callable[[], None]) -> int:
+        self._end_former_signalling()
+        udp, tcp = bind(self._settings.host, self._settings.sip_port, self._place.number("sip-port"))
+        self._sockets = (udp, tcp)
+        for sock in self._sockets:
+            self._cleanup.enter_context(contextlib.closing(sock))
+        if not self._settings.sip_port:
+            self._place.write("sip-port", str(udp.getsockname()[1]))
+        try:
+            self._supervisor.start(self._media)  # it gets ready while we import and look at the database
+            first_start()
+            import parkade.app  # noqa: F401 - what signalling needs is imported before it is forked
+
+            return self._supervisor.run()
+        except BaseException:
+            self._supervisor.end_all()
+            raise
+
+    def _end_former_signalling(self) -> None:
+        """That of a supervisor which was killed: it ends by itself when it notices."""
+        lock = self._place.wait_for_lock("signalling", HANDOVER_S)
+        if lock is None:
+            log.error("the signalling process of a former server does not end: killed")
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._place.pid_of("signalling"), signal.SIGKILL)
+            lock = self._place.wait_for_lock("signalling", HANDOVER_S)
+        if lock is not None:
+            os.close(lock)
+
+    # Media
+
+    def _start_media(self) -> Started:
+        wanted = self._media_wanted()
+        lock = self._place.lock("media")
+        if lock is None:
+            adopted = self._adopt_media(wanted)
+            if adopted is not None:
+                return adopted
+            lock = self._place.wait_for_lock("media", HANDOVER_S)
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "parkade.media", *wanted],
+            cwd=self._place.run,  # the path of a unix socket may have 107 bytes and no more
+            stdin=self._life,
+            stdout=2,
+            env=_environment(),
+            process_group=0,  # Ctrl-C in a terminal is for us
+            pass_fds=[] if lock is None else [lock],
+        )
+        process.returncode = 0  # it is waited for by the supervisor, and by nobody else
+        if lock is not None:
+            os.close(lock)
+        self._place.write("media.json", json.dumps([__version__, *wanted]))
+        self._place.write_pid("media", process.pid)
+        return Started(process.pid)
+
+    def _media_wanted(self) -> list[str]:
+        settings = self._settings
+        wanted = [
+            "--with-parent",
+            "--socket",
+            "media.sock",
+            "--host",
+            settings.host,
+            "--rtp-ports",
+            "{}-{}".format(*settings.rtp_ports),
+        ]
+        if settings.sounds is not None:
+            wanted += ["--sounds", str(settings.sounds.absolute())]
+        return wanted
+
+    def _adopt_media(self, wanted: list[str]) -> Started | None:
+        """The media process that another supervisor has left, if it is what we would start; else its end."""
+        pid = self._place.pid_of("media")
+        try:
+            running = json.loads((self._place.run / "media.json").read_text())
+        except (OSError, ValueError):
+            running = None
+        with contextlib.suppress(OSError):
+            if b"parkade.media" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return None
+            if running == [__version__, *wanted]:
+                log.info("the media process %d of the former server goes on", pid)
+                return Started(pid, ours=False)
+            os.kill(pid, signal.SIGTERM)
+        return None
+
+    # Signalling
+
+    def _start_signalling(self) -> Started:
+        ready, say_ready = os.pipe()
+        lock = self._place.lock("signalling")
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                os.close(self._held)
+                os.close(ready)
+                status = self._be_signalling(say_ready)
+            except BaseException as error:  # noqa: BLE001 - it ends here, and must not unwind into the supervisor
+                _explain(error)
+            finally:
+                logging.shutdown()
+                with contextlib.suppress(OSError):
+                    sys.stderr.flush()
+                os._exit(status)
+        os.close(say_ready)
+        if lock is not None:
+            os.close(lock)
+        return Started(pid, ready)
+
+    def _be_signalling(self, say_ready: int) -> int:
+        from parkade.app import Given, run_signalling
+
+        os.setpgid(0, 0)
+        os.close(self._place.held)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        udp, tcp = self._sockets
+        folder = os.open(self._place.run, os.O_RDONLY | os.O_DIRECTORY)
+        given = Given(udp, tcp, Path(f"/proc/self/fd/{folder}/media.sock"), self._life, lambda: _say(say_ready))
+        return run_signalling(self._settings, given)
+
+    # What others may read
+
+    def _note_pids(self) -> None:
+        for child in (self._media, self._signalling):
+            if child.runs and child.pid != self._place.pid_of(child.name):
+                self._place.write_pid(child.name, child.pid)
+
+    def _say_ready(self) -> None:
+        port = self._sockets[0].getsockname()[1]
+        pids = {"supervisor": os.getpid(), "signalling": self._signalling.pid, "media": self._media.pid}
+        print(json.dumps({"ready": True, "sip": port, "rtp": str(self._settings.rtp_ports), "pids": pids}), flush=True)  # noqa: T201
+
+
+def bind(host: str, port: int, before: int = 0) -> tuple[socket.socket, socket.socket]:
+    """UDP and TCP on one port; for port 0 on ``before`` (that of the former start) or on one that is free for both.
+
+    :raises CannotListenError: it cannot be.
+    """
+    if before and not port:
+        with contextlib.suppress(CannotListenError):
+            return bind(host, before)
+    for attempt in range(BIND_TRIES):
+        try:
+            udp = bound(socket.SOCK_DGRAM, host, port)
+        except OSError as error:
+            raise CannotListenError(f"cannot listen on {host} port {port} (UDP): {_reason(error)}") from None
+        chosen = int(udp.getsockname()[1])
+        try:
+            return udp, bound(socket.SOCK_STREAM, host, chosen)
+        except OSError as error:
+            udp.close()
+            if port or attempt == BIND_TRIES - 1:
+                raise CannotListenError(f"cannot listen on {host} port {chosen} (TCP): {_reason(error)}") from None
+    raise AssertionError("unreachable")
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+def _say(fd: int) -> None:
+    os.write(fd, b"!")
+    os.close(fd)
+
+
+def _explain(error: BaseException) -> None:
+    if isinstance(error, ParkadeError):
+        print(f"parkade: {error}", file=sys.stderr)  # noqa: T201
+    else:
+        traceback.print_exception(error)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the place of this very package, so that the child runs the same code, installed or not."""
+    here = str(Path(__file__).resolve().parents[1])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}

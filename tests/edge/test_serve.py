@@ -1,0 +1,114 @@
+"""``serve`` with its processes killed one by one: who is left goes on, who died is started again, nobody is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.edge.served import PATIENCE_S, lives, options, phone, served, wait_for
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def test_signalling_is_started_again_and_who_calls_meanwhile_is_answered(data: Path) -> None:
+    with served(data) as server, phone() as caller:
+        assert server.ready["pids"] == {name: server.pid(name) for name in ("supervisor", "signalling", "media")}
+        media, here = server.pid("media"), caller.getsockname()[1]
+        for n in range(3):
+            gone = server.kill("signalling")
+            wait_for(lambda gone=gone: not lives(gone), "it does not die")  # type: ignore[misc]
+            caller.sendto(options(n, here), ("127.0.0.1", server.port))
+            with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as stream:
+                stream.settimeout(PATIENCE_S)
+                stream.sendall(b"\r\n\r\n")
+                assert caller.recv(65536).startswith(b"SIP/2.0 200")
+                assert stream.recv(2) == b"\r\n"
+            wait_for(lambda gone=gone: server.pid("signalling") != gone, "no new process id")  # type: ignore[misc]
+        assert server.pid("media") == media
+        assert server.stop() == 0
+        assert not lives(media)
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_media_is_started_again_and_signalling_goes_on(data: Path) -> None:
+    with served(data) as server, phone() as caller:
+        signalling, here = server.pid("signalling"), caller.getsockname()[1]
+        gone = server.kill("media")
+        wait_for(lambda: server.pid("media") != gone, "media is not started again")
+        caller.sendto(options(1, here), ("127.0.0.1", server.port))
+        assert caller.recv(65536).startswith(b"SIP/2.0 200")
+        assert server.pid("signalling") == signalling
+
+
+def test_the_next_server_takes_the_place_of_one_that_was_killed(data: Path) -> None:
+    with served(data) as first:
+        signalling = first.pid("signalling")
+        first.process.kill()
+        first.process.wait()
+        with served(data) as second:
+            assert not lives(signalling)
+            assert second.port == first.port
+            assert second.stop() == 0
+
+
+def test_everything_killed_at_once_starts_again_at_the_same_place(data: Path) -> None:
+    with served(data) as first:
+        pids = [first.process.pid, first.pid("signalling"), first.pid("media")]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        first.process.wait()
+        with served(data) as second, phone() as caller:
+            assert second.port == first.port
+            caller.sendto(options(1, caller.getsockname()[1]), ("127.0.0.1", second.port))
+            assert caller.recv(65536).startswith(b"SIP/2.0 200")
+
+
+def test_a_second_server_for_the_same_data_is_refused_in_words(data: Path) -> None:
+    with served(data) as server:
+        second = subprocess.run(
+            [sys.executable, "-m", "parkade", "serve", "--data", data, "--host", "127.0.0.1", "--sip-port", "0"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+        assert second.returncode == 1
+        assert second.stdout == ""
+        said = f"parkade: data directory {data}: another server uses it (process {server.process.pid})\n"
+        assert second.stderr == said
+        assert server.process.poll() is None
+
+
+def test_a_stop_of_a_second_under_load_loses_no_request(data: Path) -> None:
+    """300 calls are about 3,000 messages."""
+    with served(data) as server, phone() as caller:
+        here, pid = caller.getsockname()[1], server.pid("signalling")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            for n in range(3000):
+                caller.sendto(options(n, here) + bytes(500), ("127.0.0.1", server.port))
+                if n % 30 == 0:
+                    time.sleep(max(0.0, began + n / 3000 - time.monotonic()))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        answered = {caller.recv(65536).partition(b"\nCSeq: ")[2].partition(b" ")[0] for _ in range(3000)}
+        assert len(answered) == 3000
+
+
+def test_a_journal_that_is_damaged_does_not_stop_the_start(data: Path) -> None:
+    data.mkdir()
+    (data / "journal.db").write_bytes(b"nothing of the kind" * 1000)
+    with served(data) as server:
+        assert "is damaged" in server.log.read_text()
+        assert server.stop() == 0
