@@ -36,7 +36,7 @@ from parkade.media.link import MediaLink
 from parkade.rtp.orders import PortsReady, Report
 from parkade.store.journal import JOURNAL_FILE, Journal, set_aside
 from parkade.store.store import Store
-from parkade.switch.inputs import DirectoryLoaded, Drain, HangUp, MediaReport, SwitchEffect
+from parkade.switch.inputs import AccountLoaded, Drain, HangUp, MediaReport, SwitchEffect
 from parkade.switch.switch import Switch
 
 log = logging.getLogger("parkade")
@@ -178,11 +178,15 @@ class _Signalling:
         while True:
             await asyncio.sleep(DIRECTORY_POLL_S)
             try:
-                revision = await store.revision()
-                if revision != self._revision:
-                    pump.feed(DirectoryLoaded(*await store.directory()))
-                    self._revision = revision
-                    log.info("directory revision %s loaded", revision)
+                revision, slugs = await store.changed_accounts(self._revision)
+                for slug in slugs:
+                    loaded = await store.account(slug)
+                    if loaded is None:
+                        pump.feed(AccountLoaded(slug, None, {}, {}))
+                    else:
+                        pump.feed(AccountLoaded(slug, loaded.account, loaded.devices, loaded.secrets))
+                    log.info("account %s of directory revision %s loaded", slug, revision)
+                self._revision = revision
             except ParkadeError as error:
                 log.error("the directory could not be read again: %s", error)
 

@@ -36,8 +36,8 @@ log = logging.getLogger("parkade")
 LINGER_S: Final = 60
 HANDOVER_S: Final = 3.0
 BIND_TRIES: Final = 20
-_SIGNALLING_END_S: Final = 10.0
-_MEDIA_END_S: Final = 5.0
+SIGNALLING_END_S: Final = 10.0
+MEDIA_END_S: Final = 5.0
 
 
 class CannotListenError(ParkadeError):
@@ -142,8 +142,8 @@ class _Server:
         self._cleanup = cleanup
         # Signalling reads its end until we are gone.
         self._life, self._held = os.pipe()
-        self._media = Child("media", self._start_media, _MEDIA_END_S)
-        self._signalling = Child("signalling", self._start_signalling, settings.drain_seconds + _SIGNALLING_END_S)
+        self._media = Child("media", self._start_media, MEDIA_END_S)
+        self._signalling = Child("signalling", self._start_signalling, settings.drain_seconds + SIGNALLING_END_S)
         self._supervisor = Supervisor([self._media, self._signalling], self._note_pids, self._say_ready)
 
     def run(self, first_start: Callable[[], None]) -> int:
@@ -188,7 +188,7 @@ class _Server:
         process = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "parkade.media", *wanted],
             cwd=self._place.run,  # the path of a unix socket may have 107 bytes and no more
-            stdin=self._life,
+            stdin=subprocess.DEVNULL,
             stdout=2,
             env=_environment(),
             process_group=0,  # Ctrl-C in a terminal is for us
@@ -203,15 +203,8 @@ class _Server:
 
     def _media_wanted(self) -> list[str]:
         settings = self._settings
-        wanted = [
-            "--with-parent",
-            "--socket",
-            "media.sock",
-            "--host",
-            settings.host,
-            "--rtp-ports",
-            "{}-{}".format(*settings.rtp_ports),
-        ]
+        wanted = ["--socket", "media.sock", "--state", "media.state", "--linger", str(LINGER_S), "--host", settings.host]
+        wanted += ["--rtp-ports", str(settings.rtp_ports)]
         if settings.sounds is not None:
             wanted += ["--sounds", str(settings.sounds.absolute())]
         return wanted
@@ -280,6 +273,7 @@ class _Server:
         port = self._sockets[0].getsockname()[1]
         pids = {"supervisor": os.getpid(), "signalling": self._signalling.pid, "media": self._media.pid}
         print(json.dumps({"ready": True, "sip": port, "rtp": str(self._settings.rtp_ports), "pids": pids}), flush=True)  # noqa: T201
+        _notify_systemd("READY=1")
 
 
 def bind(host: str, port: int, before: int = 0) -> tuple[socket.socket, socket.socket]:
@@ -312,6 +306,14 @@ def _reason(error: OSError) -> str:
 def _say(fd: int) -> None:
     os.write(fd, b"!")
     os.close(fd)
+
+
+def _notify_systemd(state: str) -> None:
+    """Tell systemd (``Type=notify``), where it wants to be told."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address.startswith(("/", "@")):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
+            sock.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
 
 
 def _explain(error: BaseException) -> None:

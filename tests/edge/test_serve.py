@@ -52,13 +52,41 @@ def test_media_is_started_again_and_signalling_goes_on(data: Path) -> None:
 
 def test_the_next_server_takes_the_place_of_one_that_was_killed(data: Path) -> None:
     with served(data) as first:
-        signalling = first.pid("signalling")
+        signalling, media = first.pid("signalling"), first.pid("media")
         first.process.kill()
         first.process.wait()
         with served(data) as second:
             assert not lives(signalling)
             assert second.port == first.port
+            assert second.pid("media") == second.ready["pids"]["media"] == media
+            assert lives(media)
             assert second.stop() == 0
+            assert not lives(media)
+
+
+def test_a_media_process_of_other_settings_is_replaced(data: Path) -> None:
+    with served(data) as first:
+        media = first.pid("media")
+        first.process.kill()
+        first.process.wait()
+        with served(data, "--rtp-ports", "31000-31099") as second:
+            assert second.pid("media") != media
+            assert not lives(media)
+
+
+def test_an_adopted_media_process_that_dies_is_started_again(data: Path) -> None:
+    with served(data) as first:
+        first.process.kill()
+        first.process.wait()
+        with served(data) as second:
+            gone = second.kill("media")
+            wait_for(lambda: second.pid("media") != gone, "media is not started again")
+            assert lives(second.pid("media"))
+
+
+def test_a_data_directory_with_a_long_name_has_room_for_a_socket(tmp_path: Path) -> None:
+    with served(tmp_path / ("long" * 40)) as server:
+        assert server.stop() == 0
 
 
 def test_everything_killed_at_once_starts_again_at_the_same_place(data: Path) -> None:
