@@ -195,7 +195,7 @@ class _Signalling:
         pump.feed(Drain())
         for _ in range(int(self._settings.drain_seconds / DRAIN_POLL_S)):
             counts = switch.counts()
-            if counts["legs"] <= (counts.get("parked", 0) if keep else 0):
+            if counts["legs"] <= (counts["parked"] if keep else 0):
                 break
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_POLL_S):

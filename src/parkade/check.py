@@ -18,6 +18,7 @@ from pathlib import Path
 from parkade.base.errors import ParkadeError
 from parkade.calls.directory import Directory
 from parkade.config import PortRange, Settings
+from parkade.edge.sockets import QUEUE_BYTES, grow_receive_queue
 from parkade.store.database import DATABASE_FILE, prepare_directory
 from parkade.store.store import Store
 
@@ -49,6 +50,7 @@ def examine(settings: Settings) -> list[Finding]:
     sounds = settings.sounds or Path(str(files("parkade"))) / "media" / "sounds"
     return [
         *_sip_port(settings.host, settings.sip_port),
+        _receive_queue(),
         *_rtp_ports(settings.host, settings.rtp_ports),
         *_advertised(settings),
         *_data(settings.data),
@@ -79,6 +81,20 @@ def _sip_port(host: str, port: int) -> Iterator[Finding]:
         why = _bind(kind, host, port)
         hint = "" if why is None else f": {why} (is another server running?)"
         yield Finding(Verdict.FAIL if why else Verdict.OK, f"SIP over {name}: {host} port {port}{hint}")
+
+
+def _receive_queue() -> Finding:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        granted = grow_receive_queue(probe)
+    if granted < QUEUE_BYTES:
+        # A small message counts for about 2.3 KiB in the kernel, of twice what is granted; a call is about nine of them.
+        calls = 2 * granted // 2300 // 9
+        return Finding(
+            Verdict.WARN,
+            f"SIP receive queue: {granted >> 10} KiB, so a pause of a second may lose messages from {calls} calls a second on; "
+            f"set net.core.rmem_max to {QUEUE_BYTES}",
+        )
+    return Finding(Verdict.OK, f"SIP receive queue: {granted >> 20} MiB")
 
 
 def _rtp_ports(host: str, ports: PortRange) -> Iterator[Finding]:

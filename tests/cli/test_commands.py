@@ -174,6 +174,13 @@ def test_the_doctor_warns_of_an_address_that_others_cannot_reach(tmp_path: Path)
     assert "which is not this machine's" in checked(tmp_path, "--advertise", "203.0.113.9").stdout
 
 
+def test_the_doctor_warns_of_a_receive_queue_that_a_pause_would_fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parkade.check.grow_receive_queue", lambda _: 212_992)
+    said = checked(tmp_path).stdout
+    assert "warn SIP receive queue: 208 KiB, so a pause of a second may lose messages from 20 calls a second on" in said
+    assert "net.core.rmem_max to 16777216" in said
+
+
 def test_the_doctor_sees_missing_and_broken_sounds(tmp_path: Path) -> None:
     for language in ("en", "vi"):
         (tmp_path / "prompts" / language).mkdir(parents=True)

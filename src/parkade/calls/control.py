@@ -17,6 +17,7 @@ from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.calls import arrive, feature, parking, ring, transfer
 from parkade.calls.board import Board, LotTimer
+from parkade.calls.call import Parked
 from parkade.calls.directory import Directory
 from parkade.calls.effects import Effect, EndLeg
 from parkade.calls.inputs import (
@@ -103,6 +104,11 @@ class CallControl:
     def __len__(self) -> int:
         """How many calls there are."""
         return len(self._board.calls)
+
+    @property
+    def parked(self) -> int:
+        """How many callers are parked."""
+        return sum(isinstance(call.stage, Parked) for call in self._board.calls.values())
 
     def __bool__(self) -> bool:
         """Call control exists also when nobody calls."""

@@ -170,6 +170,7 @@ class Switch:
             "legs": len(self._legs),
             "sip": len(self._ua),
             "calls": len(self._control),
+            "parked": self._control.parked,
             "transfers": len(self._transfers),
             "bindings": len(self._registrar),
             "ports": len(self._ports),
