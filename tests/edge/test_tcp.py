@@ -46,7 +46,18 @@ async def closed_at_the_end() -> AsyncIterator[None]:
 
 @pytest.mark.parametrize(
     "between",
-    [b"\r\n\r\n", b"\r\n", b"\n", b"\r\n\r\n\r\n"],
+    [
+        b"\r\n\r\n",
+        b"\r\n",
+        b"\n",
+        b"\r\n\r\n\r\n",
+        b"\r\n\0",
+        b"\0",
+        b"\0\0\0\0",
+        b"\r\n\r\n\0",
+        b"\0\r\n\r\n",
+        b"\r\n\0\r\n\0",
+    ],
 )
 @pytest.mark.parametrize("piece", [1, 7, 10_000])
 async def test_a_keepalive_between_messages_does_no_harm(
