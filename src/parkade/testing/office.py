@@ -12,11 +12,12 @@ extensions: ``101`` and ``102`` talk all the time, ``103`` is parked all the tim
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
-from parkade.calls.directory import NotPickedUp, ParkPolicy, RingGroup
+from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy, RingGroup
 from parkade.sip.session.session_timer import WISHED_S
+from parkade.testing.changes import CHANGES
 from parkade.testing.damager import Damaged, Damager
 from parkade.testing.fake_call import FakeCall
 from parkade.testing.net import Weather
@@ -94,6 +95,9 @@ class Office:
         world.account("acme", people, lot=(801, dice.choice((803, 899))), policy=policy, ring_groups=[group])
         world.account("zeta", {n: f"Zeta {n}" for n in ("101", "102", "103", "104")}, policy=ParkPolicy(expiration_s=1e6))
         world.device("line", "acme", "", address=GATEWAY_HOST)
+        self._furnished = world.directory
+        # In half of the offices the directory stays as it is: there more can be promised.
+        self.changing = dice.random() < 0.5
         self.steady = [self._phone(f"acme-{n}", healthy=True) for n in ("108", "109")]
         self.zeta = [self._phone(f"zeta-{n}", healthy=True) for n in ("101", "102", "103", "104")]
         self.healthy = [self._phone(f"acme-{n}", healthy=True) for n in HEALTHY]
@@ -133,21 +137,62 @@ class Office:
 
     def _start_damage(self) -> None:
         for phone in self.damaged:
-            phone.misbehave(Damager(self.plan.seed, phone.name, self.damages, self.plan.share, self.plan.damages))
+            out, back = (
+                Damager(self.plan.seed, f"{phone.name}{way}", self.damages, share, self.plan.damages)
+                for way, share in (("", self.plan.share), ("<", self.plan.share / 5))
+            )
+            phone.misbehave(out)
+            phone.mishear(back)
 
     # What happens
 
     def _step(self, number: int) -> None:
         dice = Random(f"{self.plan.seed}/step/{number}")  # noqa: S311 - repeatable, not a secret
-        whims = Whims(dice, NUMBERS)
+        happens = dice.choices((self._somebody_acts, self._network_fails, self._administrator), (90, 5, 5 * self.changing))[0]
+        did = happens(dice)
+        pause_s = dice.choice(LONG_S if dice.random() < 0.02 else PAUSES_S)
+        self.story.append(f"{number}: {did}, {pause_s} s")
+        self.world.run(pause_s)
+
+    def _somebody_acts(self, dice: Random) -> str:
         phone = dice.choice([*self.healthy, *self.damaged, self.line])
         ringing = [p for p in (*self.healthy, *self.damaged) if p.ringing is not None]
         if ringing and dice.random() < 0.4:
             phone = dice.choice(ringing)
-        did = whims.act(phone, GATEWAY if phone is self.line else ())
-        pause_s = dice.choice(LONG_S if dice.random() < 0.02 else PAUSES_S)
-        self.story.append(f"{number}: {did}, {pause_s} s")
-        self.world.run(pause_s)
+        # People see on their keys where somebody is parked.
+        taken = [stay.place[2] for stay in self.world.book.stays.values() if stay.place[0] == "acme"]
+        numbers = replace(NUMBERS, codes=[*NUMBERS.codes, *taken, *taken, *taken])
+        return Whims(dice, numbers).act(phone, GATEWAY if phone is self.line else ())
+
+    def _network_fails(self, dice: Random) -> str:
+        """A stream breaks, of a healthy phone too, and its phone registers again; or a damaged phone is cut off for a while."""
+        world = self.world
+        phone = dice.choice([*self.healthy, *self.damaged])
+        streams = world.net.streams(phone.address)
+        if streams:
+            world.net.break_stream(dice.choice(streams), world.now)
+            world.after(dice.choice((0.1, 1.0, 20.0)), phone.register)
+            return f"{phone.name}'s connection breaks"
+        phone = dice.choice(self.damaged)
+        world.net.cut(phone.address)
+        world.after(dice.choice((0.5, 5.0, 50.0)), lambda: world.net.mend(phone.address, world.now))
+        return f"{phone.name} is cut off"
+
+    def _administrator(self, dice: Random) -> str:
+        """The directory changes, or is what it was."""
+        change = dice.choice(CHANGES)
+        accounts, devices = dict(self.world.directory.accounts), dict(self._furnished.devices)
+        if dice.random() < 0.3:
+            accounts = dict(self._furnished.accounts)
+            did = "as it was"
+        else:
+            accounts["acme"] = change(accounts["acme"], dice)
+            did = change.__name__
+        there = accounts["acme"].owners
+        # Devices of people who are gone are gone with them.
+        devices = {id_: d for id_, d in devices.items() if d.account != "acme" or not d.extension or d.extension in there}
+        self.world.load(Directory(accounts, devices))
+        return f"directory: {did}"
 
     def _look(self) -> None:
         """Whoever is not damaged talks on."""
@@ -160,16 +205,21 @@ class Office:
 
     def _finish(self) -> None:
         """Some damaged phones lose power, the others behave; then everybody goes home."""
+        here = [*self.healthy, *self.steady, *self.zeta, self.line]
         for phone in self.damaged:
             phone.misbehave()
-            if self._dice.random() < 0.5:
-                phone.hang_up()
+            phone.mishear(None)
+            self.world.net.mend(phone.address, self.world.now)
+            if phone is not self.line and self._dice.random() < 0.3:
+                self.world.unplug(phone)
+            else:
+                here.append(phone)
         self._look()
         self._everybody_is_looked_after()
         picked_up = self.zeta[3].call("*801")
         self.world.run_until(lambda: picked_up.hears(self.parked) and self.parked.hears(picked_up), within_s=60.0)
         for _ in range(4):
-            for phone in (*self.healthy, *self.damaged, *self.steady, *self.zeta, self.line):
+            for phone in here:
                 phone.hang_up()
             self.world.run(80.0)
         self.world.assert_no_parked_caller_is_lost()

@@ -81,6 +81,7 @@ class FakePhone:
         self._call_id = ids.token()
         self._cseq = 0
         self._misbehaviours: list[Misbehaviour] = []
+        self._mishear: Misbehaviour | None = None
         self._ua = UserAgent(self, ids, lambda _: (self.host, address.port), "FakePhone", name)
 
     def __repr__(self) -> str:
@@ -160,6 +161,10 @@ class FakePhone:
         """From now on change what is sent by these, one after the other; none: behave again."""
         self._misbehaviours = [*misbehaviours]
 
+    def mishear(self, mishear: Misbehaviour | None) -> None:
+        """From now on take ``mishear(data)`` for what arrives; None: what was sent."""
+        self._mishear = mishear
+
     # What one sees
 
     @property
@@ -197,7 +202,11 @@ class FakePhone:
     # Node
 
     def receive(self, flow: Flow, data: bytes, now: Instant) -> None:
-        """A message has come."""
+        """A message has come, perhaps not as it was sent."""
+        heard = data if self._mishear is None else self._mishear(data)
+        if heard is None:
+            return
+        data = heard
         self.recorder.record(now, False, data)
         self._ua.receive(flow, data, now)
 

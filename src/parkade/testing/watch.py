@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from parkade.base.clock import Instant
 from parkade.base.sound import Peer
+from parkade.calls.directory import Directory
 from parkade.calls.effects import Event, EventType
 from parkade.testing.net import FAIR, Weather
 from parkade.testing.phone import FakePhone
@@ -101,7 +102,9 @@ class ParkBook:
         assert was is None or was.expires_at is None or event.type is EventType.REPARKED, f"{event} though it is parked: {was}"
         expires_at = data["expires_at"]
         assert isinstance(expires_at, float)
-        assert expires_at > event.at, f"{event} is due before it begins"
+        # Whoever picked it up was never there: then its time may be over, and that is told at once.
+        assert expires_at > event.at or event.type is EventType.REPARKED, f"{event} is due before it begins"
+        expires_at = max(expires_at, event.at)
         moved = self.moved.pop(place, None)
         assert moved is None or moved.expires_at == expires_at, f"{event} in the place of {moved}, with another deadline"
         self.stays[call] = Stay(call, str(data["caller_number"]), place, expires_at)
@@ -140,7 +143,13 @@ class WatchedWorld(SimWorld):
     def __init__(self, seed: int = 0, weather: Weather = FAIR) -> None:
         self.book = ParkBook()
         self.healthy: list[FakePhone] = []
+        self._account_of: dict[str, str] = {}
         super().__init__(seed, weather)
+
+    def load(self, directory: Directory) -> None:
+        """Devices that are gone are remembered: what they said may still be heard."""
+        self._account_of |= {name: device.account for name, device in directory.devices.items()}
+        super().load(directory)
 
     def settled(self) -> None:
         """Look at everything."""
@@ -151,7 +160,7 @@ class WatchedWorld(SimWorld):
 
     def assert_accounts_are_apart(self) -> None:
         """Nobody has heard anybody of another account."""
-        account_of = {name: device.account for name, device in self.directory.devices.items()}
+        account_of = self._account_of
         for phone in self.healthy:
             for call in phone.calls:
                 others = {what for _, what in call.heard if what in account_of}

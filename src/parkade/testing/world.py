@@ -161,6 +161,11 @@ class SimWorld(Simulation):
             self.run_until(lambda: phone.registered, within_s=40.0)
         return phone
 
+    def unplug(self, phone: FakePhone) -> None:
+        """Cut the power of a phone: it says nothing more, and whoever calls it hears nothing of it."""
+        self.detach(phone.address)
+        self._phones.remove(phone)
+
     # Looking at it
 
     def event_types(self) -> list[EventType]:
