@@ -16,8 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.calls.directory import Account, Device, Directory, FeatureCodes, Lot, Owner, OwnerKind, ParkPolicy, RingGroup, Site
 from parkade.store import tables as t
-from parkade.store.directory_model import DEFAULT_CODES
-from parkade.store.park_settings import ParkSettings
+from parkade.store.park_settings import DEFAULT_CODES, ParkSettings
 from parkade.store.rows import FOR_CALLS, Raw, Row, Rows, fetch
 from parkade.switch.secrets import DeviceSecret
 

@@ -17,7 +17,8 @@ from parkade.store import tables as t
 from parkade.store.account_tables import AccountTables, ImportRefusedError, Kind
 from parkade.store.directory_changes import Change
 from parkade.store.directory_match import Matches, Row, match_renamed
-from parkade.store.directory_model import DEFAULT_CODES, Account, Admin, Device, DirectoryFile, LevelSettings, Person, User
+from parkade.store.directory_model import Account, Admin, Device, DirectoryFile, LevelSettings, Person, User
+from parkade.store.park_settings import DEFAULT_CODES
 from parkade.store.passwords import device_secret, hash_password, password_fits
 from parkade.store.revisions import mark_changed
 

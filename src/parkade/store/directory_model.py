@@ -13,8 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
+from parkade.store.park_settings import DEFAULT_CODES
+
 EXPIRATION_MINUTES = frozenset({*range(1, 11), *range(15, 61, 5)})
-DEFAULT_CODES = "801-899"
 
 
 def _matching(pattern: str, what: str) -> Callable[[str], str]:

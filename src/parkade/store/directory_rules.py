@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
 from parkade.calls.directory import FeatureCodes as DefaultFeatureCodes
-from parkade.store.directory_model import DEFAULT_CODES, Account, Device, DirectoryFile, Group, LevelSettings, Person
-from parkade.store.park_settings import ParkSettings
+from parkade.store.directory_model import Account, Device, DirectoryFile, Group, LevelSettings, Person
+from parkade.store.park_settings import DEFAULT_CODES, ParkSettings
 
 Where: TypeAlias = tuple[str | int, ...]
 

@@ -15,6 +15,7 @@ from typing import Any
 from parkade.calls.directory import Assignment, NotPickedUp, ParkPolicy
 
 DEFAULT = ParkPolicy()
+DEFAULT_CODES = "801-899"
 
 
 @dataclass(frozen=True, slots=True)

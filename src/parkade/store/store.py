@@ -8,17 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from parkade.calls.directory import Directory
 from parkade.store import logins
 from parkade.store.database import Database, open_database
 from parkade.store.directory import LoadedAccount, load_account, load_directory
-from parkade.store.directory_export import read_directory
-from parkade.store.directory_import import Change, import_directory
-from parkade.store.directory_model import DirectoryFile
 from parkade.store.revisions import changed_accounts, revision
 from parkade.switch.secrets import DeviceSecret
+
+if TYPE_CHECKING:  # a server reads no directory files: it starts without what checks them
+    from parkade.store.directory_import import Change
+    from parkade.store.directory_model import DirectoryFile
 
 
 class Store:
@@ -80,11 +81,15 @@ class Store:
 
         :raises ImportRefusedError: it clashes with an account that it does not name. Nothing is changed.
         """
+        from parkade.store.directory_import import import_directory
+
         async with self._database.writing() as connection:
             return await import_directory(connection, file)
 
     async def export_directory(self) -> DirectoryFile:
         """What was imported, with digests and hashes in place of passwords."""
+        from parkade.store.directory_export import read_directory
+
         async with self._database.reading() as connection:
             return await read_directory(connection)
 
