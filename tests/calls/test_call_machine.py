@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from parkade.base.sound import Peer, Spoken
+from parkade.calls.board import LotTimer
+from parkade.calls.call import Parked, Ringing, Talking
 from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
-from parkade.calls.effects import EventType
+from parkade.calls.effects import Event, EventType
 from parkade.calls.inputs import (
     Cause,
     DirectoryChanged,
@@ -31,6 +33,8 @@ from parkade.calls.inputs import (
     LegResumed,
     PromptEnded,
 )
+from parkade.calls.keeping import is_kept
+from parkade.calls.park import ParkLot
 from parkade.testing.call_play import CallPlay, Phone
 from tests.calls.cast import two_accounts
 
@@ -62,7 +66,8 @@ Choose = Callable[[Sequence[T]], T]
 class Crowd:
     """Phones that do whatever comes to mind, as far as their own state allows it. What they send may be under way for long."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, crashes: float = 0.0) -> None:
+        self.crashes = crashes
         self.directories: list[Directory] = [two_accounts(POLICY, 801, 803), two_accounts(FORWARDING, 801, 802)]
         full = self.directories[0]
         self.directories.append(
@@ -76,6 +81,8 @@ class Crowd:
         self.silent: set[str] = set()
         """Legs whose device has sent its last message."""
         self.picked_up: set[str] = set()
+        self.vanished: set[object] = set()
+        """Calls that were not answered yet when the process died."""
 
     # Who can do something
 
@@ -146,6 +153,19 @@ class Crowd:
     def reload(self, directory: Directory) -> None:
         self.play.tell(DirectoryChanged(directory))
 
+    def crash(self, lost: Sequence[Phone] = ()) -> None:
+        """What was kept comes back as it was: no deadline moves, no code changes hands, nothing happens twice."""
+        before, known = facts(self.play), {call for call, _ in calls(self.play)}
+        told = len(self.play.effects)
+        self.play.crash(lost)
+        ended = {e.data["call"] for e in self.play.effects[told:] if isinstance(e, Event) and e.type is EventType.ENDED}
+        after = facts(self.play)
+        self.vanished |= known - ended - {call for call, _ in calls(self.play)}
+        if not lost:
+            assert {call for call, is_kept_ in calls(self.play) if is_kept_} >= set(before)
+            for call, fact in before.items():
+                assert after[call] == fact
+
     def anything(self, choose: Choose[object], chance: Callable[[], float]) -> None:
         """One move, for a crowd that is driven by plain chance."""
         crossing = chance() < 0.2
@@ -155,6 +175,8 @@ class Crowd:
             lambda: self.play.advance(float(str(choose(PAUSES)))),
             *[lambda: self.call(str(choose(ACME_DEVICES)), str(choose(("*801", "*802", "*803"))))] * 4,
         ]
+        if self.crashes and chance() < self.crashes:
+            moves = [lambda: self.crash([phone for phone in self.able() if chance() < 0.1])]
         if self.under_way:
             moves.append(lambda: self.deliver(int(chance() * len(self.under_way))))
         if alerted:
@@ -203,7 +225,53 @@ class Crowd:
                 before = last.get(event.data["call"])
                 assert event.type in LEGAL[before], (before, event)
                 last[event.data["call"]] = event.type
-        assert set(last.values()) <= {EventType.ENDED}
+        assert {kind for call, kind in last.items() if call not in self.vanished} <= {EventType.ENDED}
+        assert {kind for call, kind in last.items() if call in self.vanished} <= {EventType.STARTED}
+        assert not self.play.kept
+        assert not self.play.not_restored
+
+
+def calls(play: CallPlay) -> list[tuple[object, bool]]:
+    return [(call.id, is_kept(call)) for call in play.control._board.calls.values()]
+
+
+def facts(play: CallPlay) -> dict[object, tuple[object, ...]]:
+    """What of each call must be the same after a crash, as far as nothing is due."""
+    board = play.control._board
+    result: dict[object, tuple[object, ...]] = {}
+    for call in board.calls.values():
+        stage, until = call.stage, board.timers.when(call.id)
+        if not is_kept(call) or isinstance(stage, Ringing) or (until is not None and until <= play.now):
+            continue
+        parked = stage if isinstance(stage, Parked) else stage.picked_up if isinstance(stage, Talking) else None
+        if isinstance(stage, Talking):
+            until = None
+        stay = parked.stay if parked else None
+        reserved = call.reserved and (call.reserved[0].lot.id, call.reserved[1])
+        release = call.reserved and board.timers.when((LotTimer.RELEASE, *call.reserved))
+        if release is not None and release <= play.now:
+            continue
+        result[call.id] = (
+            type(stage),
+            until,
+            parked and parked.expires_at,
+            stay and (stay.lot.lot.id, stay.slot, stay.rounds, stay.since, stay.policy, stay.parker and stay.parker.id),
+            (reserved, release),
+            [(leg.id, leg.up, bool(leg.held)) for leg in call.legs()],
+            sorted(
+                (slot, lot.last_pick_up(slot), board.timers.when((LotTimer.FORGET, lot, slot)))
+                for lots in board.lots.values()
+                for lot in lots.values()
+                for slot in range(801, 806)
+                if (last := lot.last_pick_up(slot)) and last.call == call.id and not _is_due(play, lot, slot)
+            ),
+        )
+    return result
+
+
+def _is_due(play: CallPlay, lot: ParkLot, slot: int) -> bool:
+    until = play.control._board.timers.when((LotTimer.FORGET, lot, slot))
+    return until is not None and until <= play.now
 
 
 class CallMachine(RuleBasedStateMachine):
@@ -299,6 +367,12 @@ class CallMachine(RuleBasedStateMachine):
     def the_wake_up_is_late(self, seconds: float) -> None:
         self.crowd.play.now += seconds
 
+    @rule(data=st.data(), legs_lost=st.sampled_from([0, 0, 0, 1, 3]))
+    def the_process_dies(self, data: st.DataObject, legs_lost: int) -> None:
+        able = self.crowd.able()
+        lost = [data.draw(st.sampled_from(able)) for _ in range(legs_lost)] if able else []
+        self.crowd.crash(lost)
+
     @rule(which=st.sampled_from([0, 0, 1, 2]))
     def directory_changes(self, which: int) -> None:
         self.crowd.reload(self.crowd.directories[which])
@@ -323,12 +397,20 @@ def test_a_thousand_random_moves_leak_nothing(seed: int) -> None:
     crowd.go_home()
 
 
+@pytest.mark.parametrize("seed", range(4, 8))
+def test_a_thousand_random_moves_and_crashes_lose_nobody(seed: int) -> None:
+    crowd, chance = Crowd(seed, crashes=0.1), random.Random(seed)
+    for _ in range(1000):
+        crowd.anything(chance.choice, chance.random)
+    crowd.go_home()
+
+
 def test_one_call_of_a_thousand_moves_leaks_nothing() -> None:
     crowd, chance = Crowd(7), random.Random(7)
     play = crowd.play
     outside, phone = play.conversation("gw", "102")
     for _ in range(1000):
-        what = chance.choice(["hold", "park", "keys", "transfer", "attended"])
+        what = chance.choice(["hold", "park", "keys", "transfer", "attended", "crash"])
         if what == "hold":
             play.hold(phone)
             play.resume(phone)
@@ -336,6 +418,8 @@ def test_one_call_of_a_thousand_moves_leaks_nothing() -> None:
             code = play.transfers[play.transfer(phone, "*800")][-1].park_code
             assert code
             phone = play.call(chance.choice(ACME_DEVICES[:5]), code)
+        elif what == "crash":
+            play.crash()
         elif what == "keys":
             play.press(phone, "*5")
             assert isinstance(phone.hears, Spoken)

@@ -15,7 +15,7 @@ from parkade.base.ids import Ids
 from parkade.base.sound import Sound, Spoken
 from parkade.base.timers import Timers
 from parkade.calls.call import Announcing, Call, Leaving, Leg, Stage, StageRules, Talking
-from parkade.calls.directory import Account, Directory, Lot, Owner
+from parkade.calls.directory import Account, Device, Directory, Lot, Owner
 from parkade.calls.effects import AnswerLeg, Effect, EndLeg, Event, EventType, Hear, RefuseLeg, ShowParty
 from parkade.calls.identity import Identity
 from parkade.calls.park import LOST_RACE_S, ParkLot
@@ -60,6 +60,12 @@ class Board:
         self.lots: dict[str, dict[str, ParkLot]] = {}
         """By account, then by id of the lot; made when first needed."""
         self.timers: Timers[TimerKey] = Timers()
+        self.pick_ups: dict[str, set[tuple[ParkLot, int]]] = {}
+        """By call: the slots at which it may be remembered who picked it up."""
+        self.touched: dict[str, None] = {}
+        """Calls that may have changed during this input, in order."""
+        self.kept: set[str] = set()
+        """Calls that something is kept of."""
 
     # Who and where
 
@@ -81,8 +87,23 @@ class Board:
         lots = self.lots.setdefault(account.slug, {})
         state = lots.get(lot.id)
         if state is None:
-            state = lots[lot.id] = ParkLot(lot)
+            state = lots[lot.id] = ParkLot(lot, account.slug)
         return state
+
+    def lot_kept(self, account: str, lot: Lot) -> ParkLot:
+        """The state of the lot that has the id of ``lot``, also of one that is gone from the directory by now."""
+        known = self.directory.accounts.get(account)
+        if known and lot.id in known.lots:
+            state = self.lot(known, known.lots[lot.id])
+        else:
+            state = self.keep_lot(account, ParkLot(lot, account))
+        state.retired = known is None or lot.id not in known.lots_in_use()
+        return state
+
+    def device_now(self, then: Device) -> Device:
+        """A device as of now, or as of ``then`` if the account does not have it any more."""
+        now = self.directory.devices.get(then.id)
+        return now if now and now.account == then.account else then
 
     def keep_lot(self, account: str, state: ParkLot) -> ParkLot:
         """A retired lot that something is to be parked in again, or the lot that has its id by now."""
@@ -113,6 +134,7 @@ class Board:
     def seat(self, leg: Leg, call: Call) -> None:
         """``leg`` belongs to ``call`` from now on."""
         leg.call = call
+        self.touched[call.id] = None
         if leg.id not in self.legs:
             self.legs[leg.id] = leg
             self.by_device.setdefault(leg.device.id, {})[leg.id] = leg
@@ -127,6 +149,7 @@ class Board:
 
     def forget(self, leg: Leg) -> None:
         """The leg is gone."""
+        self.touched[leg.call.id] = None
         del self.legs[leg.id]
         # The call may still know the leg; were it so the other way round too, only the collector could free them.
         del leg.call
@@ -177,6 +200,7 @@ class Board:
 
     def enter(self, call: Call, stage: Stage, until: Instant | None) -> None:
         """The call is in ``stage`` now, and its ends hear what belongs to it."""
+        self.touched[call.id] = None
         call.stage = stage
         if until is None:
             self.timers.cancel(call.id)
@@ -210,6 +234,7 @@ class Board:
 
     def drop(self, call: Call) -> None:
         """The call is over; its legs are gone or belong elsewhere."""
+        self.touched[call.id] = None
         del self.calls[call.id]
         self.timers.cancel(call.id)
         self.release(call)
@@ -222,6 +247,7 @@ class Board:
             return
         lot, slot = call.reserved
         call.reserved = None
+        self.touched[call.id] = None
         lot.release(slot)
         self.timers.cancel((LotTimer.RELEASE, lot, slot))
         if last := lot.last_pick_up(slot):

@@ -54,7 +54,8 @@ class Leg:
     up: bool = False
     held: int = 0
     """0, or the rank of the hold among all holds: the higher, the more recent."""
-    hears: Sound = SILENCE
+    hears: Sound | None = SILENCE
+    """None after a restart, until it is told."""
     sees: Identity | None = None
     keypad: Keypad = field(default_factory=Keypad)
     forwarded_by: tuple[str, ...] = ()

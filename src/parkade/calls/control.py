@@ -10,11 +10,12 @@ it is ended once more, lest a person talk into nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
+from parkade.base.journal import Json
 from parkade.calls import arrive, feature, parking, ring, transfer
 from parkade.calls.board import Board, LotTimer
 from parkade.calls.call import Parked
@@ -35,6 +36,8 @@ from parkade.calls.inputs import (
     PromptEnded,
     TransferAsked,
 )
+from parkade.calls.keeping import changes
+from parkade.calls.restoring import restore
 from parkade.calls.stages import STAGES
 
 
@@ -70,7 +73,23 @@ class CallControl:
             DirectoryChanged: self._directory_changed,
         }
 
-    # The three verbs
+    # The verbs
+
+    def restore(self, kept: Mapping[str, Json], now: Instant, lost: Collection[str] = ()) -> list[Effect]:
+        """Go on with the calls that were kept (``Keep``) before the process died; told once, before anything else.
+
+        ``kept`` may hold keys of others. ``lost`` are legs that the switch could not continue; they may also be told later as
+        ``LegEnded`` with ``Cause.LOST``. What is due at ``now`` is done; a value that cannot be read is a ``NotRestored``.
+        """
+        self._board.now = now
+        restore(self._board, kept, lost)
+        self._holds = max((leg.held for leg in self._board.legs.values()), default=0)
+        self._run_due(now)
+        return self._drain()
+
+    def legs(self) -> Collection[str]:
+        """Every leg that call control knows: after ``restore``, all others are to be ended."""
+        return self._board.legs.keys()
 
     def tell(self, given: Input, now: Instant) -> list[Effect]:
         """Something happened at ``now``. Never raises, whatever the order in which things happen."""
@@ -126,10 +145,15 @@ class CallControl:
             if what is LotTimer.RELEASE:
                 parking.release_over(board, lot, slot)
             else:
+                if last := lot.last_pick_up(slot):
+                    board.touched[last.call] = None
                 lot.forget(slot)
 
     def _drain(self) -> list[Effect]:
-        effects, self._board.out = self._board.out, []
+        board = self._board
+        effects, board.out = board.out, []
+        if board.touched:
+            effects += changes(board)
         return effects
 
     # One method an input
@@ -168,11 +192,14 @@ class CallControl:
             if not leg.held:
                 self._holds += 1
                 leg.held = self._holds
+                self._board.touched[leg.call.id] = None
             self._board.tune(leg.call)
 
     def _resumed(self, given: LegResumed) -> None:
         if leg := self._board.legs.get(given.leg):
-            leg.held = 0
+            if leg.held:
+                leg.held = 0
+                self._board.touched[leg.call.id] = None
             self._board.tune(leg.call)
 
     def _key_pressed(self, given: KeyPressed) -> None:

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from parkade.base.clock import Instant
+from parkade.base.journal import Drop, Keep
 from parkade.base.sound import Sound
 from parkade.calls.identity import Identity
 from parkade.calls.refusals import Refusal
@@ -123,6 +124,14 @@ class TransferProgress:
     park_code: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NotRestored:
+    """What was kept under ``key`` could not be read after a restart, and is dropped. ``why`` is a line for the log."""
+
+    key: str
+    why: str
+
+
 class EventType(Enum):
     """Names of the events others may follow."""
 
@@ -149,5 +158,17 @@ class Event:
 
 
 Effect: TypeAlias = (
-    RingDevice | ShowRinging | OpenEarlyMedia | AnswerLeg | RefuseLeg | EndLeg | Hear | ShowParty | TransferProgress | Event
+    RingDevice
+    | ShowRinging
+    | OpenEarlyMedia
+    | AnswerLeg
+    | RefuseLeg
+    | EndLeg
+    | Hear
+    | ShowParty
+    | TransferProgress
+    | Event
+    | Keep
+    | Drop
+    | NotRestored
 )

@@ -45,11 +45,12 @@ class ParkLot:
     calls leave it, and none is parked there but by its own reservation.
     """
 
-    __slots__ = ("_free", "_lot", "_picked_up", "_reserved", "_taken", "retired")
+    __slots__ = ("_free", "_lot", "_picked_up", "_reserved", "_taken", "account", "retired")
 
     TRIES_AT_RANDOM = 8
 
-    def __init__(self, lot: Lot) -> None:
+    def __init__(self, lot: Lot, account: str = "") -> None:
+        self.account = account
         self._taken: dict[int, str] = {}
         self._reserved: dict[int, str] = {}
         self._picked_up: dict[int, PickUp] = {}
@@ -171,6 +172,23 @@ class ParkLot:
     def hand_over(self, slot: int, call: str) -> None:
         """The place at ``slot`` now belongs to ``call`` (another caller stepped into it)."""
         self._taken[slot] = call
+
+    def restore(self, slot: int, call: str, *, reserved: bool = False) -> bool:
+        """After a restart: ``slot`` is taken by ``call``, or kept for it, whatever the range is now. False if it is in use."""
+        if slot in self._taken or self._reserved.get(slot, call) != call:
+            return False
+        if reserved:
+            self._reserved[slot] = call
+        else:
+            self._reserved.pop(slot, None)
+            self._picked_up.pop(slot, None)
+            self._taken[slot] = call
+        self._set_free(slot, False)
+        return True
+
+    def remember(self, slot: int, pick_up: PickUp) -> None:
+        """After a restart: who took the last call from ``slot``."""
+        self._picked_up[slot] = pick_up
 
     def _set_free(self, slot: int, free: bool) -> None:
         if self._lot.first <= slot <= self._lot.last:

@@ -194,8 +194,11 @@ def _named(board: Board, call: Call, lot: ParkLot, wanted: str) -> int | Refusal
 
 def put(board: Board, call: Call, lot: ParkLot, slot: int) -> Refusal | None:
     """Give ``call`` exactly this slot and end every reservation it had."""
+    last = lot.last_pick_up(slot)
     refusal = lot.take(call.id, slot)
     if refusal is None:
+        if last:
+            board.touched[last.call] = None
         board.release(call)
         board.timers.cancel((LotTimer.FORGET, lot, slot))
     return refusal
@@ -286,6 +289,7 @@ def _connect(board: Board, leg: Leg, lot: ParkLot, slot: int, call: Call) -> Non
     by, owner = leg.identity, board.owner(leg)
     taken = PickUp(call.id, by.name or by.number, owner.extension if owner else "", board.now)
     lot.pick_up(slot, taken, reserve=reserve_s > 0)
+    board.pick_ups.setdefault(call.id, set()).add((lot, slot))
     board.timers.set((LotTimer.FORGET, lot, slot), board.now + max(reserve_s, LOST_RACE_S))
     if reserve_s > 0:
         call.reserved = lot, slot

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from parkade.base.clock import Instant
+from parkade.base.journal import Drop, Keep
 from parkade.base.sound import Silence, Spoken
 from parkade.base.timers import Timers
 from parkade.calls import effects
@@ -63,6 +64,9 @@ class Legs:
             effects.ShowParty: self._show_party,
             effects.TransferProgress: self._transfer_progress,
             effects.Event: self._event,
+            effects.NotRestored: self._not_restored,
+            Keep: self._keep,
+            Drop: self._keep,
         }
 
     def __len__(self) -> int:
@@ -287,6 +291,12 @@ class Legs:
 
     def _event(self, effect: Event, now: Instant) -> None:
         self._wiring.out.append(effect)
+
+    def _keep(self, effect: Keep | Drop, now: Instant) -> None:
+        self._wiring.out.append(effect)
+
+    def _not_restored(self, effect: effects.NotRestored, now: Instant) -> None:
+        self._wiring.out.append(Note(effect.why))
 
     # Lingering: legs that call control has forgotten and that still have something to hear or to wait for
 

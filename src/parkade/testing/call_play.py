@@ -7,13 +7,16 @@ once, and after every step ``umpire`` looks into the machine itself.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from random import Random
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.base.sound import Peer, Silence, Sound, Spoken
+from parkade.base.journal import Drop, Keep
+from parkade.base.sound import Peer, Silence, Sound, Spoken, Tone
 from parkade.calls.call import Announcing, Leaving, Parked, Ringing, Talking, Waiting
 from parkade.calls.control import CallControl
 from parkade.calls.directory import Directory
@@ -24,6 +27,7 @@ from parkade.calls.effects import (
     Event,
     EventType,
     Hear,
+    NotRestored,
     OpenEarlyMedia,
     Progress,
     RefuseLeg,
@@ -35,6 +39,7 @@ from parkade.calls.effects import (
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import (
     Cause,
+    DirectoryChanged,
     Failure,
     Input,
     KeyPressed,
@@ -48,6 +53,7 @@ from parkade.calls.inputs import (
     PromptEnded,
     TransferAsked,
 )
+from parkade.calls.keeping import is_kept
 
 FINAL = {Progress.DONE, Progress.FAILED, Progress.REFUSED}
 
@@ -75,8 +81,13 @@ class CallPlay:
     """Phones call, park and pick up by the methods named so; every method returns when all that follows is done."""
 
     def __init__(self, directory: Directory, seed: int = 1, now: Instant = 1_000_000.0) -> None:
-        self.control = CallControl(directory, Ids(Random(seed).randbytes))  # noqa: S311 - repeatable, not secret
+        self._ids = Ids(Random(seed).randbytes)  # noqa: S311 - repeatable, not secret
+        self._directory = directory
+        self.control = CallControl(directory, self._ids)
         self.now = now
+        self.kept: dict[str, str] = {}
+        """What the journal would hold, as JSON text by key."""
+        self.not_restored: list[NotRestored] = []
         self.effects: list[Effect] = []
         """Everything that happened, in order."""
         self.phones: dict[str, Phone] = {}
@@ -166,6 +177,8 @@ class CallPlay:
         """One input of any kind, after what is due."""
         self._perform(self.control.wake(self.now))
         match given:
+            case DirectoryChanged(directory):
+                self._directory = directory
             case LegArrived(leg, device):
                 self.phones[leg] = Phone(leg, device, outgoing=False)
             case LegEnded(leg) | LegFailed(leg):
@@ -175,6 +188,22 @@ class CallPlay:
         effects = self.control.tell(given, self.now)
         self._perform(effects)
         return effects
+
+    def crash(self, lost: Collection[Phone] = ()) -> None:
+        """The process dies, and a fresh call control is given what was kept.
+
+        Legs that nothing was kept of are gone, as a switch would end them; so are ``lost`` ones.
+        """
+        self.control = CallControl(self._directory, self._ids)
+        kept = {key: json.loads(value) for key, value in self.kept.items()}
+        ends = [value.get(end) for value in kept.values() for end in ("party", "other")]
+        known = {end["id"] for end in ends if end}
+        for phone in self.phones.values():
+            phone.gone = phone.gone or phone.leg not in known or phone in lost
+            phone.hears = Tone("unknown")
+        effects = self.control.restore(kept, self.now, {phone.leg for phone in lost})
+        self._perform(effects)
+        assert all(phone.hears != Tone("unknown") for phone in self.phones.values() if not phone.gone)
 
     # What one can see
 
@@ -254,6 +283,12 @@ class CallPlay:
                 else:
                     assert effect.progress in {Progress.ACCEPTED, Progress.REFUSED}, effect
                 steps.append(effect)
+            case Keep(key, value):
+                self.kept[key] = json.dumps(value)
+            case Drop(key):
+                self.kept.pop(key, None)
+            case NotRestored():
+                self.not_restored.append(effect)
             case Event():
                 pass
 
@@ -273,9 +308,13 @@ def umpire(control: CallControl, play: CallPlay | None = None) -> None:
     """Fail unless every invariant holds.
 
     No call in two slots and no slot with two calls; no code kept for a call that is gone; nobody without a next step; every
-    leg in exactly one call, and heard by nobody outside of it; with ``play``, its book and the machine agree on who is there.
+    leg in exactly one call, and heard by nobody outside of it; what is kept is what is there. With ``play``, its book and the
+    machine agree on who is there.
     """
     board = control._board
+    assert not board.touched
+    assert board.kept >= {call.id for call in board.calls.values() if is_kept(call)}
+    assert board.kept <= {*board.calls} | {*board.pick_ups}
     seated: Counter[str] = Counter()
     for call in board.calls.values():
         for leg in call.legs():
@@ -323,3 +362,4 @@ def umpire(control: CallControl, play: CallPlay | None = None) -> None:
     if play is not None:
         present = {leg for leg, phone in play.phones.items() if not phone.gone}
         assert present == set(board.legs), present ^ set(board.legs)
+        assert set(play.kept) == {f"call/{call}" for call in board.kept}

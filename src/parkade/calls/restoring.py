@@ -1,0 +1,278 @@
+"""Calls read back after the process has died: the other half of ``keeping.py``.
+
+Every call is made what it was: the same ends, stage, code and deadline. What rang is begun anew, with the time that was left.
+Deadlines that have passed meanwhile are due at once, and once only. Legs that could not be continued are handled as lost.
+
+A value that cannot be read is told of (``NotRestored``) and dropped; it takes no other call with it. Should a slot be claimed
+twice, the second call is parked at another one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from parkade.base.clock import Instant
+from parkade.base.journal import Json, KeptError
+from parkade.base.sound import Spoken
+from parkade.calls import ring
+from parkade.calls.board import Board, LotTimer
+from parkade.calls.call import (
+    MUSIC,
+    RINGBACK,
+    Announcing,
+    Call,
+    Leaving,
+    Leg,
+    Parked,
+    Purpose,
+    Ringing,
+    Stage,
+    Stay,
+    Talking,
+    Waiting,
+)
+from parkade.calls.directory import Assignment, Device, Lot, NotPickedUp, Owner, OwnerKind, ParkPolicy
+from parkade.calls.effects import NotRestored
+from parkade.calls.identity import Identity
+from parkade.calls.inputs import Cause, LegEnded
+from parkade.calls.keeping import PREFIX, VERSION
+from parkade.calls.park import ParkLot, PickUp
+from parkade.calls.recall import RingBack, put_back
+from parkade.calls.transfer import Returning, Transferring
+
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+
+
+def restore(board: Board, kept: Mapping[str, Json], lost: Collection[str]) -> None:
+    """Fill an empty board with what was kept, as of ``board.now``. ``lost`` are legs that could not be continued."""
+    homeless: list[tuple[Call, Parked]] = []
+    missing = set(lost)
+    for key, value in kept.items():
+        if not key.startswith(PREFIX):
+            continue
+        call_id = key.removeprefix(PREFIX)
+        board.kept.add(call_id)
+        try:
+            homeless += _take_in(board, call_id, value)
+        except KeptError as error:
+            board.out.append(NotRestored(key, str(error)))
+        if call_id not in board.calls:
+            board.touched[call_id] = None
+    calls = list(board.calls.values())
+    for call, parked in homeless:
+        put_back(board, call, parked)
+    for leg_id in missing:
+        if leg := board.legs.get(leg_id):
+            call = leg.call
+            board.forget(leg)
+            board.rules(call).gone(board, call, leg, LegEnded(leg_id, cause=Cause.LOST))
+    # Two lost legs may have faced each other: what was decided for the one that was handled last reaches nobody.
+    board.out = [effect for effect in board.out if getattr(effect, "leg", None) not in missing]
+    for call in calls:
+        if board.calls.get(call.id) is call:
+            _go_on(board, call)
+
+
+def _go_on(board: Board, call: Call) -> None:
+    """Both ends hear what they heard; what rang rings again."""
+    board.tune(call)
+    stage, until = call.stage, board.timers.when(call.id)
+    if isinstance(stage, Ringing) and not stage.branches and until is not None:
+        if until > board.now:
+            ring.begin(board, call, stage, until)
+        else:
+            board.rules(call).overdue(board, call)
+
+
+def _take_in(board: Board, call_id: str, value: Json) -> list[tuple[Call, Parked]]:
+    """Put one call on the board; gives it back with its stage if its slot is not free. Raises ``KeptError``."""
+    try:
+        return _Reader(board, value).call(call_id)
+    except _UNREADABLE as error:
+        raise KeptError(f"a kept call that cannot be read: {call_id}: {error!r}") from error
+
+
+def _number(value: Any) -> float:
+    """A finite number. Raises ``ValueError`` for anything else."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is no number")
+    return number
+
+
+class _Reader:
+    """Reads one value. Nothing is changed on the board before all of it has been read."""
+
+    def __init__(self, board: Board, value: Any) -> None:
+        self._board = board
+        self._value = value
+        self._account: str = ""
+
+    def call(self, call_id: str) -> list[tuple[Call, Parked]]:
+        """Read everything, then put it in place."""
+        value, board = self._value, self._board
+        if value["version"] != VERSION:
+            raise ValueError(f"version {value['version']!r}")
+        pick_ups = [self._pick_up(call_id, one) for one in value.get("picked_up") or ()]
+        if "party" not in value:
+            self._remember(pick_ups)
+            return []
+        self._account = str(value["account"])
+        stage: Stage = self._stages[value["stage"]](self, value["is"])
+        call = Call(call_id, self._account, self._leg(value["party"]), stage, _number(value["started_at"]))
+        call.other = self._leg(value["other"]) if value.get("other") else None
+        reserved = value.get("reserved")
+        code = (self._lot_value(reserved["lot"]), int(reserved["slot"]), _number(reserved["until"])) if reserved else None
+        until = self._until(stage)
+        self._check(call)
+        # From here on nothing fails.
+        board.calls[call_id] = call
+        for leg in call.legs():
+            board.seat(leg, call)
+        if until is not None:
+            board.timers.set(call_id, until)
+        self._remember(pick_ups)
+        if code is not None:
+            self._reserve(call, *code)
+        if isinstance(stage, Parked) and not stage.stay.lot.restore(stage.stay.slot, call_id):
+            return [(call, stage)]
+        return []
+
+    def _check(self, call: Call) -> None:
+        """Raises ``ValueError`` for ends that the stage does not have, or that another call has."""
+        alone = isinstance(call.stage, Parked | Waiting | Leaving)
+        if (isinstance(call.stage, Talking) and call.other is None) or (alone and call.other is not None):
+            raise ValueError("ends that do not belong to the stage")
+        ids = [leg.id for leg in call.legs()]
+        if len(set(ids)) < len(ids) or any(id_ in self._board.legs for id_ in ids):
+            raise ValueError("a leg that belongs to another call")
+
+    def _until(self, stage: Stage) -> Instant | None:
+        """The deadline of a stage."""
+        match stage:
+            case Talking():
+                return None
+            case Parked(expires_at=expires_at):
+                return expires_at
+            case _:
+                return _number(self._value["until"])
+
+    def _remember(self, pick_ups: list[tuple[str, Lot, int, PickUp, Instant]]) -> None:
+        board = self._board
+        for account, value, slot, pick_up, until in pick_ups:
+            lot = board.lot_kept(account, value)
+            last = lot.last_pick_up(slot)
+            if lot.call_at(slot) is None and (last is None or last.at < pick_up.at):
+                lot.remember(slot, pick_up)
+                board.timers.set((LotTimer.FORGET, lot, slot), until)
+                board.pick_ups.setdefault(pick_up.call, set()).add((lot, slot))
+
+    def _reserve(self, call: Call, value: Lot, slot: int, until: Instant) -> None:
+        board, lot = self._board, self._board.lot_kept(call.account, value)
+        if lot.restore(slot, call.id, reserved=True):
+            call.reserved = lot, slot
+            board.timers.set((LotTimer.RELEASE, lot, slot), until)
+
+    # Stages
+
+    def _ringing(self, value: Any) -> Ringing:
+        owners = tuple(owner for one in value["owners"] if (owner := self._owner(one)))
+        purpose, except_device = self._purpose(value["purpose"]), value.get("except_device")
+        return Ringing(purpose, self._identity(value["shown"]), owners, self._identity(value["caller"]), except_device)
+
+    def _purpose(self, value: Any) -> Purpose:
+        match value["name"]:
+            case "transferring":
+                return Transferring(str(value["transfer"]), self._owner(value["transferor"]))
+            case "returning":
+                return Returning(meanwhile=MUSIC if value["music"] else RINGBACK)
+            case "ring_back":
+                return RingBack(self._stay(value["stay"]), _number(value["ring_s"]))
+            case name:
+                raise ValueError(f"purpose {name!r}")
+
+    def _talking(self, value: Any) -> Talking:
+        parked = value.get("picked_up")
+        return Talking(picked_up=self._parked(parked) if parked else None)
+
+    def _parked(self, value: Any) -> Parked:
+        return Parked(self._stay(value["stay"]), _number(value["expires_at"]))
+
+    def _waiting(self, value: Any) -> Waiting:
+        return Waiting(self._stay(value["stay"]))
+
+    def _announcing(self, value: Any) -> Announcing:
+        return Announcing(self._spoken(value["spoken"]), str(value["code"]))
+
+    def _leaving(self, value: Any) -> Leaving:
+        return Leaving(self._spoken(value["spoken"]))
+
+    _stages: Mapping[str, Callable[[_Reader, Any], Stage]] = {
+        "ringing": _ringing,
+        "talking": _talking,
+        "parked": _parked,
+        "waiting": _waiting,
+        "announcing": _announcing,
+        "leaving": _leaving,
+    }
+
+    # Parts
+
+    def _leg(self, value: Any) -> Leg:
+        device = Device(str(value["device"]), self._account, str(value["extension"]))
+        device = self._board.device_now(device)
+        sees, keep = value.get("sees"), self._identity(value["identity"])
+        leg = Leg(str(value["id"]), device, self._owner(value.get("owner")), keep, str(value["language"]), up=True)
+        leg.held, leg.sees, leg.hears = int(value.get("held", 0)), self._identity(sees) if sees else None, None
+        return leg
+
+    def _owner(self, value: Any) -> Owner | None:
+        if value is None:
+            return None
+        site = value.get("site")
+        then = Owner(
+            str(value["extension"]),
+            str(value["name"]),
+            OwnerKind(value.get("kind", "user")),
+            str(value.get("language", "en")),
+            site=None if site is None else str(site),
+            id=str(value["id"]),
+        )
+        return self._board.owner_now(self._account, then)
+
+    def _stay(self, value: Any) -> Stay:
+        policy, parker = value["policy"], self._owner(value.get("parker"))
+        lot, slot, since = self._lot(value["lot"]), int(value["slot"]), _number(value["since"])
+        return Stay(lot, slot, parker, self._policy(policy), since, int(value.get("rounds", 0)))
+
+    def _policy(self, value: Any) -> ParkPolicy:
+        usual = ParkPolicy()
+        forward_to = value.get("forward_to")
+        return ParkPolicy(
+            enable=bool(value.get("enable", usual.enable)),
+            expiration_s=_number(value.get("expiration_s", usual.expiration_s)),
+            not_picked_up=NotPickedUp(value.get("not_picked_up", usual.not_picked_up)),
+            forward_to=None if forward_to is None else str(forward_to),
+            assignment=Assignment(value.get("assignment", usual.assignment)),
+            reserve_s=_number(value.get("reserve_s", usual.reserve_s)),
+            ring_back_s=_number(value.get("ring_back_s", usual.ring_back_s)),
+        )
+
+    def _lot(self, value: Any) -> ParkLot:
+        return self._board.lot_kept(self._account, self._lot_value(value))
+
+    def _lot_value(self, value: Any) -> Lot:
+        return Lot(str(value["name"]), int(value["first"]), int(value["last"]), id=str(value["id"]))
+
+    def _pick_up(self, call_id: str, value: Any) -> tuple[str, Lot, int, PickUp, Instant]:
+        who = PickUp(call_id, str(value["name"]), str(value["extension"]), _number(value["at"]))
+        return str(value["account"]), self._lot_value(value["lot"]), int(value["slot"]), who, _number(value["until"])
+
+    def _identity(self, value: Any) -> Identity:
+        name, number = value
+        return Identity(str(name), str(number))
+
+    def _spoken(self, value: Any) -> Spoken:
+        return Spoken(str(value["prompt"]), str(value["language"]), tuple(str(phrase) for phrase in value["phrases"]))
