@@ -29,7 +29,8 @@ from parkade.config import Settings
 from parkade.edge.advertise import Advertise
 from parkade.edge.clock import Clock
 from parkade.edge.collector import settle_collector
-from parkade.edge.pump import Pump
+from parkade.edge.event_json import event_json
+from parkade.edge.pump import Pump, Told
 from parkade.edge.tcp import TcpTransport
 from parkade.edge.udp import UdpTransport
 from parkade.media.link import MediaLink
@@ -220,6 +221,6 @@ def _on_loop(loop: asyncio.AbstractEventLoop, pump: Pump, number: int) -> None:
         loop.call_soon_threadsafe(pump.committed, number)
 
 
-def _publish(event: Event) -> None:
-    if events.isEnabledFor(logging.INFO):
-        events.info("%s %s %s", event.type.value, event.account, json.dumps(event.data, ensure_ascii=False))
+def _publish(event: Told) -> None:
+    if isinstance(event, Event) and events.isEnabledFor(logging.INFO):
+        events.info("%s", json.dumps(event_json(event), ensure_ascii=False))

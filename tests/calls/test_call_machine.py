@@ -17,8 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from parkade.base.sound import Peer, Spoken
 from parkade.calls.board import LotTimer
 from parkade.calls.call import Parked, Ringing, Talking
+from parkade.calls.commands import GiveBackCall, HangUpCall, ListParked, NoteCall, ParkCall, RetrieveCall, Wanted
 from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
-from parkade.calls.effects import Event, EventType
+from parkade.calls.effects import Event, EventType, SlotState
 from parkade.calls.inputs import (
     Cause,
     DirectoryChanged,
@@ -45,12 +46,15 @@ DEVICES = (*ACME_DEVICES, "gina", "gus", "door", "dock", "dan")
 DIALLED = ("101", "102", "103", "110", "120", "105", "*800", "*801", "*802", "*803", "*805", "**801", "park:802", "999")
 PAUSES = (0.0, 0.4, 1.0, 5.0, 12.0, 16.0, 31.0, 61.0, 125.0)
 
+COMMANDS = ("park", "retrieve", "retrieve", "retrieve", "give back", "hang up", "note", "list")
+GIVEN_BACK = {EventType.RETURNED, EventType.REPARKED, EventType.ABANDONED}
+
 LEGAL: dict[EventType | None, set[EventType]] = {
     None: {EventType.STARTED},
     EventType.STARTED: {EventType.ANSWERED, EventType.PARKED, EventType.ENDED},
     EventType.ANSWERED: {EventType.PARKED, EventType.ENDED},
-    EventType.PARKED: {EventType.RETRIEVED, EventType.TIMED_OUT, EventType.ABANDONED, EventType.ENDED},
-    EventType.REPARKED: {EventType.RETRIEVED, EventType.TIMED_OUT, EventType.ABANDONED, EventType.ENDED},
+    EventType.PARKED: {EventType.RETRIEVED, EventType.TIMED_OUT, *GIVEN_BACK, EventType.ENDED},
+    EventType.REPARKED: {EventType.RETRIEVED, EventType.TIMED_OUT, *GIVEN_BACK, EventType.ENDED},
     EventType.RETRIEVED: {EventType.PARKED, EventType.REPARKED, EventType.ENDED},
     EventType.RETURNED: {EventType.PARKED, EventType.ENDED},
     EventType.TIMED_OUT: {EventType.RETURNED, EventType.REPARKED, EventType.ABANDONED, EventType.ENDED},
@@ -81,6 +85,7 @@ class Crowd:
         self.silent: set[str] = set()
         """Legs whose device has sent its last message."""
         self.picked_up: set[str] = set()
+        self.lost_commands: set[str] = set()
         self.vanished: set[object] = set()
         """Calls that were not answered yet when the process died."""
 
@@ -150,6 +155,20 @@ class Crowd:
     def attended(self, phone: Phone, consult: Phone) -> None:
         self.play.transfer(phone, "", consult)
 
+    def command(self, what: str, code: str, device: str) -> None:
+        """A program asks for something, of the right account or another."""
+        board = self.play.control._board
+        call = next(iter(board.calls), "none")
+        wanted: dict[str, Wanted] = {
+            "park": ParkCall(call, "102", note="x"),
+            "retrieve": RetrieveCall(code, device),
+            "give back": GiveBackCall(code),
+            "hang up": HangUpCall(call),
+            "note": NoteCall(code, "for Ann"),
+            "list": ListParked(),
+        }
+        self.play.command("globex" if device.startswith("g") else "acme", wanted[what])
+
     def reload(self, directory: Directory) -> None:
         self.play.tell(DirectoryChanged(directory))
 
@@ -157,6 +176,7 @@ class Crowd:
         """What was kept comes back as it was: no deadline moves, no code changes hands, nothing happens twice."""
         before, known = facts(self.play), {call for call, _ in calls(self.play)}
         told = len(self.play.effects)
+        self.lost_commands |= self.play.commands - set(self.play.replies)
         self.play.crash(lost)
         ended = {e.data["call"] for e in self.play.effects[told:] if isinstance(e, Event) and e.type is EventType.ENDED}
         after = facts(self.play)
@@ -175,6 +195,8 @@ class Crowd:
             lambda: self.play.advance(float(str(choose(PAUSES)))),
             *[lambda: self.call(str(choose(ACME_DEVICES)), str(choose(("*801", "*802", "*803"))))] * 4,
         ]
+        if self.crashes and chance() < 0.15:
+            moves = [lambda: self.command(str(choose(COMMANDS)), str(choose(("*801", "*802", "*803"))), str(choose(DEVICES)))]
         if self.crashes and chance() < self.crashes:
             moves = [lambda: self.crash([phone for phone in self.able() if chance() < 0.1])]
         if self.under_way:
@@ -228,6 +250,8 @@ class Crowd:
         assert {kind for call, kind in last.items() if call not in self.vanished} <= {EventType.ENDED}
         assert {kind for call, kind in last.items() if call in self.vanished} <= {EventType.STARTED}
         assert not self.play.kept
+        assert not [slot for slot in self.play.slots.values() if slot.state is not SlotState.FREE]
+        assert self.play.commands - self.lost_commands == set(self.play.replies)
         assert not self.play.not_restored
 
 
@@ -372,6 +396,14 @@ class CallMachine(RuleBasedStateMachine):
         able = self.crowd.able()
         lost = [data.draw(st.sampled_from(able)) for _ in range(legs_lost)] if able else []
         self.crowd.crash(lost)
+
+    @rule(
+        what=st.sampled_from(["park", "retrieve", "retrieve", "give back", "hang up", "note", "list"]),
+        code=st.sampled_from(["*801", "*802", "*803"]),
+        device=st.sampled_from(DEVICES),
+    )
+    def command(self, what: str, code: str, device: str) -> None:
+        self.crowd.command(what, code, device)
 
     @rule(which=st.sampled_from([0, 0, 1, 2]))
     def directory_changes(self, which: int) -> None:

@@ -7,6 +7,7 @@ sees is always what its call's stage says, and only changes are told.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
@@ -41,8 +42,15 @@ class LotTimer(Enum):
     FORGET = "whoever dials the code now has not lost a race"
 
 
-TimerKey: TypeAlias = str | tuple[LotTimer, ParkLot, int]
-"""The id of a call whose stage has a deadline, or a reminder for a lot."""
+@dataclass(frozen=True, slots=True)
+class RetrieveTimer:
+    """The phone of ``leg``, which is to retrieve a call, has rung long enough."""
+
+    leg: str
+
+
+TimerKey: TypeAlias = str | RetrieveTimer | tuple[LotTimer, ParkLot, int]
+"""The id of a call whose stage has a deadline, a phone that is to retrieve a call, or a reminder for a lot."""
 
 
 class Board:
@@ -60,6 +68,8 @@ class Board:
         self.lots: dict[str, dict[str, ParkLot]] = {}
         """By account, then by id of the lot; made when first needed."""
         self.timers: Timers[TimerKey] = Timers()
+        self.slots_changed: dict[tuple[ParkLot, int], None] = {}
+        """Slots whose state has changed during this input, in order."""
         self.pick_ups: dict[str, set[tuple[ParkLot, int]]] = {}
         """By call: the slots at which it may be remembered who picked it up."""
         self.touched: dict[str, None] = {}
@@ -87,7 +97,7 @@ class Board:
         lots = self.lots.setdefault(account.slug, {})
         state = lots.get(lot.id)
         if state is None:
-            state = lots[lot.id] = ParkLot(lot, account.slug)
+            state = lots[lot.id] = ParkLot(lot, account.slug, self.slots_changed)
         return state
 
     def lot_kept(self, account: str, lot: Lot) -> ParkLot:
@@ -96,7 +106,7 @@ class Board:
         if known and lot.id in known.lots:
             state = self.lot(known, known.lots[lot.id])
         else:
-            state = self.keep_lot(account, ParkLot(lot, account))
+            state = self.keep_lot(account, ParkLot(lot, account, self.slots_changed))
         state.retired = known is None or lot.id not in known.lots_in_use()
         return state
 
@@ -257,5 +267,11 @@ class Board:
         """Something happened to ``call``; who called is told with every event."""
         who = call.party.identity
         self.out.append(
-            Event(kind, self.now, call.account, {"call": call.id, "caller_name": who.name, "caller_number": who.number, **data})
+            Event(
+                kind,
+                self.now,
+                call.account,
+                {"call": call.id, "caller_name": who.name, "caller_number": who.number, **data},
+                self.ids.token(),
+            )
         )

@@ -82,6 +82,8 @@ class Call:
             yield self.other
         if isinstance(self.stage, Ringing):
             yield from self.stage.branches.values()
+        elif isinstance(self.stage, Parked):
+            yield from (one.leg for one in self.stage.retrieving.values())
 
     def facing(self, leg: Leg) -> Leg:
         """The far end of a conversation, seen from ``leg``."""
@@ -192,6 +194,8 @@ class Stay:
     since: Instant
     rounds: int = 0
     """How often nobody picked up."""
+    note: str = ""
+    """What somebody has written beside the call."""
 
     @property
     def code(self) -> str:
@@ -199,12 +203,21 @@ class Stay:
         return self.lot.lot.code(self.slot)
 
 
+@dataclass(frozen=True, slots=True)
+class Retrieving:
+    """A phone that rings by the command ``command`` so as to retrieve a parked call."""
+
+    leg: Leg
+    command: str
+
+
 @dataclass(slots=True, eq=False)
 class Parked:
-    """At ``stay.code`` until ``expires_at``."""
+    """At ``stay.code`` until ``expires_at``. ``retrieving`` are phones that ring so as to retrieve it, by leg."""
 
     stay: Stay
     expires_at: Instant
+    retrieving: dict[str, Retrieving] = field(default_factory=dict)
 
     @property
     def spoken(self) -> Spoken | None:

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.journal import Json
-from parkade.calls import arrive, feature, parking, ring, transfer
-from parkade.calls.board import Board, LotTimer
-from parkade.calls.call import Parked
+from parkade.calls import arrive, feature, obeying, parking, ring, transfer
+from parkade.calls.board import Board, LotTimer, RetrieveTimer
+from parkade.calls.call import Leg, Parked
+from parkade.calls.commands import Command
 from parkade.calls.directory import Directory
 from parkade.calls.effects import Effect, EndLeg
 from parkade.calls.inputs import (
@@ -38,6 +39,7 @@ from parkade.calls.inputs import (
 )
 from parkade.calls.keeping import changes
 from parkade.calls.restoring import restore
+from parkade.calls.slots import slot_changes
 from parkade.calls.stages import STAGES
 
 
@@ -71,6 +73,7 @@ class CallControl:
             TransferAsked: self._transfer_asked,
             PromptEnded: self._prompt_ended,
             DirectoryChanged: self._directory_changed,
+            Command: self._command,
         }
 
     # The verbs
@@ -141,6 +144,9 @@ class CallControl:
                 call = board.calls[key]
                 board.rules(call).overdue(board, call)
                 continue
+            if isinstance(key, RetrieveTimer):
+                obeying.gave_up(board, key.leg)
+                continue
             what, lot, slot = key
             if what is LotTimer.RELEASE:
                 parking.release_over(board, lot, slot)
@@ -152,6 +158,8 @@ class CallControl:
     def _drain(self) -> list[Effect]:
         board = self._board
         effects, board.out = board.out, []
+        if board.slots_changed:
+            effects += slot_changes(board)
         if board.touched:
             effects += changes(board)
         return effects
@@ -167,13 +175,16 @@ class CallControl:
 
     def _answered(self, given: LegAnswered) -> None:
         if leg := self._board.legs.get(given.leg):
-            ring.answered(self._board, leg)
+            (obeying.answered if _retrieves(leg) else ring.answered)(self._board, leg)
         else:
             self._board.out.append(EndLeg(given.leg, answered_elsewhere=True))
 
     def _failed(self, given: LegFailed) -> None:
         if leg := self._board.legs.get(given.leg):
-            ring.failed(self._board, leg, given.why, given.target)
+            if _retrieves(leg):
+                obeying.failed(self._board, leg, given.why)
+            else:
+                ring.failed(self._board, leg, given.why, given.target)
 
     def _ended(self, given: LegEnded) -> None:
         board = self._board
@@ -184,6 +195,8 @@ class CallControl:
         if leg is call.party or leg is call.other:
             board.forget(leg)
             board.rules(call).gone(board, call, leg, given)
+        elif _retrieves(leg):
+            obeying.failed(board, leg, Failure.UNREACHABLE)
         else:
             ring.failed(board, leg, Failure.UNREACHABLE)
 
@@ -216,5 +229,14 @@ class CallControl:
         if leg and spoken and spoken.prompt == given.prompt:
             board.rules(leg.call).overdue(board, leg.call)
 
+    def _command(self, given: Command) -> None:
+        obeying.obey(self._board, given)
+
     def _directory_changed(self, given: DirectoryChanged) -> None:
         self._board.load(given.directory)
+
+
+def _retrieves(leg: Leg) -> bool:
+    """True for a phone that rings so as to retrieve a parked call."""
+    stage = leg.call.stage
+    return isinstance(stage, Parked) and leg.id in stage.retrieving

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Keep
 from parkade.base.sound import Sound
+from parkade.calls.commands import Reply
 from parkade.calls.identity import Identity
 from parkade.calls.refusals import Refusal
 
@@ -132,6 +133,34 @@ class NotRestored:
     why: str
 
 
+class SlotState(Enum):
+    """What a slot is, for boards and lamps."""
+
+    FREE = "free"
+    TAKEN = "taken"
+    RESERVED = "reserved"
+
+
+@dataclass(frozen=True, slots=True)
+class SlotChanged:
+    """A slot is free, taken or reserved from now on.
+
+    ``lot`` is the id of a lot. ``call`` and ``caller`` are of the call that is parked there or that the code is kept for,
+    ``parked_by`` is an extension, ``since`` and ``expires_at`` are instants: of the parking, or of a reservation its end only.
+    """
+
+    account: str
+    lot: str
+    slot: int
+    code: str
+    state: SlotState
+    call: str | None = None
+    caller: Identity | None = None
+    parked_by: str | None = None
+    since: Instant | None = None
+    expires_at: Instant | None = None
+
+
 class EventType(Enum):
     """Names of the events others may follow."""
 
@@ -149,12 +178,13 @@ class EventType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, for history, boards and webhooks. ``data`` holds plain JSON values."""
+    """Something that happened, for history, boards and webhooks. ``data`` holds plain JSON values, ``id`` is unique."""
 
     type: EventType
     at: Instant
     account: str
     data: dict[str, str | int | float | None]
+    id: str = ""
 
 
 Effect: TypeAlias = (
@@ -171,4 +201,6 @@ Effect: TypeAlias = (
     | Keep
     | Drop
     | NotRestored
+    | SlotChanged
+    | Reply
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from parkade.calls.commands import Command
 from parkade.calls.directory import Directory
 from parkade.calls.identity import Identity
 
@@ -169,4 +170,5 @@ Input: TypeAlias = (
     | TransferAsked
     | PromptEnded
     | DirectoryChanged
+    | Command
 )

@@ -160,6 +160,7 @@ def _stay(stay: Stay) -> Json:
         "parker": _owner(stay.parker),
         "since": stay.since,
         "rounds": stay.rounds,
+        "note": stay.note,
         "policy": {
             "enable": policy.enable,
             "expiration_s": policy.expiration_s,

@@ -45,12 +45,14 @@ class ParkLot:
     calls leave it, and none is parked there but by its own reservation.
     """
 
-    __slots__ = ("_free", "_lot", "_picked_up", "_reserved", "_taken", "account", "retired")
+    __slots__ = ("_changed", "_free", "_lot", "_picked_up", "_reserved", "_taken", "account", "retired")
 
     TRIES_AT_RANDOM = 8
 
-    def __init__(self, lot: Lot, account: str = "") -> None:
+    def __init__(self, lot: Lot, account: str = "", changed: dict[tuple[ParkLot, int], None] | None = None) -> None:
+        """``changed`` collects, in order, every slot whose state has changed, until its owner clears it."""
         self.account = account
+        self._changed = {} if changed is None else changed
         self._taken: dict[int, str] = {}
         self._reserved: dict[int, str] = {}
         self._picked_up: dict[int, PickUp] = {}
@@ -115,6 +117,7 @@ class ParkLot:
             return SLOT_TAKEN.with_(code=self._lot.code(slot))
         if self._reserved.get(slot, call) != call:
             return SLOT_RESERVED.with_(code=self._lot.code(slot))
+        self._changed[self, slot] = None
         self._reserved.pop(slot, None)
         self._picked_up.pop(slot, None)
         self._taken[slot] = call
@@ -148,12 +151,14 @@ class ParkLot:
     def leave(self, slot: int) -> str:
         """The call at ``slot`` is gone (it expired or hung up): the slot is free. Returns the call."""
         call = self._taken.pop(slot)
+        self._changed[self, slot] = None
         self._set_free(slot, True)
         return call
 
     def pick_up(self, slot: int, pick_up: PickUp, reserve: bool) -> None:
         """The call at ``slot`` was retrieved; with ``reserve`` the code is kept for it until ``release``."""
         call = self._taken.pop(slot)
+        self._changed[self, slot] = None
         self._picked_up[slot] = pick_up
         if reserve:
             self._reserved[slot] = call
@@ -163,6 +168,7 @@ class ParkLot:
     def release(self, slot: int) -> None:
         """The code is no longer kept for anybody."""
         if self._reserved.pop(slot, None) is not None:
+            self._changed[self, slot] = None
             self._set_free(slot, True)
 
     def forget(self, slot: int) -> None:
@@ -171,6 +177,7 @@ class ParkLot:
 
     def hand_over(self, slot: int, call: str) -> None:
         """The place at ``slot`` now belongs to ``call`` (another caller stepped into it)."""
+        self._changed[self, slot] = None
         self._taken[slot] = call
 
     def restore(self, slot: int, call: str, *, reserved: bool = False) -> bool:
@@ -183,6 +190,7 @@ class ParkLot:
             self._reserved.pop(slot, None)
             self._picked_up.pop(slot, None)
             self._taken[slot] = call
+        self._changed[self, slot] = None
         self._set_free(slot, False)
         return True
 

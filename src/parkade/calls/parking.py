@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from parkade.base.clock import Instant
 from parkade.calls import events
-from parkade.calls.board import LAST_WORDS_S, Board, LotTimer
+from parkade.calls.board import LAST_WORDS_S, Board, LotTimer, RetrieveTimer
 from parkade.calls.call import MUSIC, Announcing, Call, Leg, Parked, Stay, Talking, Waiting
+from parkade.calls.commands import Reply
 from parkade.calls.directory import Account, Owner
 from parkade.calls.effects import EventType
 from parkade.calls.identity import Identity
@@ -42,7 +43,7 @@ from parkade.calls.refusals import (
 # Parking
 
 
-def park_far_end(board: Board, leg: Leg, wanted: str | None) -> Stay | Refusal:
+def park_far_end(board: Board, leg: Leg, wanted: str | None, note: str = "") -> Stay | Refusal:
     """Park whoever talks with ``leg``, at ``wanted`` or the next free code.
 
     When it succeeds ``leg`` is in no call any longer and the caller of this ends it or announces to it. A refusal changes
@@ -50,17 +51,17 @@ def park_far_end(board: Board, leg: Leg, wanted: str | None) -> Stay | Refusal:
     """
     if not isinstance(leg.call.stage, Talking):
         return TRANSFER_IMPOSSIBLE
-    return park_facing(board, leg.call, leg, wanted)
+    return park_facing(board, leg.call, leg, wanted, note)
 
 
-def park_facing(board: Board, call: Call, leg: Leg, wanted: str | None) -> Stay | Refusal:
+def park_facing(board: Board, call: Call, leg: Leg, wanted: str | None, note: str = "") -> Stay | Refusal:
     """The same for a ``leg`` of ``call`` that may be gone already."""
     parker = board.owner(leg)
     stay = _refuse_unlicensed(parker) or _take_slot(board, call, board.account(leg), parker, wanted)
     if isinstance(stay, Refusal):
         events.park_failed(board, call, stay, parker)
         return stay
-    call.party, call.other = call.facing(leg), None
+    call.party, call.other, stay.note = call.facing(leg), None, note
     begin(board, call, stay)
     return stay
 
@@ -136,6 +137,7 @@ def parked_gone(board: Board, call: Call, _leg: Leg, _given: LegEnded) -> None:
     """The parked party has hung up."""
     assert isinstance(call.stage, Parked)
     stay = call.stage.stay
+    stop_retrieving(board, call.stage, NO_CALL_PARKED.with_(code=stay.code))
     stay.lot.leave(stay.slot)
     events.abandoned(board, call, stay)
     board.drop(call)
@@ -151,6 +153,8 @@ def waiting_gone(board: Board, call: Call, _leg: Leg, _given: LegEnded) -> None:
 def party_replaced(board: Board, call: Call, old: Leg, new: Leg) -> Refusal | None:
     """Another device takes the place of the party that is parked or waits for a code."""
     assert isinstance(call.stage, Parked | Waiting)
+    if old is not call.party:
+        return NO_SUCH_NUMBER
     board.substitute(call, old, new)
     board.tune(call)
     board.answer(new, parked_identity(call.stage.stay.code))
@@ -244,11 +248,14 @@ def _own_lot(board: Board, account: Account | None, site: str | None, wanted: st
 
 def find(board: Board, leg: Leg, slot: int) -> tuple[ParkLot, str | PickUp] | None:
     """What there is at ``slot`` for ``leg``: a parked call, or somebody who was first. The own lot has precedence."""
-    account = board.account(leg)
-    if account is None:
-        return None
-    owner, lots = board.owner(leg), board.lots.get(account.slug, {})
-    own = account.lot_of(owner.site if owner else None)
+    account, owner = board.account(leg), board.owner(leg)
+    return find_at(board, account, owner.site if owner else None, slot) if account else None
+
+
+def find_at(board: Board, account: Account, site: str | None, slot: int) -> tuple[ParkLot, str | PickUp] | None:
+    """The same for somebody at a site of an account."""
+    lots = board.lots.get(account.slug, {})
+    own = account.lot_of(site)
     if own is not None and own.id in lots and (there := _at(lots[own.id], slot)) is not None:
         return lots[own.id], there
     elsewhere = [(lot, there) for lot in lots.values() if (there := _at(lot, slot)) is not None]
@@ -274,17 +281,20 @@ def pick_up(board: Board, leg: Leg, slot: int) -> None:
     """Connect ``leg`` with the call parked at ``slot``, or say why not."""
     code = f"*{slot}"
     match find(board, leg, slot):
-        case lot, str(call_id):
-            _connect(board, leg, lot, slot, board.calls[call_id])
+        case _, str(call_id):
+            connect(board, leg, board.calls[call_id])
         case _, PickUp(name=name, extension=extension):
             board.refuse(leg, ALREADY_PICKED_UP.with_(name=name), extension)
         case _:
             board.refuse(leg, NO_CALL_PARKED.with_(code=code), code)
 
 
-def _connect(board: Board, leg: Leg, lot: ParkLot, slot: int, call: Call) -> None:
+def connect(board: Board, leg: Leg, call: Call) -> None:
+    """``leg`` has the parked ``call``."""
     assert isinstance(call.stage, Parked)
     parked, stay = call.stage, call.stage.stay
+    lot, slot = stay.lot, stay.slot
+    stop_retrieving(board, parked, ALREADY_PICKED_UP.with_(name=leg.identity.name or leg.identity.number))
     reserve_s = stay.policy.reserve_s
     by, owner = leg.identity, board.owner(leg)
     taken = PickUp(call.id, by.name or by.number, owner.extension if owner else "", board.now)
@@ -299,6 +309,15 @@ def _connect(board: Board, leg: Leg, lot: ParkLot, slot: int, call: Call) -> Non
     board.connect(call)
     call.stage = Talking(picked_up=parked)
     events.retrieved(board, call, stay, by)
+
+
+def stop_retrieving(board: Board, parked: Parked, why: Refusal) -> None:
+    """Phones that ring so as to retrieve the call come too late."""
+    for one in parked.retrieving.values():
+        board.timers.cancel(RetrieveTimer(one.leg.id))
+        board.end(one.leg, answered_elsewhere=True)
+        board.out.append(Reply(one.command, refusal=why))
+    parked.retrieving.clear()
 
 
 def release_over(board: Board, lot: ParkLot, slot: int) -> None:

@@ -21,7 +21,8 @@ from parkade.calls.directory import NotPickedUp
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure
-from parkade.calls.parking import parked_identity, put, put_somewhere, settle
+from parkade.calls.parking import parked_identity, put, put_somewhere, settle, stop_retrieving
+from parkade.calls.refusals import NO_CALL_PARKED
 from parkade.calls.route import People, people
 
 ROUNDS = 3
@@ -62,9 +63,23 @@ def expired(board: Board, call: Call) -> None:
     """Nobody picked up in time: the code is free."""
     assert isinstance(call.stage, Parked)
     stay = call.stage.stay
-    stay.lot.leave(stay.slot)
+    leave(board, call.stage)
     events.timed_out(board, call, stay)
     ACTIONS[stay.policy.not_picked_up](board, call, stay)
+
+
+def leave(board: Board, parked: Parked) -> None:
+    """The code is free; whoever was about to retrieve the call comes too late."""
+    stop_retrieving(board, parked, NO_CALL_PARKED.with_(code=parked.stay.code))
+    parked.stay.lot.leave(parked.stay.slot)
+
+
+def give_back(board: Board, call: Call) -> None:
+    """Before its deadline: whoever parked the call is rung."""
+    assert isinstance(call.stage, Parked)
+    stay = call.stage.stay
+    leave(board, call.stage)
+    _ring_back(board, call, stay)
 
 
 def waited(board: Board, call: Call) -> None:

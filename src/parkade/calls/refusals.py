@@ -104,6 +104,12 @@ FORWARDED_IN_VAIN = Refusal(
     "Máy chuyển tiếp cuộc gọi đến nơi không thể nhận.",
     "Check the forwarding of the phones: they may forward to each other.",
 )
+NO_SUCH_DEVICE = Refusal(
+    "no_such_device", "There is no such phone here.", "Không có máy này.", "Choose one of your own phones."
+)
+NOBODY_PARKED_IT = Refusal(
+    "nobody_parked_it", "Nobody parked that call.", "Không có ai đỗ cuộc gọi này.", "Retrieve it, or leave it to its deadline."
+)
 NO_SUCH_CALL = Refusal("no_such_call", "That call is over.", "Cuộc gọi đó đã kết thúc.", "Nothing: it has ended.")
 INCOMPATIBLE = Refusal(
     "incompatible",

@@ -245,7 +245,7 @@ class _Reader:
     def _stay(self, value: Any) -> Stay:
         policy, parker = value["policy"], self._owner(value.get("parker"))
         lot, slot, since = self._lot(value["lot"]), int(value["slot"]), _number(value["since"])
-        return Stay(lot, slot, parker, self._policy(policy), since, int(value.get("rounds", 0)))
+        return Stay(lot, slot, parker, self._policy(policy), since, int(value.get("rounds", 0)), str(value.get("note", "")))
 
     def _policy(self, value: Any) -> ParkPolicy:
         usual = ParkPolicy()

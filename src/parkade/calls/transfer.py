@@ -196,11 +196,15 @@ def to_code(board: Board, second: Call, consult: Leg, call: Call, leg: Leg, give
     """The far end waits at the code at which somebody has parked the transferor."""
     stage = second.stage
     assert isinstance(stage, Parked)
+    if consult is not second.party:
+        return TRANSFER_IMPOSSIBLE
     done(board, given)
     board.drop(second)
     board.release(call)
     call.party, call.other = call.facing(leg), None
     stage.stay.lot.hand_over(stage.stay.slot, call.id)
+    for one in stage.retrieving.values():
+        board.seat(one.leg, call)
     board.enter(call, stage, stage.expires_at)
     events.parked(board, call, stage)
     board.end(leg, after_s=GRACE_S)

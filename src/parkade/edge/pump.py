@@ -18,7 +18,8 @@ from typing import Protocol, TypeAlias
 
 from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Keep
-from parkade.calls.effects import Event
+from parkade.calls.commands import Reply
+from parkade.calls.effects import Event, SlotChanged
 from parkade.edge.clock import Clock
 from parkade.rtp.orders import Order
 from parkade.sip.message.flow import CloseFlow, Flow, Send
@@ -55,7 +56,10 @@ class Keeper(Protocol):
     def write(self, changes: list[Keep | Drop]) -> int: ...
 
 
-Outgoing: TypeAlias = Send | CloseFlow | Event
+Told: TypeAlias = Event | SlotChanged | Reply
+"""What boards, history and programs are told."""
+
+Outgoing: TypeAlias = Send | CloseFlow | Told
 """What the world sees, and what waits for a commit."""
 
 
@@ -82,7 +86,7 @@ class _Decided:
         before = len(self.outgoing)
         for effect in effects:
             match effect:
-                case Send() | CloseFlow() | Event():
+                case Send() | CloseFlow() | Event() | SlotChanged() | Reply():
                     self.outgoing.append(effect)
                 case Keep() | Drop():
                     if not self.changes:
@@ -105,7 +109,7 @@ class Pump:
         self,
         machine: Machine,
         clock: Clock,
-        publish: Callable[[Event], None],
+        publish: Callable[[Told], None],
         journal: Keeper | None = None,
     ) -> None:
         self.transports: dict[str, Transport] = {}
@@ -199,7 +203,7 @@ class Pump:
                         transports[flow.transport].send(flow, data)
                     case CloseFlow(flow):
                         transports[flow.transport].close(flow)
-                    case Event():
+                    case Event() | SlotChanged() | Reply():
                         self._publish(effect)
             except Exception:
                 log.exception("%s could not be performed", type(effect).__name__)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from parkade.base.journal import Drop, Keep
+from parkade.calls.commands import Command, Reply
 from parkade.calls.directory import Account, Device, Directory
-from parkade.calls.effects import Event
+from parkade.calls.effects import Event, SlotChanged
 from parkade.rtp.orders import Order, Report
 from parkade.sip.message.flow import CloseFlow, Flow, Send
 from parkade.switch.secrets import DeviceSecret
@@ -75,5 +76,5 @@ class Note:
     error: Exception | None = None
 
 
-SwitchInput: TypeAlias = Received | FlowLost | MediaReport | DirectoryLoaded | AccountLoaded | Drain | HangUp
-SwitchEffect: TypeAlias = Send | CloseFlow | Order | Event | Note | Keep | Drop
+SwitchInput: TypeAlias = Received | FlowLost | MediaReport | DirectoryLoaded | AccountLoaded | Drain | HangUp | Command
+SwitchEffect: TypeAlias = Send | CloseFlow | Order | Event | Note | Keep | Drop | SlotChanged | Reply

@@ -13,7 +13,8 @@ from parkade.base.journal import Drop, Keep
 from parkade.base.sound import Silence, Spoken
 from parkade.base.timers import Timers
 from parkade.calls import effects
-from parkade.calls.effects import Effect, Event
+from parkade.calls.commands import Reply
+from parkade.calls.effects import Effect, Event, SlotChanged
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegEnded, LegFailed, PromptEnded
 from parkade.rtp.sdp import SdpError
@@ -65,8 +66,10 @@ class Legs:
             effects.TransferProgress: self._transfer_progress,
             effects.Event: self._event,
             effects.NotRestored: self._not_restored,
-            Keep: self._keep,
-            Drop: self._keep,
+            SlotChanged: self._pass_on,
+            Reply: self._pass_on,
+            Keep: self._pass_on,
+            Drop: self._pass_on,
         }
 
     def __len__(self) -> int:
@@ -292,7 +295,7 @@ class Legs:
     def _event(self, effect: Event, now: Instant) -> None:
         self._wiring.out.append(effect)
 
-    def _keep(self, effect: Keep | Drop, now: Instant) -> None:
+    def _pass_on(self, effect: Keep | Drop | SlotChanged | Reply, now: Instant) -> None:
         self._wiring.out.append(effect)
 
     def _not_restored(self, effect: effects.NotRestored, now: Instant) -> None:

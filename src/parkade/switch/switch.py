@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.calls import refusals
+from parkade.calls.commands import Command
 from parkade.calls.control import CallControl
 from parkade.calls.directory import Device, Directory
 from parkade.calls.effects import Effect
@@ -142,6 +143,8 @@ class Switch:
                 self._load(given)
             case AccountLoaded():
                 self._load_account(given)
+            case Command():
+                self._inputs.append(given)
             case Drain():
                 self._draining = True
             case HangUp():

@@ -18,6 +18,7 @@ from parkade.base.ids import Ids
 from parkade.base.journal import Drop, Keep
 from parkade.base.sound import Peer, Silence, Sound, Spoken, Tone
 from parkade.calls.call import Announcing, Leaving, Parked, Ringing, Talking, Waiting
+from parkade.calls.commands import Command, Reply, Wanted
 from parkade.calls.control import CallControl
 from parkade.calls.directory import Directory
 from parkade.calls.effects import (
@@ -34,6 +35,8 @@ from parkade.calls.effects import (
     RingDevice,
     ShowParty,
     ShowRinging,
+    SlotChanged,
+    SlotState,
     TransferProgress,
 )
 from parkade.calls.identity import Identity
@@ -87,6 +90,11 @@ class CallPlay:
         self.now = now
         self.kept: dict[str, str] = {}
         """What the journal would hold, as JSON text by key."""
+        self.commands: set[str] = set()
+        self.replies: dict[str, Reply] = {}
+        """By command."""
+        self.slots: dict[tuple[str, str, int], SlotChanged] = {}
+        """What a board would show: by account, lot and slot."""
         self.not_restored: list[NotRestored] = []
         self.effects: list[Effect] = []
         """Everything that happened, in order."""
@@ -154,6 +162,13 @@ class CallPlay:
         self.tell(TransferAsked(phone.leg, name, target, consult.leg if consult else None))
         return name
 
+    def command(self, account: str, wanted: Wanted) -> str:
+        """A program asks. Returns the id of the command."""
+        id_ = self._name("command")
+        self.commands.add(id_)
+        self.tell(Command(id_, account, wanted))
+        return id_
+
     def listen(self, phone: Phone) -> None:
         """What is being said to the phone is heard to its end."""
         assert isinstance(phone.hears, Spoken), phone.hears
@@ -195,6 +210,7 @@ class CallPlay:
         Legs that nothing was kept of are gone, as a switch would end them; so are ``lost`` ones.
         """
         self.control = CallControl(self._directory, self._ids)
+        self.slots.clear()
         kept = {key: json.loads(value) for key, value in self.kept.items()}
         ends = [value.get(end) for value in kept.values() for end in ("party", "other")]
         known = {end["id"] for end in ends if end}
@@ -287,6 +303,12 @@ class CallPlay:
                 self.kept[key] = json.dumps(value)
             case Drop(key):
                 self.kept.pop(key, None)
+            case Reply(id_):
+                assert id_ in self.commands
+                assert id_ not in self.replies
+                self.replies[id_] = effect
+            case SlotChanged(account, lot, slot):
+                self.slots[account, lot, slot] = effect
             case NotRestored():
                 self.not_restored.append(effect)
             case Event():
@@ -313,6 +335,7 @@ def umpire(control: CallControl, play: CallPlay | None = None) -> None:
     """
     board = control._board
     assert not board.touched
+    assert not board.slots_changed
     assert board.kept >= {call.id for call in board.calls.values() if is_kept(call)}
     assert board.kept <= {*board.calls} | {*board.pick_ups}
     seated: Counter[str] = Counter()
@@ -362,4 +385,12 @@ def umpire(control: CallControl, play: CallPlay | None = None) -> None:
     if play is not None:
         present = {leg for leg, phone in play.phones.items() if not phone.gone}
         assert present == set(board.legs), present ^ set(board.legs)
+        shown = {
+            SlotState.TAKEN: {(lot.account, lot.lot.id, slot) for lot in lots for slot, _ in lot.parked()},
+            SlotState.RESERVED: {
+                (lot.account, lot.lot.id, slot) for lot in lots for slot in lot.occupied() if lot.reserved_for(slot)
+            },
+        }
+        for state, where in shown.items():
+            assert {at for at, slot in play.slots.items() if slot.state is state} == where
         assert set(play.kept) == {f"call/{call}" for call in board.kept}

@@ -25,6 +25,7 @@ from dataclasses import replace
 from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Keep
 from parkade.base.sound import Music, Peer, Sound, Spoken, Tone
+from parkade.calls.commands import Reply
 from parkade.calls.directory import (
     Account,
     Device,
@@ -36,7 +37,7 @@ from parkade.calls.directory import (
     ParkPolicy,
     RingGroup,
 )
-from parkade.calls.effects import Event, EventType
+from parkade.calls.effects import Event, EventType, SlotChanged
 from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg, Record, StopRecording
 from parkade.sip.message.digest import ha1
 from parkade.sip.message.flow import CloseFlow, Flow, Send, SipEffect
@@ -313,7 +314,7 @@ class _Server:
                     if error is not None and self._world.strict:
                         raise error
                     self._world.notes.append(text)
-                case Keep() | Drop():
+                case Keep() | Drop() | SlotChanged() | Reply():
                     pass
         self.listen_to_media()
 
