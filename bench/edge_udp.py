@@ -1,7 +1,8 @@
 """What the edge adds to a message: OPTIONS and parked calls over a real UDP socket, through the pump and the switch.
 
 Run ``python -m bench.edge_udp``; prints messages a second and microseconds of the server's CPU a message. ``--before SRC``
-measures the code in another checkout's ``src`` in the same run, turn by turn, and prints the ratio. Media is a function that
+measures the code in another checkout's ``src`` in the same run, turn by turn, and prints the ratio; ``--journal`` measures this
+one also with a journal, which both calls and their answers go through. Media is a function that
 encodes orders as the media client does and drops them; the load runs on the other core, ``--window`` requests in flight.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import inspect
 import os
 import re
 import socket
@@ -20,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.cores import LOAD, SERVER
@@ -89,9 +92,9 @@ class _Phone:
         self.socket.send(text.encode())
 
 
-def measured(source: Path, kind: str, seconds: float, window: int) -> Figure:
+def measured(source: Path, kind: str, seconds: float, window: int, *, journal: bool) -> Figure:
     """``kind`` (``options`` or ``calls``) against a fresh server that runs the code in ``source``."""
-    with _server(source) as (pid, port):
+    with TemporaryDirectory() as folder, _server(source, folder if journal else "") as (pid, port):
         phone = _Phone(("127.0.0.1", port))
         step: Callable[[bytes], bool] = phone.options if kind == "options" else phone.call
         for _ in range(window):
@@ -110,9 +113,9 @@ def _go(phone: _Phone, step: Callable[[bytes], bool], seconds: float) -> int:
 
 
 @contextmanager
-def _server(source: Path) -> Iterator[tuple[int, int]]:
+def _server(source: Path, folder: str) -> Iterator[tuple[int, int]]:
     process = subprocess.Popen(
-        [sys.executable, __file__, "--serve"],
+        [sys.executable, __file__, "--serve", folder],
         env={**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{source.parent}"},
         stdout=subprocess.PIPE,
         text=True,
@@ -125,7 +128,7 @@ def _server(source: Path) -> Iterator[tuple[int, int]]:
         process.wait()
 
 
-async def _serve() -> None:
+async def _serve(folder: str | None) -> None:
     from parkade.base.ids import Ids
     from parkade.edge.clock import Clock
     from parkade.edge.collector import settle_collector
@@ -137,8 +140,14 @@ async def _serve() -> None:
     from parkade.switch.switch import Switch
 
     os.sched_setaffinity(0, {SERVER})
-    switch = Switch(_directory(), {}, Ids(os.urandom), lambda _: ("127.0.0.1", 5060))
-    pump = Pump(switch, Clock(), lambda _: None)
+    options: Any = {"keeps": folder is not None} if "keeps" in inspect.signature(Switch).parameters else {}
+    switch = Switch(_directory(), {}, Ids(os.urandom), lambda _: ("127.0.0.1", 5060), **options)
+    journal: Any = None
+    if folder is not None:
+        from parkade.store.journal import Journal
+
+        journal = Journal.open(Path(folder) / "journal.db")
+    pump = Pump(switch, Clock(), lambda _: None, *([journal] if journal is not None else []))
     reader, writer = socket.socketpair()
     reader.setblocking(False)
 
@@ -154,6 +163,9 @@ async def _serve() -> None:
     pump.transports["UDP"] = udp
     for _ in range(40):  # ports are used up here, as nobody gives them back
         pump.feed(MediaReport(PortsReady(tuple(range(10000, 60000, 2)))))
+    if journal is not None:
+        loop = asyncio.get_running_loop()
+        journal.start(lambda number: loop.call_soon_threadsafe(pump.committed, number))
     settle_collector()
     print(port, flush=True)
     await asyncio.Event().wait()
@@ -173,16 +185,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--window", type=int, default=16, help="requests in flight (default 16)")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--journal", action="store_true", help="this code with a journal too")
+    parser.add_argument("--serve", nargs="?", const="", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.serve:
-        asyncio.run(_serve())
+    if given.serve is not None:
+        asyncio.run(_serve(given.serve or None))
         return
     os.sched_setaffinity(0, LOAD)
-    sources = {"now": Path(__file__).resolve().parents[1] / "src"} | ({"before": given.before} if given.before else {})
+    here = Path(__file__).resolve().parents[1] / "src"
+    sources = {"now": here} | ({"before": given.before} if given.before else {}) | ({"journal": here} if given.journal else {})
     for kind in ("options", "calls"):
         rounds = [
-            {name: measured(src, kind, given.seconds, given.window) for name, src in sources.items()}
+            {
+                name: measured(source, kind, given.seconds, given.window, journal=name == "journal")
+                for name, source in sources.items()
+            }
             for _ in range(given.rounds)
         ]
         middle = {
@@ -191,11 +208,12 @@ def main() -> None:
         }
         for name, figure in middle.items():
             print(f"{kind:8} {name:7} {figure.per_s:7.0f} a second, {figure.us:6.1f} us of the server's CPU each")
-        if "before" in middle:
-            print(
-                f"{kind:8} ratio   {middle['now'].per_s / middle['before'].per_s:.2f} in number, "
-                f"{middle['now'].us / middle['before'].us:.2f} in CPU"
-            )
+        for name, part, other in (("before", "now", "before"), ("journal", "journal", "now")):
+            if name in middle:
+                print(
+                    f"{kind:8} {part} / {other}: {middle[part].per_s / middle[other].per_s:.2f} in number, "
+                    f"{middle[part].us / middle[other].us:.2f} in CPU"
+                )
 
 
 if __name__ == "__main__":
