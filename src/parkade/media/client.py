@@ -160,7 +160,13 @@ class MediaClient:
     async def _gone(self) -> None:
         if self._process is not None:
             await self._process.wait()
-        # A process that is no child of ours is gone when its end of the connection is closed.
+        elif self._handle is not None:
+            ended, loop = asyncio.Event(), asyncio.get_running_loop()
+            loop.add_reader(self._handle, ended.set)
+            try:
+                await ended.wait()
+            finally:
+                loop.remove_reader(self._handle)
         await asyncio.shield(self._reading)
 
     async def _let_go(self) -> None:

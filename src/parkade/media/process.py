@@ -40,6 +40,8 @@ PACKETS = 64
 ORDERS = 32
 PORTS, PORTS_IF_LOW = 8, 64
 """Binding a pair takes some 15 µs, taking one that has rested a tenth of that."""
+FIRST_PORTS = 256
+"""Bound before the first order is taken: legs that come back after a death have no time to lose."""
 PORTS_A_REPORT = 4096
 """Of at most five digits each, so that the line stays far below its limit."""
 RETRY_PORTS_S = 1.0
@@ -140,8 +142,9 @@ class MediaProcess:
         signal.set_wakeup_fd(self._wake.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
-        while self._reserve.short_of and not self._reserve.exhausted:
-            self._top_up(64)
+        # The rest of the reserve is bound between the first packets and orders.
+        while len(self._reserve) < FIRST_PORTS and self._reserve.short_of and not self._reserve.exhausted:
+            self._top_up(PORTS_IF_LOW)
         # What has been read and made by now stays for good: no collection of garbage needs to look through it.
         gc.freeze()
         while self._running:

@@ -51,6 +51,8 @@ class Signalling:
         self._cut = b""
         self._lines: deque[bytes] = deque()
         self._greets = False
+        self._deaf = False
+        """It has closed its end, but what it had sent before is still to be read."""
         self._kept: deque[bytes] = deque(maxlen=KEPT_REPORTS)
         self._unread = bytearray()
         self._stuck = False
@@ -83,7 +85,7 @@ class Signalling:
     @property
     def is_greeted(self) -> bool:
         """Whether it has been told how things are, so that changes are worth telling."""
-        return self._connection is not None and not self._greets
+        return self._connection is not None and not self._greets and not self._deaf
 
     @property
     def has_orders(self) -> bool:
@@ -100,7 +102,7 @@ class Signalling:
 
     def flush(self) -> None:
         """Send what has been reported, as far as it is taken; a new connection is greeted when no order is left to do."""
-        if self._connection is None:
+        if self._connection is None or self._deaf:
             return
         if self._greets and not self._lines:
             self._greets = False
@@ -113,8 +115,9 @@ class Signalling:
             sent = self._connection.send(self._unread)
         except BlockingIOError:
             sent = 0
-        except OSError as error:
-            self._drop(str(error))
+        except OSError:
+            self._deaf = True
+            self._unread.clear()
             return
         del self._unread[:sent]
         if len(self._unread) > UNREAD_LIMIT:
@@ -181,5 +184,6 @@ class Signalling:
             self._epoll.unregister(self._connection)
         self._connection.close()
         self._connection = None
-        self._cut, self._stuck, self._greets = b"", False, False
+        self._cut = b""
+        self._stuck = self._greets = self._deaf = False
         self._unread.clear()

@@ -122,13 +122,13 @@ class Sounds:
         self.bytes_known = 0
 
     def warm(self) -> None:
-        """Read ahead what most calls want, here and now, so that the first of them does not wait for the disk."""
-        for codec in CODECS:
-            for key in (_Loop("music", "default", codec, 20), _Loop("tone", "ringback", codec, 20)):
-                self._remember(key, self._make(key))
-            for path in sorted(self._folder.glob("prompts/*/*.wav")):
-                phrase = _Phrase(path.parent.name, path.stem, codec)
-                self._remember(phrase, self._make(phrase))
+        """Read ahead what most calls want, the music first."""
+        for kind, name in (("music", "default"), ("tone", "ringback")):
+            for codec in CODECS:
+                self._find(_Loop(kind, name, codec, 20))
+        for path in sorted(self._folder.glob("prompts/*/*.wav")):
+            for codec in CODECS:
+                self._find(_Phrase(path.parent.name, path.stem, codec))
 
     def frames(self, sound: Music | Tone | Spoken, codec: str, ptime_ms: int) -> Frames | None:
         """The frames of ``sound``, None while they are being made.
