@@ -84,6 +84,15 @@ class KeyToneListener:
         self._hits = 0
         self._misses = 0
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a key is down, or may be."""
+        return bool(self._shown or self._down)
+
+    def begin(self, before: Samples) -> None:
+        """What comes next does not follow what was heard, but ``before``."""
+        self._rest = before[-(_WINDOW - _HOP) :]
+
     def hear(self, samples: Samples) -> str:
         """The keys newly pressed in the next piece of sound (of any length), in order; mostly none."""
         sound = np.concatenate([self._rest, samples])

@@ -27,6 +27,7 @@ from parkade.calls.inputs import (
 )
 from parkade.rtp.codecs import Codec
 from parkade.rtp.dtmf import key_of_info
+from parkade.rtp.keys_once import KeysOnce
 from parkade.rtp.offer_answer import AudioNegotiator
 from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
 from parkade.rtp.sdp import SdpError
@@ -90,6 +91,7 @@ class PhoneLeg(Quiet):
     refusal_prompt: str | None = None
     on_let_go: Callable[[Instant], None] | None = None
     _answer: bytes | None = None
+    _keys_once: KeysOnce = field(default_factory=KeysOnce)
 
     # Media
 
@@ -140,7 +142,7 @@ class PhoneLeg(Quiet):
                 ptime_ms=agreed.ptime_ms,
                 sends=agreed.sends,
                 receives=agreed.receives,
-                listen_for_tones=agreed.dtmf_payload_type is None,
+                listen_for_tones=True,
                 dtmf_also=agreed.dtmf_also,
             )
         )
@@ -257,6 +259,11 @@ class PhoneLeg(Quiet):
         """A keypad key in an INFO body."""
         key = key_of_info(request.content_type, request.body)
         if key is not None:
+            self.key_came(key, "info", now)
+
+    def key_came(self, key: str, way: str, now: Instant) -> None:
+        """A key by ``way``; one that another way has told already is the same press."""
+        if self._keys_once.counts(key, way, now):
             self.tell(KeyPressed(self.id, key))
 
 

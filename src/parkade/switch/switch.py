@@ -19,7 +19,7 @@ from parkade.calls.control import CallControl
 from parkade.calls.directory import Device, Directory
 from parkade.calls.effects import Effect
 from parkade.calls.identity import Identity
-from parkade.calls.inputs import DirectoryChanged, Input, KeyPressed, LegArrived
+from parkade.calls.inputs import DirectoryChanged, Input, LegArrived
 from parkade.calls.refusals import Refusal
 from parkade.rtp.offer_answer import NotAcceptable
 from parkade.rtp.orders import (
@@ -360,9 +360,9 @@ class Switch:
             case PortsExhausted():
                 self._ports.exhausted = True
                 self._ports.serve(now)
-            case KeyHeard(leg, key):
-                if self._legs.get(leg) is not None:
-                    self._inputs.append(KeyPressed(leg, key))
+            case KeyHeard(id_, key):
+                if (leg := self._legs.get(id_)) is not None:
+                    leg.key_came(key, "rtp", now)
             case PromptEnded(leg, prompt):
                 self._legs.prompt_ended(leg, prompt, now)
             case LegClosed() | LegSilent() | LegFailed() | Inventory() | Recorded():
