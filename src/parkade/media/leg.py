@@ -132,9 +132,9 @@ class RtpLeg:
         # What comes from it.
         self.receiver = NOTHING_YET
         self.keys: KeyListener | None = None
-        self.recording: Recording | None = None
         self.attentive = False
-        """More is done with what it says than to count it, although no leg hears it."""
+        """Keys are looked for in its sound although no leg hears it."""
+        self.recording: Recording | None = None
         # Since when nothing has come: ``heard`` packets and reports by ``heard_at``; told up to ``silent_from``.
         self.reports_heard = 0
         self.heard = 0

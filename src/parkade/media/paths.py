@@ -34,7 +34,7 @@ def receive(leg: RtpLeg, buffer: bytearray, size: int, source: Address, now: Ins
         return None
     receives = described.receives
     # Sound that nobody hears is the most frequent packet there is: every parked phone sends it. It is not copied.
-    if not (leg.listeners or leg.waiting or leg.attentive or size < HEADER_BYTES) and receives:
+    if receives and not (leg.listeners or leg.waiting or leg.attentive or leg.recording or size < HEADER_BYTES):
         packet = parse_header(buffer)
         if packet is not None and packet.payload_type in leg.codecs and leg.latch.believes(source):
             _count(leg, packet, now)

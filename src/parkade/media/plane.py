@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import assert_never
@@ -23,7 +22,7 @@ from parkade.media.leg import RtpLeg, destination
 from parkade.media.paths import MAX_BYTES, receive, transmit
 from parkade.media.player import Player
 from parkade.media.ports import PortReserve
-from parkade.media.recording import Recording
+from parkade.media.recorder import Recorder
 from parkade.media.reports import first_report_s, next_report_s, report_on, take_report
 from parkade.media.sounds import Sounds
 from parkade.media.state import StateFile
@@ -91,14 +90,11 @@ class Plane:
         self._watch = watch
         self._unwatch = unwatch
         self._silence_s = silence_s
-        self._run = run
-        self._on_done = on_done
-        self._done: deque[Report] = deque()
+        self._recorder = Recorder(run, on_done, report)
         self._now = now
         self._player = Player(sounds, now, self._prompt_ended)
         self._keeper = Keeper(state)
         self._reports_due: Timers[str] = Timers()
-        self._recordings_due: Timers[str] = Timers()
         self._buffer = bytearray(MAX_BYTES)
 
     # Orders
@@ -122,9 +118,9 @@ class Plane:
             case Hear():
                 self._hear(leg, order.sound)
             case Record():
-                self._record(leg, order)
+                self._recorder.start(leg, order, now)
             case StopRecording():
-                self._stop_recording(leg, "stopped")
+                self._recorder.stop(leg, "stopped")
             case CloseLeg():
                 self._close(leg)
             case _:
@@ -185,7 +181,7 @@ class Plane:
             described.payload_type, described.codec, described.dtmf_payload_type, described.dtmf_also
         )
         leg.ptime_ms = described.ptime_ms if described.ptime_ms in PTIMES_MS else DEFAULT_PTIME_MS
-        self._listen_for_keys(leg, described)
+        _listen_for_keys(leg, described)
         address = destination(described.address, described.port, ipv6=self._reserve.ipv6)
         leg.latch.describe(address or NOWHERE, leg.events | leg.codecs.keys(), self._now)
         if before is None or (before.address, before.rtcp_port) != (described.address, described.rtcp_port):
@@ -198,14 +194,6 @@ class Plane:
         elif (codec_before, ptime_ms_before) != (leg.codec, leg.ptime_ms):
             self._player.recut(leg, ptime_ms_before)
         self._keeper.write(leg, self._now)
-
-    @staticmethod
-    def _listen_for_keys(leg: RtpLeg, described: Describe) -> None:
-        sparing = bool(leg.events)
-        if leg.keys is None or leg.keys.is_sparing != sparing:
-            leg.keys = KeyListener(tones=described.listen_for_tones, sparing=sparing)
-        # A phone that has promised events is listened to only while somebody hears it: it is not worth more.
-        leg.attentive = leg.recording is not None or (leg.keys.listens_for_tones and not sparing)
 
     def _aim(self, leg: RtpLeg) -> None:
         """Send to where the far side is known to be, or to nobody while it is not to be sent to."""
@@ -220,7 +208,7 @@ class Plane:
             # Who never sent anything says no goodbye (:rfc:`3550` section 6.3.7).
             report_on(leg, self._cname, self._now, leaving=True)
         self._reports_due.cancel(leg.id)
-        self._stop_recording(leg, "closed")
+        self._recorder.stop(leg, "closed")
         links.unhear(leg)
         links.unheard(leg)
         self._player.stop(leg)
@@ -268,35 +256,10 @@ class Plane:
         if prompt in _prompts(leg.sound):
             self._report(PromptEnded(leg.id, prompt))
 
-    # Recording
-
-    def _record(self, leg: RtpLeg, order: Record) -> None:
-        self._stop_recording(leg, "stopped")
-        leg.recording = Recording(order, self._now, self._run, self._tell)
-        leg.attentive = True
-        self._recordings_due.set(leg.id, leg.recording.deadline())
-
-    def _stop_recording(self, leg: RtpLeg, why: str) -> None:
-        recording, leg.recording = leg.recording, None
-        if recording is None:
-            return
-        self._recordings_due.cancel(leg.id)
-        if leg.described is not None:
-            self._listen_for_keys(leg, leg.described)
-        recording.end(why)
-        if self._run is at_once:
-            self.collect(self._now)
-
-    def _tell(self, report: Report) -> None:
-        """Perhaps from another thread."""
-        self._done.append(report)
-        self._on_done()
-
     def collect(self, now: Instant) -> None:
         """Take over what ``run`` has done: sounds that are ready, recordings that are complete."""
         self._now = now
-        while self._done:
-            self._report(self._done.popleft())
+        self._recorder.collect()
         if self._sounds.collect():
             self._player.sounds_are_ready(now)
 
@@ -305,7 +268,7 @@ class Plane:
     def deadline(self) -> Instant | None:
         """When ``wake`` is wanted next; None while there is nothing to play, to report or to keep."""
         best = self._player.deadline()
-        for due in (self._reports_due.deadline(), self._keeper.deadline(), self._recordings_due.deadline()):
+        for due in (self._reports_due.deadline(), self._keeper.deadline(), self._recorder.deadline()):
             if due is not None and (best is None or due < best):
                 best = due
         return best
@@ -319,8 +282,7 @@ class Plane:
             report_on(leg, self._cname, now)
             self._note_silence(leg)
             self._reports_due.set(leg_id, now + next_report_s(self._ids))
-        for leg_id in self._recordings_due.pop_due(now):
-            self._check_recording(self.legs[leg_id])
+        self._recorder.turn(now)
         self._keeper.turn(now)
 
     def _note_silence(self, leg: RtpLeg) -> None:
@@ -331,16 +293,6 @@ class Plane:
         elif now - leg.silent_from >= self._silence_s:
             leg.silent_from = now
             self._report(LegSilent(leg.id, round(now - leg.heard_at, 1)))
-
-    def _check_recording(self, leg: RtpLeg) -> None:
-        recording = leg.recording
-        if recording is None:
-            return
-        due = recording.deadline()
-        if due <= self._now:
-            self._stop_recording(leg, recording.why_ended(self._now))
-        else:
-            self._recordings_due.set(leg.id, due)
 
     # Packets
 
@@ -397,6 +349,14 @@ class Plane:
         if data is not None:
             leg.sent_at = self._now
             transmit(leg, data)
+
+
+def _listen_for_keys(leg: RtpLeg, described: Describe) -> None:
+    sparing = bool(leg.events)
+    if leg.keys is None or leg.keys.is_sparing != sparing:
+        leg.keys = KeyListener(tones=described.listen_for_tones, sparing=sparing)
+    # A phone that has promised events is listened to only while somebody hears it: it is not worth more.
+    leg.attentive = leg.keys.listens_for_tones and not sparing
 
 
 def _prompts(sound: Sound) -> tuple[str, ...]:
