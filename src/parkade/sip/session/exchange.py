@@ -14,7 +14,7 @@ from parkade.sip.session.accepted import accept, acked
 from parkade.sip.session.agent import Deadline
 from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
 from parkade.sip.session.core import Core
-from parkade.sip.session.credentials import HeaderLines, Outcome, retry_lines
+from parkade.sip.session.credentials import HeaderLines, Outcome, Proofs, retry_lines
 from parkade.sip.session.dialog import Dialog
 from parkade.sip.session.finish import ack_of, finish_by_outcome, respond, send_ack
 from parkade.sip.session.lifecycle import State
@@ -250,6 +250,7 @@ class _Sender:
         core, sent, status = self._core, self._sent, response.status
         if core.state >= State.CLOSING:
             return
+        sent.proofs = sent.proofs or Proofs()
         more = retry_lines(sent.proofs, request, response, core.credentials, core.agent.ids)
         longer = status == 422 and not sent.raised and refresh.raise_interval(core, response)
         if more or longer:

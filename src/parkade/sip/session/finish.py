@@ -18,8 +18,6 @@ from parkade.sip.session.refer import ANSWERABLE_S, Stage
 from parkade.sip.session.state import Ack, Bye
 from parkade.sip.transaction.transaction import ServerTransaction
 
-_OVER_TIMERS = (Deadline.REMINDER, Deadline.PROVISIONAL, Deadline.EXPIRES, Deadline.REFRESH, Deadline.RETRY, Deadline.PATIENCE)
-
 
 def finish(core: Core, why: End, now: Instant, headers: HeaderLines = (), status: int = 0, reason: str | None = None) -> None:
     """End the session because of ``why``; nothing happens if it is over already.
@@ -59,15 +57,21 @@ def close(core: Core, last_news: News, now: Instant) -> bool:
     """It is over for the owner, who is told ``last_news``; False if that was so before."""
     if not core.step(Event.OVER):
         return False
-    for what in _OVER_TIMERS:
-        core.cancel_timer(what)
-    core.timer = None
+    if core.timer is not None:
+        core.cancel_timer(Deadline.REFRESH)
+        core.timer = None
+    if core.resting:
+        core.cancel_timer(Deadline.RETRY)
     core.changes.clear()
-    if core.sent_change is not None and core.sent_change.is_invite and core.sent_change.tx is not None:
-        core.sent_change.tx.cancel(now)
-    refuse_asked(core, 487, (), now)
-    for refer in [refer for refer in core.refers if refer.stage is Stage.ASKED]:
-        refer.refuse(487, (), now)
+    if core.sent_change is not None:
+        core.cancel_timer(Deadline.PATIENCE)
+        if core.sent_change.is_invite and core.sent_change.tx is not None:
+            core.sent_change.tx.cancel(now)
+    if core.asked is not None:
+        refuse_asked(core, 487, (), now)
+    if core.refers:
+        for refer in [refer for refer in core.refers if refer.stage is Stage.ASKED]:
+            refer.refuse(487, (), now)
     core.say(last_news)
     return True
 
@@ -146,9 +150,9 @@ def refuse_invite(core: Core, status: int, reason: str | None, headers: HeaderLi
 def stop_provisionals(core: Core) -> None:
     """A final response goes out: nothing is sent again, but the PRACK for the last provisional response may still come."""
     core.cancel_timer(Deadline.REMINDER)
-    core.cancel_timer(Deadline.PROVISIONAL)
     core.cancel_timer(Deadline.EXPIRES)
     if core.server is not None and core.server.reliable is not None:
+        core.cancel_timer(Deadline.PROVISIONAL)
         while len(core.server.reliable.queue) > 1:
             core.server.reliable.queue.pop()
 

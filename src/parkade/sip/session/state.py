@@ -71,7 +71,7 @@ class Outgoing:
     forks: dict[str, Fork] = field(default_factory=dict)
     winner: Fork | None = None
     tries: int = 1
-    proofs: Proofs = field(default_factory=Proofs)
+    proofs: Proofs | None = None
 
 
 @dataclass(slots=True)
@@ -124,7 +124,7 @@ class SentChange:
     remote: bytes
     tx: ClientTransaction | None = None
     ack: Ack | None = None
-    proofs: Proofs = field(default_factory=Proofs)
+    proofs: Proofs | None = None
     raised: bool = False
 
 

@@ -284,7 +284,7 @@ class UserAgent:
 
     def _invited(self, tx: ServerTransaction, now: Instant) -> None:
         request = tx.request
-        restored = self._accepted_before(request)
+        restored = self._accepted_before(request) if self._waiting else None
         if restored is not None:
             _accept_again(restored, tx, now)
             return

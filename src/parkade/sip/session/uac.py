@@ -16,7 +16,7 @@ from parkade.sip.session import refresh
 from parkade.sip.session.ask import Ask, HeaderLines, Purpose
 from parkade.sip.session.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
 from parkade.sip.session.core import Core
-from parkade.sip.session.credentials import retry_lines
+from parkade.sip.session.credentials import Proofs, retry_lines
 from parkade.sip.session.dialog import Dialog
 from parkade.sip.session.finish import ack_of, acknowledge, leave_other_forks, not_answered, say_bye, send_ack
 from parkade.sip.session.lifecycle import Event, State
@@ -130,6 +130,7 @@ class _Sender:
         core, client = self._core, self._client
         if core.state < State.CLOSING and client.tries < MAX_TRIES:
             request = client.request
+            client.proofs = client.proofs or Proofs()
             more = retry_lines(client.proofs, request, response, core.credentials, core.agent.ids)
             if more or (response.status == 422 and refresh.raise_interval(core, response)):
                 client.tries += 1
