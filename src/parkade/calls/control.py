@@ -18,7 +18,7 @@ from parkade.base.ids import Ids
 from parkade.base.journal import Json
 from parkade.calls import arrive, feature, obeying, parking, ring, transfer
 from parkade.calls.board import Board, LotTimer, RetrieveTimer
-from parkade.calls.call import Leg, Parked
+from parkade.calls.call import Leg, Parked, Ringing
 from parkade.calls.commands import Command
 from parkade.calls.directory import Directory
 from parkade.calls.effects import Effect, EndLeg
@@ -41,6 +41,7 @@ from parkade.calls.keeping import changes
 from parkade.calls.restoring import restore
 from parkade.calls.slots import slot_changes
 from parkade.calls.stages import STAGES
+from parkade.calls.transfer import Transferring
 
 
 class Counts(NamedTuple):
@@ -93,6 +94,12 @@ class CallControl:
     def legs(self) -> Collection[str]:
         """Every leg that call control knows: after ``restore``, all others are to be ended."""
         return self._board.legs.keys()
+
+    def transfers(self) -> set[str]:
+        """Every transfer that will be reported on: after ``restore``, all others have failed."""
+        stages = [call.stage for call in self._board.calls.values()]
+        purposes = [stage.purpose for stage in stages if isinstance(stage, Ringing)]
+        return {purpose.transfer for purpose in purposes if isinstance(purpose, Transferring)}
 
     def tell(self, given: Input, now: Instant) -> list[Effect]:
         """Something happened at ``now``. Never raises, whatever the order in which things happen."""

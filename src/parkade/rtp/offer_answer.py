@@ -11,11 +11,13 @@ Secure profiles, streams other than the first usable audio and hosts given by na
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
+from parkade.base.journal import Json, KeptError
 from parkade.rtp.codecs import BY_ENCODING, CODECS, Codec
 from parkade.rtp.sdp import (
     Attribute,
@@ -142,6 +144,52 @@ class AudioNegotiator:
             return self._agreed.codec
         heard = self._considered[1] if self._considered else None
         return next(iter(heard.terms.codecs)) if heard else None
+
+    def snapshot(self) -> dict[str, Json]:
+        """What ``restore`` needs besides the description that we gave last."""
+        agreed = self._agreed
+        value: dict[str, Json] = {"host": self._host, "port": self._port, "id": self._session_id, "version": self._version}
+        if agreed is not None:
+            value["agreed"] = [
+                agreed.address,
+                agreed.port,
+                agreed.rtcp_port,
+                agreed.codec.value,
+                agreed.payload_type,
+                agreed.dtmf_payload_type,
+                agreed.ptime_ms,
+                agreed.sends,
+                agreed.receives,
+                agreed.remote_on_hold,
+                agreed.dtmf_also,
+            ]
+        if self._offered is not None:
+            value["offered"] = self._offered.value
+        if self._dtmf_offered is not None:
+            value["dtmf_offered"] = self._dtmf_offered
+        return value
+
+    @classmethod
+    def restore(cls, value: Mapping[str, Json], said: bytes) -> AudioNegotiator:
+        """The negotiator of ``value``; ``said`` is what it wrote last, empty if nothing. Raises ``KeptError``."""
+        try:
+            negotiator = cls(str(value["host"]), _int(value["port"]), _int(value["id"]), _int(value["version"]))
+            if said:
+                negotiator._said = parse_sdp(said)
+                negotiator._lines = negotiator._said.media
+            if (agreed := value.get("agreed")) is not None:
+                negotiator._agreed = _agreed_of(agreed)
+            if (offered := value.get("offered")) is not None:
+                negotiator._offered = Direction(str(offered))
+            if (dtmf := value.get("dtmf_offered")) is not None:
+                negotiator._dtmf_offered = _int(dtmf)
+        except (KeyError, TypeError, ValueError, SdpError) as error:
+            raise KeptError(f"a kept audio negotiation that cannot be read: {error!r}") from error
+        return negotiator
+
+    def move(self, port: int) -> None:
+        """From now on we want RTP at ``port``; what is said next says so."""
+        self._port = port
 
     def offer(self, direction: Direction = Direction.SENDRECV, prefer: Codec | None = None) -> bytes:
         """Everything we can do, ``prefer`` first, else the codec in use. Unchanged words keep their version (section 8)."""
@@ -277,6 +325,31 @@ class AudioNegotiator:
             self._said = said = SessionDescription(origin, self._host, lines, timing=timing)
         self._lines = lines
         return said.encode()
+
+
+def _agreed_of(value: Json) -> Agreed:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError("not a list")
+    address, port, rtcp_port, codec, payload_type, dtmf, ptime_ms, sends, receives, on_hold, *more = value
+    return Agreed(
+        str(address),
+        _int(port),
+        _int(rtcp_port),
+        Codec(str(codec)),
+        _int(payload_type),
+        None if dtmf is None else _int(dtmf),
+        _int(ptime_ms),
+        sends is True,
+        receives is True,
+        on_hold is True,
+        None if not more or more[0] is None else _int(more[0]),
+    )
+
+
+def _int(value: Json) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("not a number")
+    return value
 
 
 def _terms(remote: SessionDescription, media: Media) -> _Terms:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
@@ -28,8 +29,8 @@ from parkade.calls.inputs import (
 from parkade.rtp.codecs import Codec
 from parkade.rtp.dtmf import key_of_info
 from parkade.rtp.keys_once import KeysOnce
-from parkade.rtp.offer_answer import AudioNegotiator
-from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
+from parkade.rtp.offer_answer import Agreed, AudioNegotiator
+from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg, Order
 from parkade.rtp.sdp import SdpError
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.message import Request, Response
@@ -52,11 +53,23 @@ QUIET = Quiet()
 """Looks after a session that its leg has let go."""
 
 
+class FinalReport(NamedTuple):
+    """The last thing that the phone of a leg was told of a transfer it had asked for."""
+
+    refer: str
+    event: str
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    at: Instant
+
+
 @dataclass(slots=True)
 class Wiring:
     """What every leg needs of the switch around it."""
 
     out: list[SwitchEffect]
+    in_sync: bool = field(init=False, default=True)
+    """Whether media has what we believe: not between a restart and its inventory. Then nothing is ordered, but all is known."""
     inputs: deque[Input]
     ids: Ids
     ports: AnnouncedPorts
@@ -66,6 +79,11 @@ class Wiring:
     gone: Callable[[PhoneLeg], None]
     remind: Callable[[PhoneLeg, Instant], None]
     """Have ``give_up_silent`` called at that time."""
+
+    def order(self, order: Order) -> None:
+        """Have media do this, unless it will be told everything anyway."""
+        if self.in_sync:
+            self.out.append(order)
 
 
 @dataclass(slots=True, eq=False)
@@ -90,6 +108,7 @@ class PhoneLeg(Quiet):
     failures: list[LegFailed] = field(default_factory=list)
     refusal_prompt: str | None = None
     on_let_go: Callable[[Instant], None] | None = None
+    reported: FinalReport | None = None
     _answer: bytes | None = None
     _keys_once: KeysOnce = field(default_factory=KeysOnce)
 
@@ -106,7 +125,7 @@ class PhoneLeg(Quiet):
             self.port = self.wiring.ports.take()
             if self.port is None:
                 return False
-            self.wiring.out.append(OpenLeg(self.id, self.port))
+            self.wiring.order(OpenLeg(self.id, self.port))
         return True
 
     def hear(self, sound: Sound) -> None:
@@ -117,7 +136,7 @@ class PhoneLeg(Quiet):
                 return
         if self.open_media():
             self.hears = sound
-            self.wiring.out.append(Hear(self.id, sound))
+            self.wiring.order(Hear(self.id, sound))
 
     def negotiate_on(self, flow: Flow) -> AudioNegotiator:
         """A fresh offer/answer state for a peer at the far end of ``flow``. The leg's media must be open."""
@@ -130,7 +149,13 @@ class PhoneLeg(Quiet):
         agreed = self.negotiator.agreed if self.negotiator else None
         if agreed is None:
             return
-        self.wiring.out.append(
+        self._describe(agreed)
+        if agreed.remote_on_hold != self.held:
+            self.held = agreed.remote_on_hold
+            self.tell(LegHeld(self.id) if self.held else LegResumed(self.id))
+
+    def _describe(self, agreed: Agreed) -> None:
+        self.wiring.order(
             Describe(
                 leg=self.id,
                 address=agreed.address,
@@ -146,14 +171,30 @@ class PhoneLeg(Quiet):
                 dtmf_also=agreed.dtmf_also,
             )
         )
-        if agreed.remote_on_hold != self.held:
-            self.held = agreed.remote_on_hold
-            self.tell(LegHeld(self.id) if self.held else LegResumed(self.id))
+
+    def order_again(self) -> None:
+        """Tell the media process once more how the leg is described."""
+        if self.negotiator is not None and self.negotiator.agreed is not None:
+            self._describe(self.negotiator.agreed)
+
+    def move(self, port: int, now: Instant) -> None:
+        """The port of the leg is lost to it: go on at ``port``, and tell the phone by a re-INVITE."""
+        if self.port is not None:
+            self.wiring.ports.give_back(self.port)
+        self.port = port
+        self.wiring.order(OpenLeg(self.id, port))
+        self.order_again()
+        if self.hears is not None:
+            self.wiring.order(Hear(self.id, self.hears))
+        if self.negotiator is not None and self.session is not None:
+            self.negotiator.move(port)
+            self.session.offer(self.negotiator.offer(), now)
 
     def release(self) -> None:
         """Give the media leg back."""
         if self.port is not None:
-            self.wiring.out.append(CloseLeg(self.id))
+            self.wiring.order(CloseLeg(self.id))
+            self.wiring.ports.give_back(self.port)
             self.port = None
 
     # Towards the phone
@@ -222,7 +263,7 @@ class PhoneLeg(Quiet):
 
     def on_ended(self, session: Session, why: End, now: Instant) -> None:
         """Hung up, cancelled, or dead."""
-        self.tell(LegEnded(self.id, self.established or not session.incoming, _CAUSES.get(why, Cause.LOST)))
+        self.tell(LegEnded(self.id, self.established or not session.incoming, _CAUSES.get(why, Cause.LOST), session.cancelled))
         self.wiring.gone(self)
 
     def on_offer(self, session: Session, sdp: bytes, now: Instant) -> None:
@@ -315,7 +356,7 @@ class Attempt(Quiet):
             self._refused(Failure.INCOMPATIBLE, now)
             return
         leg.session, leg.negotiator, session.handler = session, self.negotiator, leg
-        leg.phone = self.phone
+        leg.phone, session.data = self.phone, leg.id
         others, leg.attempts = [a for a in leg.attempts if a is not self], []
         end_attempts(others, now, elsewhere=True)
         leg.tell(LegAnswered(leg.id))

@@ -6,17 +6,18 @@ spoken first, which headers carry an identity.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Keep
-from parkade.base.sound import Silence, Spoken
+from parkade.base.sound import Peer, Silence, Spoken
 from parkade.base.timers import Timers
 from parkade.calls import effects
 from parkade.calls.commands import Reply
 from parkade.calls.effects import Effect, Event, SlotChanged
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegEnded, LegFailed, PromptEnded
+from parkade.rtp.orders import CloseLeg, Hear, OpenLeg
 from parkade.rtp.sdp import SdpError
 from parkade.sip.session.handler import End, Quiet
 from parkade.sip.session.session import Session
@@ -114,6 +115,14 @@ class Legs:
         """A leg that call control knows."""
         return self._legs.get(leg)
 
+    def anywhere(self, leg: str) -> PhoneLeg | None:
+        """A leg that call control knows, or one that lingers."""
+        return self._legs.get(leg) or self._lingering.get(leg)
+
+    def all(self) -> list[PhoneLeg]:
+        """Every leg, lingering ones included."""
+        return [*self._legs.values(), *self._lingering.values()]
+
     def of_device(self, device: str) -> list[PhoneLeg]:
         """Every leg of one device."""
         return [*self._of_device.get(device, {}).values()]
@@ -145,6 +154,53 @@ class Legs:
             self._let_go(leg, now)
         elif leg_id in self._legs:
             self._wiring.inputs.append(PromptEnded(leg_id, prompt))
+
+    # What media says
+
+    def reconcile(self, there: Mapping[str, int]) -> None:
+        """Media has these legs, with these ports: make it have ours, described as they are and hearing what they hear.
+
+        What media has already is told again, which changes nothing there.
+        """
+        order, legs = self._wiring.order, [leg for leg in self.all() if leg.port is not None]
+        self._wiring.in_sync = True
+        ours = {leg.id: leg.port for leg in legs}
+        for leg_id, port in there.items():
+            if ours.get(leg_id) != port:
+                order(CloseLeg(leg_id))
+        for leg in legs:
+            if leg.port is not None and there.get(leg.id) != leg.port:
+                order(OpenLeg(leg.id, leg.port))
+        for leg in legs:
+            leg.order_again()
+        for leg in legs:
+            if leg.hears is not None and not (isinstance(leg.hears, Peer) and leg.hears.leg not in ours):
+                order(Hear(leg.id, leg.hears))
+
+    def port_lost(self, leg_id: str, port: int, now: Instant) -> None:
+        """Media could not open a leg on its port: it goes on at another, or ends if it cannot."""
+        leg = self.anywhere(leg_id)
+        if leg is None or leg.port != port:
+            return
+        session = leg.session
+        other = self._wiring.ports.take() if session is not None and session.is_confirmed else None
+        if other is not None:
+            leg.move(other, now)
+            return
+        leg.port = None
+        self._wiring.ports.give_back(port)
+        if session is not None:
+            session.end(now)
+        else:
+            end_attempts(leg.attempts, now, elsewhere=False)
+            leg.tell(LegFailed(leg.id, Failure.NO_CAPACITY))
+            self.gone(leg)
+
+    def silent(self, leg_id: str, now: Instant) -> None:
+        """Nothing has come from the phone of a leg for long: ask it. Without an answer the session ends as lost."""
+        leg = self.anywhere(leg_id)
+        if leg is not None and leg.session is not None:
+            leg.session.probe(now)
 
     def hang_up(self, now: Instant) -> None:
         """End every leg; call control is told of each."""

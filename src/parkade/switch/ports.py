@@ -20,11 +20,12 @@ class AnnouncedPorts:
     new one. ``exhausted`` tells that media has no other than those announced.
     """
 
-    __slots__ = ("_ready", "_waiting", "exhausted")
+    __slots__ = ("_ready", "_used", "_waiting", "exhausted")
 
     def __init__(self) -> None:
         self.exhausted = False
         self._ready: deque[int] = deque()
+        self._used: set[int] = set()
         self._waiting: deque[tuple[Instant, Callable[[Instant], None]]] = deque()
 
     def __len__(self) -> int:
@@ -36,17 +37,33 @@ class AnnouncedPorts:
         return not self.exhausted and (not self._ready or bool(self._waiting))
 
     def add(self, ports: Iterable[int]) -> None:
-        """Ports that the media process has just announced."""
-        self._ready.extend(ports)
+        """Ports that the media process has just announced; those that legs of ours are to get back are left to them."""
+        self._ready.extend(port for port in ports if port not in self._used)
         self.exhausted = False
 
     def take(self) -> int | None:
         """One port for one leg, or None if there is none."""
-        return self._ready.popleft() if self._ready else None
+        if not self._ready:
+            return None
+        port = self._ready.popleft()
+        self._used.add(port)
+        return port
+
+    def claim(self, port: int) -> bool:
+        """A leg from before a restart has this port; False if another one has it."""
+        if port in self._used:
+            return False
+        self._used.add(port)
+        return True
+
+    def give_back(self, port: int) -> None:
+        """No leg uses it any more; media will announce it again."""
+        self._used.discard(port)
 
     def clear(self) -> None:
-        """The media process is gone and its ports with it."""
+        """What was announced is not valid any more: media, or its connection to us, is a new one."""
         self._ready.clear()
+        self.exhausted = False
 
     # Waiting
 

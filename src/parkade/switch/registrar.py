@@ -8,12 +8,17 @@ device may be registered from several places (the same account typed into two ph
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from parkade.base.clock import Instant
+from parkade.base.journal import Drop, Json, Keep, KeptError
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.grammar import number
 from parkade.sip.message.message import Request
 from parkade.switch.contact import Contact, Phone, read_contact, same_contact
+
+PREFIX = "binding/"
+"""What the keys of kept registrations begin with."""
 
 MIN_EXPIRES_S = 30
 MAX_EXPIRES_S = 3600
@@ -52,6 +57,7 @@ class Registrar:
     def __init__(self) -> None:
         self._bindings: dict[str, list[Binding]] = {}
         self._on_flow: dict[Flow, set[str]] = {}
+        self._changed: set[str] = set()
 
     def __len__(self) -> int:
         return sum(len(bindings) for bindings in self._bindings.values())
@@ -102,7 +108,30 @@ class Registrar:
         """Devices with any binding, expired ones included."""
         return list(self._bindings)
 
+    # Across a restart
+
+    def changes(self) -> list[Keep | Drop]:
+        """What has become of the devices that have registered or gone since this was last asked."""
+        changes: list[Keep | Drop] = []
+        for device in sorted(self._changed):
+            bindings = self._bindings.get(device)
+            changes.append(Keep(PREFIX + device, [_written(b) for b in bindings]) if bindings else Drop(PREFIX + device))
+        self._changed.clear()
+        return changes
+
+    def restore(self, device: str, value: Json, now: Instant) -> None:
+        """The places that were kept for ``device`` and have not expired. Raises ``KeptError``.
+
+        A stream does not outlive the process: until the phone opens another, it is called by a new connection to where it was.
+        """
+        try:
+            bindings = [_read(one) for one in value]  # type: ignore[union-attr]
+        except (TypeError, ValueError) as error:
+            raise KeptError(f"kept registrations that cannot be read: {device}: {error!r}") from error
+        self._store(device, [binding for binding in bindings if binding.expires_at > now])
+
     def _store(self, device: str, bindings: list[Binding]) -> None:
+        self._changed.add(device)
         flows = {binding.flow for binding in bindings}
         for flow in {binding.flow for binding in self._bindings.get(device, ())} - flows:
             there = self._on_flow[flow]
@@ -144,6 +173,18 @@ class Registrar:
                 )
         # The places that registered longest ago are the likeliest to be dead: the live phone is never locked out by them.
         return merged[-MAX_BINDINGS:]
+
+
+def _written(b: Binding) -> list[Json]:
+    transport, host, port, _ = b.flow
+    return [b.contact, [transport, host, port], b.expires_at, b.call_id, b.cseq, b.instance, b.user_agent]
+
+
+def _read(value: Any) -> Binding:
+    contact, (transport, host, port), expires_at, call_id, cseq, instance, user_agent, *_ = value
+    flow = Flow(str(transport), str(host), int(port))
+    known = None if instance is None else str(instance)
+    return Binding(str(contact), flow, float(expires_at), str(call_id), int(cseq), known, str(user_agent))
 
 
 class _StaleError(Exception):

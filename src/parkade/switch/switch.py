@@ -9,17 +9,18 @@ Limits of this version: one process; no subscriptions yet, so SUBSCRIBE is answe
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
+from parkade.base.journal import Drop, Json, Keep
 from parkade.calls import refusals
 from parkade.calls.commands import Command
 from parkade.calls.control import CallControl
 from parkade.calls.directory import Device, Directory
 from parkade.calls.effects import Effect
 from parkade.calls.identity import Identity
-from parkade.calls.inputs import DirectoryChanged, Input, LegArrived
+from parkade.calls.inputs import Cause, DirectoryChanged, Input, LegArrived, LegEnded
 from parkade.calls.refusals import Refusal
 from parkade.rtp.offer_answer import NotAcceptable
 from parkade.rtp.orders import (
@@ -28,6 +29,7 @@ from parkade.rtp.orders import (
     LegClosed,
     LegFailed,
     LegSilent,
+    LegState,
     PortsExhausted,
     PortsReady,
     PromptEnded,
@@ -60,6 +62,7 @@ from parkade.switch.inputs import (
     SwitchEffect,
     SwitchInput,
 )
+from parkade.switch.keeping import Keeping
 from parkade.switch.leg import Attempt, PhoneLeg, Wiring
 from parkade.switch.legs import Legs
 from parkade.switch.mishaps import mishap
@@ -90,13 +93,19 @@ class Switch:
         secrets: Mapping[str, DeviceSecret],
         ids: Ids,
         advertise: Callable[[Flow], tuple[str, int]],
+        *,
+        keeps: bool = True,
     ) -> None:
-        """``advertise`` gives the host and SIP port under which the peer of a flow reaches us."""
+        """``advertise`` gives the host and SIP port under which the peer of a flow reaches us.
+
+        ``keeps``: give ``Keep`` and ``Drop``, so that a later ``restore`` can go on.
+        """
         self._out: list[SwitchEffect] = []
         self._inputs: deque[Input] = deque()
         self._ids = ids
         self._directory = directory
         self._draining = False
+        self._inventory: dict[str, int] | None = None
         self._noted: dict[str, Instant] = {}
         self._ports = AnnouncedPorts()
         self._control = CallControl(directory, ids)
@@ -104,7 +113,7 @@ class Switch:
         self._registrar = Registrar()
         self._lost = LostFlows()
         self._identified: Device | None = None
-        self._ua = UserAgent(self, ids, advertise, admit=self._let_in)
+        self._ua = UserAgent(self, ids, advertise, admit=self._let_in, keeps=keeps)
         self._transfers = Transfers(self._leg_by_dialog)
         self._wiring = Wiring(
             out=self._out,
@@ -118,6 +127,7 @@ class Switch:
             remind=self._remind_leg,
         )
         self._legs = Legs(self._ua, self._registrar, self._wiring, self._transfers, self._account_and_extension)
+        self._keeping = Keeping(self._ua, self._registrar, self._legs, self._transfers, self._wiring) if keeps else None
 
     # The three verbs
 
@@ -149,6 +159,33 @@ class Switch:
                 self._draining = True
             case HangUp():
                 self._legs.hang_up(now)
+
+    def restore(self, kept: Mapping[str, Json], now: Instant) -> list[SwitchEffect]:
+        """Go on where the last process stopped; told once, before anything else. ``kept`` is all that was kept, by key.
+
+        Media is ordered nothing before it has said what it has (``Inventory``). Raises nothing: what cannot be read is noted.
+        """
+        assert self._keeping is not None
+        self._wiring.in_sync = False
+        try:
+            drops, lost = self._keeping.restore(kept, now)
+            self._out += drops
+            for id_ in self._registrar.devices():
+                if id_ not in self._directory.devices:
+                    self._registrar.forget(id_)
+            self._perform(self._control.restore(kept, now, lost), now)
+            self._keeping.report_again(now)
+            self._transfers.unknown_to(self._control.transfers(), now)
+            known = self._control.legs()
+            self._inputs.extend(
+                [LegEnded(id_, established=False, cause=Cause.LOST) for id_ in known if self._legs.get(id_) is None]
+            )
+            for leg in self._legs.all():
+                if leg.id not in known and leg.session is not None:
+                    leg.session.end(now)
+        except Exception as error:  # noqa: BLE001 - what could be restored goes on
+            self._out.append(mishap(self, error))
+        return self._settle(now)
 
     def deadline(self) -> Instant | None:
         """When ``wake`` wants to be called next."""
@@ -196,8 +233,10 @@ class Switch:
                 self._perform(self._control.tell(given, now), now)
             except Exception as error:  # noqa: BLE001 - the inputs after it are about other calls
                 self._out.append(mishap(given, error))
-        # Media first: a phone must find its leg ready when the answer reaches it.
-        effects = [*self._out, *self._ua.out]
+        # Media first: a phone must find its leg ready when the answer reaches it. What is kept comes before what promises it,
+        # and calls before legs: what a leg may tell its phone after a crash is only what its call knows too.
+        changes: Sequence[Keep | Drop] = self._keeping.changes() if self._keeping is not None else ()
+        effects: list[SwitchEffect] = [*self._out, *changes, *self._ua.out]
         self._out.clear()
         self._ua.out.clear()
         return effects
@@ -261,7 +300,7 @@ class Switch:
         except Exception:
             leg.release()
             raise
-        session.handler = leg
+        session.handler, session.data = leg, leg.id
         leg.phone = self._phone_of(device, session, now)
         self._legs.add(leg)
         self._inputs.append(LegArrived(leg.id, device.id, leg.dialled, replaced.id if replaced else None, caller, early_only))
@@ -365,8 +404,24 @@ class Switch:
                     leg.key_came(key, "rtp", now)
             case PromptEnded(leg, prompt):
                 self._legs.prompt_ended(leg, prompt, now)
-            case LegClosed() | LegSilent() | LegFailed() | Inventory() | Recorded():
+            case Inventory(legs, complete):
+                self._take_stock(legs, complete=complete)
+            case LegSilent(leg):
+                self._legs.silent(leg, now)
+            case LegFailed(leg, port):
+                self._legs.port_lost(leg, port, now)
+            case LegClosed() | Recorded():
                 pass
+
+    def _take_stock(self, legs: tuple[LegState, ...], *, complete: bool) -> None:
+        """The first thing on a connection to media: what it has; what it will announce is all that is free."""
+        if self._inventory is None:
+            self._inventory = {}
+            self._ports.clear()
+        self._inventory.update({state.leg: state.port for state in legs})
+        if complete:
+            there, self._inventory = self._inventory, None
+            self._legs.reconcile(there)
 
     def _flow_lost(self, flow: Flow, now: Instant) -> None:
         self._registrar.flow_lost(flow)

@@ -21,9 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from json import dumps, loads
 
 from parkade.base.clock import Instant
-from parkade.base.journal import Drop, Keep
+from parkade.base.journal import Drop, Json, Keep
 from parkade.base.sound import Music, Peer, Sound, Spoken, Tone
 from parkade.calls.commands import Reply
 from parkade.calls.directory import (
@@ -38,7 +39,6 @@ from parkade.calls.directory import (
     RingGroup,
 )
 from parkade.calls.effects import Event, EventType, SlotChanged
-from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg, Record, StopRecording
 from parkade.sip.message.digest import ha1
 from parkade.sip.message.flow import CloseFlow, Flow, Send, SipEffect
 from parkade.switch.inputs import DirectoryLoaded, FlowLost, MediaReport, Note, Received, SwitchEffect, SwitchInput
@@ -58,6 +58,7 @@ class SimWorld(Simulation):
     """``switch`` is the real one, ``media`` a pretended one, ``events`` everything the switch announced.
 
     ``strict``: an exception that the switch has caught inside itself is raised here, so that no story passes over it.
+    ``journal`` is what has been kept, by key: all that a crash leaves of the switch.
     """
 
     def __init__(self, seed: int = 0, weather: Weather = FAIR, ports: range = PORTS) -> None:
@@ -67,9 +68,10 @@ class SimWorld(Simulation):
         self.events: list[Event] = []
         self.notes: list[str] = []
         self.strict = True
+        self.journal: dict[str, Json] = {}
         self.directory = Directory()
-        self.switch = Switch(self.directory, {}, self.ids(), lambda _: SERVER)
         self._secrets: dict[str, DeviceSecret] = {}
+        self.switch = self.new_switch()
         self._phones: list[FakePhone] = []
         self._server = _Server(self)
         self.attach(SERVER, self._server)
@@ -135,6 +137,22 @@ class SimWorld(Simulation):
         """Tell the switch something that comes neither from a phone nor from the media process."""
         self._server.tell(given)
 
+    def crash_signalling(self, down_s: float = 0.0) -> None:
+        """The switch is killed; ``down_s`` later a new one goes on with what was kept. Media lives, and every stream breaks."""
+        self._server.crash(down_s)
+
+    def crash_signalling_after(self, effects: int | None, down_s: float = 0.0) -> None:
+        """Have the switch killed as soon as it has performed so many effects more: the next one never happens.
+
+        Effects happen as in the product: orders to media at once, then what is kept, then messages and events. None: never.
+        """
+        self._server.crash_after(effects, down_s)
+
+    def crash_media(self) -> None:
+        """The media process is killed and another one is there at once."""
+        self.media.restart()
+        self._server.listen_to_media()
+
     def phone(
         self, device: str, *, transport: str = "UDP", nat: bool = False, password: str | None = None, register: bool = True
     ) -> FakePhone:
@@ -168,6 +186,16 @@ class SimWorld(Simulation):
         self._phones.remove(phone)
 
     # Looking at it
+
+    def new_switch(self) -> Switch:
+        """A switch that knows the directory and nothing else."""
+        return Switch(self.directory, dict(self._secrets), self.ids(), lambda _: SERVER)
+
+    def break_streams(self) -> None:
+        """Every connection to the server breaks."""
+        for phone in self._phones:
+            for flow in self.net.streams(phone.address):
+                self.net.break_stream(flow, self.now)
 
     def event_types(self) -> list[EventType]:
         """The types of all events so far, in order."""
@@ -271,6 +299,9 @@ class _Server:
     def __init__(self, world: SimWorld) -> None:
         self._world = world
         self._out: list[SipEffect] = []
+        self._down = False
+        self._crash_after: int | None = None
+        self._down_s = 0.0
         self.listen_to_media()
 
     def receive(self, flow: Flow, data: bytes, now: Instant) -> None:
@@ -280,43 +311,99 @@ class _Server:
         self.tell(FlowLost(flow))
 
     def deadline(self) -> Instant | None:
-        due = (self._world.switch.deadline(), self._world.media.deadline())
+        due = (None if self._down else self._world.switch.deadline(), self._world.media.deadline())
         return min((at for at in due if at is not None), default=None)
 
     def wake(self, now: Instant) -> None:
         self._world.media.wake(now)
         self.listen_to_media()
-        self._perform(self._world.switch.wake(now))
+        if not self._down:
+            self._perform(self._world.switch.wake(now))
 
     def drain(self) -> list[SipEffect]:
         effects, self._out = self._out, []
         return effects
 
     def tell(self, given: SwitchInput) -> None:
-        """One input and everything that follows, the media process's reports included."""
-        self._perform(self._world.switch.tell(given, self._world.now))
+        """One input and everything that follows, the media process's reports included. A switch that is down hears nothing."""
+        if not self._down:
+            self._perform(self._world.switch.tell(given, self._world.now))
 
     def listen_to_media(self) -> None:
         """Pass on what the media process has to say."""
+        if self._down:
+            return
         for report in self._world.media.drain():
             self.tell(MediaReport(report))
 
+    # Crashes
+
+    def crash_after(self, effects: int | None, down_s: float) -> None:
+        """Crash when so many effects more have been performed."""
+        self._crash_after, self._down_s = effects, down_s
+
+    def crash(self, down_s: float) -> None:
+        """The switch is gone with all that it knew; what it has sent is on its way."""
+        self._crash_after = None
+        self._down = True
+        self._world.break_streams()
+        if down_s > 0:
+            self._world.after(down_s, self._restart)
+        else:
+            self._restart()
+
+    def _restart(self) -> None:
+        if not self._down:
+            return
+        world = self._world
+        self._down = False
+        world.switch = world.new_switch()
+        # What is kept is plain JSON, and comes back as such.
+        self._perform(world.switch.restore(loads(dumps(world.journal)), world.now))
+        if not self._down:
+            world.media.reconnect()
+            self.listen_to_media()
+
+    def _crashes_now(self) -> bool:
+        if self._crash_after is None:
+            return False
+        self._crash_after -= 1
+        return self._crash_after < 0
+
     def _perform(self, effects: Sequence[SwitchEffect]) -> None:
-        for effect in effects:
+        for effect in sorted(effects, key=_when):
+            if self._crashes_now():
+                self.crash(self._down_s)
+                return
             match effect:
                 case Send() | CloseFlow():
                     self._out.append(effect)
-                case OpenLeg() | Describe() | Hear() | Record() | StopRecording() | CloseLeg():
-                    self._world.media.perform(effect, self._world.now)
+                case Keep(key, value):
+                    self._world.journal[key] = value
+                case Drop(key):
+                    self._world.journal.pop(key, None)
                 case Event():
                     self._world.events.append(effect)
                 case Note(text, error):
                     if error is not None and self._world.strict:
                         raise error
                     self._world.notes.append(text)
-                case Keep() | Drop() | SlotChanged() | Reply():
+                case SlotChanged() | Reply():
                     pass
+                case _:
+                    self._world.media.perform(effect, self._world.now)
         self.listen_to_media()
+
+
+def _when(effect: SwitchEffect) -> int:
+    """Orders do not wait for what is kept; messages and events do."""
+    match effect:
+        case Keep() | Drop():
+            return 1
+        case Send() | CloseFlow() | Event():
+            return 2
+        case _:
+            return 0
 
 
 def password_of(device: str) -> str:

@@ -30,6 +30,7 @@ UNASSUMED = frozenset({"UPDATE", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PRA
 class Core:
     """``incoming`` tells who called; ``server`` is their INVITE until the ACK, ``client`` ours.
 
+    ``cancelled`` tells that their CANCEL crossed our 2xx.
     ``accepted`` is a 2xx of ours without its ACK, ``ack`` the last ACK of ours (while ACCEPTED: the one still to be sent).
     ``changes`` are re-INVITEs and UPDATEs that wait, ``sent_change`` the one on its way, ``asked`` theirs that the owner has
     yet to answer, in the dialog ``asked_in``. ``timer`` is the session timer that holds, over at ``expires_at``. ``refers`` are
@@ -47,6 +48,7 @@ class Core:
         "asked_in",
         "bye",
         "bye_headers",
+        "cancelled",
         "changes",
         "client",
         "credentials",
@@ -92,6 +94,7 @@ class Core:
         self.expires_at: Instant = 0.0
         self.bye = Bye.NONE
         self.bye_headers: HeaderLines = ()
+        self.cancelled = False
         self.restored_seq = 0
         self.refers: list[Refer] = []
         self.referred = False

@@ -64,7 +64,17 @@ def snapshot(core: Core) -> dict[str, Json]:
     if core.timer is not None:
         at = core.agent.timers.when((core.id, Deadline.REFRESH))
         value["timer"] = [core.timer.interval_s, core.timer.we_refresh, core.expires_at, at]
-    if is_open or core.accepted or core.ack or core.bye or core.changes or core.sent_change or core.refers or core.referred:
+    if (
+        is_open
+        or core.accepted
+        or core.ack
+        or core.bye
+        or core.changes
+        or core.sent_change
+        or core.refers
+        or core.referred
+        or core.cancelled
+    ):
         _add_open(core, value, offers.turn if is_open else Turn.NOBODY, offers.agreed)
     if core.referrals or core.min_s != MIN_S:
         value["min_s"] = core.min_s
@@ -107,6 +117,8 @@ def _add_open(core: Core, value: dict[str, Json], turn: Turn, agreed: tuple[byte
         ]
     if core.referred:
         value["referred"] = True
+    if core.cancelled:
+        value["cancelled"] = True
     refers: list[Json] = [[refer.id, refer.event] for refer in core.refers if refer.stage is Stage.REPORTING]
     if refers:
         value["refers"] = refers
@@ -195,6 +207,7 @@ def _read_open(core: Core, dialog: Dialog, value: Mapping[str, Json]) -> None:
         change = Change(Kind(_is_int(kind)), _bytes(sdp), _headers(headers), by_update is True)
         core.changes[change.kind] = change
     core.referred = value.get("referred") is True
+    core.cancelled = value.get("cancelled") is True
     for item in _list(value, "refers"):
         refer_id, event = _is_list(item)
         core.refers.append(Refer(core, dialog, _is_text(refer_id), _is_text(event), Stage.REPORTING))

@@ -190,6 +190,7 @@ class TransactionLayer:
             cancel.respond(make_response(cancel.request, 481, to_tag=cancel.to_tag), now)
             return
         cancel.respond(make_response(cancel.request, 200, to_tag=invite.to_tag), now)
+        invite.cancelled = True
         if invite.state is State.PROCEEDING:
             self._table.user.on_cancel(invite, cancel.request, now)
 

@@ -217,9 +217,10 @@ class ServerTransaction(Transaction):
     """A request that came to us (17.2). ``source`` is where it came from, ``flow`` where responses go (18.2.2, :rfc:`3581`).
 
     ``to_tag`` is a fresh tag for the To of our responses; whoever answers should use it, because the layer uses it too.
+    ``cancelled`` tells that a CANCEL of it has come, also too late (9.2).
     """
 
-    __slots__ = ("_merge_key", "key", "source", "to_tag")
+    __slots__ = ("_merge_key", "cancelled", "key", "source", "to_tag")
 
     def __init__(
         self, shared: TransactionTable, request: Request, source: Flow, flow: Flow, key: ServerKey, merge_key: MergeKey | None
@@ -230,6 +231,7 @@ class ServerTransaction(Transaction):
         )
         self.source = source
         self.key = key
+        self.cancelled = False
         self.to_tag = request.to.tag or shared.ids.token()
         self._merge_key = merge_key
         shared.servers[key] = self

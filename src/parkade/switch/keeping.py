@@ -1,0 +1,178 @@
+"""Legs and registrations written down after each input, and read back when the process comes back.
+
+A leg is kept from its answer on, with its SIP session and what was agreed about its sound. When it is over for call control,
+the session alone is kept until the far side has answered the BYE. Streams do not outlive the process: their phones are reached
+when they register again, or by a new connection.
+
+Not kept: what rings (call control begins it anew), what a leg hears (call control says it), and the time that a leg lingers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from parkade.base.clock import Instant
+from parkade.base.journal import Drop, Json, Keep, KeptError
+from parkade.rtp.offer_answer import AudioNegotiator
+from parkade.sip.message.message import REASONS
+from parkade.sip.session.lifecycle import State
+from parkade.sip.session.refer import Refer, Stage
+from parkade.sip.session.session import Session
+from parkade.sip.session.ua import UserAgent
+from parkade.switch.contact import Phone
+from parkade.switch.inputs import Note
+from parkade.switch.leg import QUIET, FinalReport, PhoneLeg, Wiring
+from parkade.switch.legs import Legs
+from parkade.switch.registrar import PREFIX as BINDING
+from parkade.switch.registrar import Registrar
+from parkade.switch.transfers import Transfers
+
+LEG = "leg/"
+"""What the keys of kept legs begin with."""
+
+REPORT_AGAIN_S = 60.0
+"""How old the end of a transfer may be to be told again after a restart: the phone may not have heard it."""
+
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+
+
+class Keeping:
+    """What of the switch outlives the process, calls apart. ``changes`` is asked after each input."""
+
+    def __init__(self, ua: UserAgent, registrar: Registrar, legs: Legs, transfers: Transfers, wiring: Wiring) -> None:
+        self._ua = ua
+        self._registrar = registrar
+        self._legs = legs
+        self._transfers = transfers
+        self._wiring = wiring
+        self._kept: set[str] = set()
+
+    def changes(self) -> list[Keep | Drop]:
+        """What has become of the legs and registrations that have changed since this was last asked."""
+        changes = self._registrar.changes()
+        touched = self._ua.touched
+        if touched:
+            for session in sorted(touched, key=_id):
+                change = self._change(session)
+                if change is not None:
+                    changes.append(change)
+            touched.clear()
+        return changes
+
+    def _change(self, session: Session) -> Keep | Drop | None:
+        leg_id = session.data
+        if not isinstance(leg_id, str) or session.dialog is None:
+            return None
+        if session.is_done:
+            if leg_id not in self._kept:
+                return None
+            self._kept.discard(leg_id)
+            return Drop(LEG + leg_id)
+        leg = self._legs.anywhere(leg_id)
+        if leg is not None and leg.session is session and session.state in (State.ACCEPTED, State.CONFIRMED):
+            self._kept.add(leg_id)
+            return Keep(LEG + leg_id, _written(leg, session))
+        return Keep(LEG + leg_id, {"session": session.snapshot()}) if leg_id in self._kept else None
+
+    # Back
+
+    def restore(self, kept: Mapping[str, Json], now: Instant) -> tuple[list[Keep | Drop], list[str]]:
+        """Registrations and legs as they were. What cannot be read is noted and dropped; second, the legs of that kind."""
+        drops: list[Keep | Drop] = []
+        lost: list[str] = []
+        for key, value in kept.items():
+            try:
+                if key.startswith(BINDING):
+                    self._registrar.restore(key.removeprefix(BINDING), value, now)
+                elif key.startswith(LEG):
+                    self._restore_leg(key.removeprefix(LEG), value, now)
+            except KeptError as error:
+                self._wiring.out.append(Note(str(error)))
+                drops.append(Drop(key))
+                if key.startswith(LEG):
+                    lost.append(key.removeprefix(LEG))
+        return drops, lost
+
+    def _restore_leg(self, leg_id: str, value: Any, now: Instant) -> None:
+        try:
+            kept_session = value["session"]
+            leg = _read(leg_id, value, self._wiring) if "device" in value else None
+            if not isinstance(kept_session, Mapping):
+                raise TypeError("no session")
+        except _UNREADABLE as error:
+            raise KeptError(f"a kept leg that cannot be read: {leg_id}: {error!r}") from error
+        if leg is not None and leg.port is not None and not self._wiring.ports.claim(leg.port):
+            leg.port = None  # Only if the journal is damaged: the leg has no sound, and its call goes on.
+        if leg is not None:
+            self._legs.add(leg)
+        try:
+            session = self._ua.restore(kept_session, leg or QUIET, now)
+        except KeptError:
+            if leg is not None:
+                self._legs.gone(leg)
+            raise
+        self._kept.add(leg_id)
+        session.data = leg_id
+        if leg is None:
+            return
+        leg.session = session
+        if self._legs.get(leg_id) is not leg:
+            return  # Its end was due.
+        leg.established = session.state is State.CONFIRMED
+        if leg.negotiator is not None and leg.negotiator.agreed is not None:
+            leg.held = leg.negotiator.agreed.remote_on_hold
+        for refer in session.refers:
+            self._transfers.go_on(leg, refer)
+
+    def report_again(self, now: Instant) -> None:
+        """The ends of transfers that phones may not have heard before the restart."""
+        for leg in self._legs.all():
+            reported, session = leg.reported, leg.session
+            if reported is None or session is None or session.dialog is None or now - reported.at > REPORT_AGAIN_S:
+                continue
+            refer = Refer(session, session.dialog, reported.refer, reported.event, Stage.REPORTING)
+            session.refers.append(refer)
+            refer.notify(reported.status, REASONS[reported.status], reported.headers, now, final=True)
+
+
+def _id(session: Session) -> str:
+    return session.id
+
+
+def _written(leg: PhoneLeg, session: Session) -> dict[str, Json]:
+    value: dict[str, Json] = {
+        "device": leg.device,
+        "account": leg.account,
+        "dialled": leg.dialled,
+        "is_a_person": leg.is_a_person,
+        "port": leg.port,
+        "session": session.snapshot(),
+    }
+    if leg.phone is not None:
+        value["phone"] = [*leg.phone]
+    if leg.negotiator is not None:
+        value["audio"] = leg.negotiator.snapshot()
+    if leg.reported is not None:
+        refer, event, status, headers, at = leg.reported
+        value["reported"] = [refer, event, status, [list(line) for line in headers], at]
+    return value
+
+
+def _read(leg_id: str, value: Any, wiring: Wiring) -> PhoneLeg:
+    leg = PhoneLeg(leg_id, str(value["device"]), str(value["account"]), wiring, str(value.get("dialled", "")))
+    leg.is_a_person = value.get("is_a_person", True) is True
+    port = value.get("port")
+    leg.port = None if port is None else int(port)
+    if (phone := value.get("phone")) is not None:
+        contact, instance, call_id, *_ = phone
+        leg.phone = Phone(str(contact), None if instance is None else str(instance), None if call_id is None else str(call_id))
+    if (audio := value.get("audio")) is not None:
+        leg.negotiator = AudioNegotiator.restore(audio, str(value["session"]["local_sdp"]).encode("latin-1"))
+    if (reported := value.get("reported")) is not None:
+        refer, event, status, headers, at = reported
+        lines = tuple((str(name), str(text)) for name, text in headers)
+        leg.reported = FinalReport(str(refer), str(event), int(status), lines, float(at))
+        if leg.reported.status not in REASONS:
+            raise ValueError(f"status {status!r}")
+    return leg
