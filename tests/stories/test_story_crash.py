@@ -262,3 +262,46 @@ def test_a_row_that_cannot_be_read_is_told_of_and_stops_nobody_else(office: Offi
     office.run(1)
     assert answered.ended == "bye"
     assert not any(key.startswith("leg/") for key in office.world.journal)
+
+
+@pytest.mark.parametrize("down_s", DOWN_S)
+@pytest.mark.parametrize("effects", range(0, 40, 2))
+def test_a_crash_at_any_moment_of_a_transfer_leaves_the_caller_with_somebody(
+    office: Office, effects: int, down_s: float
+) -> None:
+    """The target is rung anew; if the transfer was forgotten, the caller is still with whoever asked for it."""
+    carol = office.carol
+    caller, answered = office.talk(office.alice, office.bob)
+    crash_at(office, effects, down_s, lambda: answered.refer("103"))
+    if carol.ringing and not caller.hears(office.bob):
+        for call in [call for call in carol.calls if call.state == "ringing"]:
+            call.answer()
+            office.run(2)
+    assert caller.hears(carol) or caller.hears(office.bob) or caller.hears("music"), caller.hearing
+    carol.hang_up()
+    office.run(1)
+
+
+@pytest.mark.parametrize("who", ["caller", "called"])
+@pytest.mark.parametrize("effects", range(12))
+def test_a_crash_at_any_moment_of_hanging_up_leaves_nothing(office: Office, effects: int, who: str) -> None:
+    caller, answered = office.talk(office.alice, office.bob)
+    crash_at(office, effects, 1.0, (caller if who == "caller" else answered).hang_up)
+    assert caller.state == answered.state == "ended"
+    assert not any(key.startswith(("leg/", "call/")) for key in office.world.journal)
+
+
+def test_a_leg_whose_port_is_taken_by_somebody_else_moves_to_another(office: Office) -> None:
+    """The phone is told by a re-INVITE, and the call goes on."""
+    caller, answered = office.talk(office.alice, office.bob)
+    leg = office.world.media.toward(office.alice.host, caller.rtp_port)
+    assert leg is not None
+    office.world.media.restart()
+    office.world.media.steal(leg.port)
+    office.world.crash_signalling()
+    office.run(2)
+    moved = office.world.media.toward(office.alice.host, caller.rtp_port)
+    assert moved is not None
+    assert moved.port != leg.port
+    assert caller.hears(office.bob)
+    assert answered.hears(office.alice)

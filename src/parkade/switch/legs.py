@@ -182,13 +182,20 @@ class Legs:
         leg = self.anywhere(leg_id)
         if leg is None or leg.port != port:
             return
-        session = leg.session
-        other = self._wiring.ports.take() if session is not None and session.is_confirmed else None
+        session, ports = leg.session, self._wiring.ports
+        talks = session is not None and session.is_confirmed
+        if talks and ports.are_coming:
+            ports.wait(lambda at: self.port_lost(leg_id, port, at), now)
+            return
+        other = ports.take() if talks else None
         if other is not None:
             leg.move(other, now)
+            for listener in self.all():
+                if listener.hears == Peer(leg_id):
+                    self._wiring.order(Hear(listener.id, listener.hears))
             return
         leg.port = None
-        self._wiring.ports.give_back(port)
+        ports.give_back(port)
         if session is not None:
             session.end(now)
         else:

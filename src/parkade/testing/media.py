@@ -22,6 +22,7 @@ from parkade.rtp.orders import (
     Inventory,
     KeyHeard,
     LegClosed,
+    LegFailed,
     LegSilent,
     LegState,
     OpenLeg,
@@ -82,6 +83,10 @@ class FakeMedia:
         self._free = deque(ports)
         self._announced: dict[int, None] = {}
         self._kept: set[int] = set()
+        self._stolen: set[int] = set()
+        self._over: set[str] = set()
+        self._reconnected = False
+        self._failed: set[str] = set()
         self._exhausted = False
         self._prompts: Timers[str] = Timers()
         self._reports: list[Report] = [Inventory(())]
@@ -90,6 +95,8 @@ class FakeMedia:
     def perform(self, order: Order, now: Instant) -> None:
         """Carry out one order. Raises AssertionError if it is for a leg that is not open, or opens one wrongly."""
         self.orders.append((now, order))
+        if self._failed and self._is_in_vain(order):
+            return
         match order:
             case OpenLeg(leg, port):
                 self._open(leg, port, now)
@@ -103,6 +110,13 @@ class FakeMedia:
                 self._stop_recording(self._leg(leg, order), "stopped", now)
             case CloseLeg(leg):
                 self._close(self._leg(leg, order), now)
+
+    def _is_in_vain(self, order: Order) -> bool:
+        """Whether it is about a leg that could not be opened; orders may have crossed that report."""
+        if isinstance(order, OpenLeg):
+            return False
+        hears_it = isinstance(order, Hear) and isinstance(order.sound, Peer) and order.sound.leg in self._failed
+        return hears_it or order.leg in self._failed
 
     def deadline(self) -> Instant | None:
         """When the next prompt ends."""
@@ -124,7 +138,12 @@ class FakeMedia:
         return reports
 
     def reconnect(self) -> None:
-        """Signalling is another process: it is told all legs, all free ports, then what it has not taken yet."""
+        """Signalling is another process: it is told all legs, all free ports, then what it has not taken yet.
+
+        It may have died before it wrote down that a leg is over: such a leg may be opened again.
+        """
+        self._over.clear()
+        self._reconnected = True
         waiting = [report for report in self._reports if not isinstance(report, PortsReady | PortsExhausted | Inventory)]
         ports: tuple[Report, ...] = (PortsReady(tuple(self._announced)),) if self._announced else (PortsExhausted(),)
         self._reports = [Inventory(tuple(map(_state, self.legs.values()))), *ports, *waiting]
@@ -140,6 +159,11 @@ class FakeMedia:
         if self._announced:
             self._reports.append(PortsReady(tuple(self._announced)))
         self._announce()
+
+    def steal(self, port: int) -> None:
+        """Another program takes a port that was kept for a leg: whoever opens it is told so."""
+        self._kept.discard(port)
+        self._stolen.add(port)
 
     def fall_silent(self, leg: str, silent_s: float = 60.0) -> None:
         """Report that nothing has come from the phone of ``leg``."""
@@ -162,7 +186,15 @@ class FakeMedia:
 
     def _open(self, leg: str, port: int, now: Instant) -> None:
         assert leg not in self.legs, f"leg {leg} is open already"
-        assert leg not in self.closed, f"leg {leg} was closed before"
+        assert leg not in self._over, f"leg {leg} was closed before"
+        if port in self._stolen:
+            self._reports.append(LegFailed(leg, port))
+            self._failed.add(leg)
+            return
+        self._failed.discard(leg)
+        if self._reconnected and port in self._free:
+            self._free.remove(port)
+            self._announced[port] = None
         assert port in self._announced or port in self._kept, f"port {port} was not announced, or is in use"
         self._announced.pop(port, None)
         self._kept.discard(port)
@@ -202,6 +234,7 @@ class FakeMedia:
         self._prompts.cancel(leg.id)
         self._stop_recording(leg, "closed", now)
         self.closed[leg.id] = self.legs.pop(leg.id)
+        self._over.add(leg.id)
         for other in self.legs.values():
             if other.sound == Peer(leg.id):
                 other.sound = Silence()
