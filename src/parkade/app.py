@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from parkade.base.clock import Instant
 from parkade.base.errors import ParkadeError
@@ -59,13 +58,6 @@ class Given:
     media_socket: Path
     life: int
     say_ready: Callable[[], None]
-
-
-@runtime_checkable
-class Restores(Protocol):
-    """A switch that can begin where another one ended."""
-
-    def restore(self, kept: Mapping[str, Json], now: Instant) -> list[SwitchEffect]: ...
 
 
 def run_signalling(settings: Settings, given: Given) -> int:
@@ -136,7 +128,7 @@ class _Signalling:
             cleanup.callback(watcher.cancel)
             given.say_ready()
             await self._stop.wait()
-            await self._drain(switch, pump, keep=journal is not None and isinstance(switch, Restores))
+            await self._drain(switch, pump, keep=journal is not None)
         return 0
 
     def _told_to_stop(self) -> None:
@@ -208,8 +200,6 @@ class _Signalling:
 
 
 def _restored(switch: Switch, kept: Mapping[str, Json], now: Instant) -> list[SwitchEffect]:
-    if not isinstance(switch, Restores):
-        return []
     effects = switch.restore(kept, now)
     if kept:
         log.info("taken up again: %s", ", ".join(f"{count} {what}" for what, count in switch.counts().items()))
