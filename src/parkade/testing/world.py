@@ -400,7 +400,7 @@ def _when(effect: SwitchEffect) -> int:
     match effect:
         case Keep() | Drop():
             return 1
-        case Send() | CloseFlow() | Event():
+        case Send() | CloseFlow() | Event() | SlotChanged() | Reply():
             return 2
         case _:
             return 0
