@@ -95,7 +95,7 @@ class _Signalling:
             advertise = Advertise(settings.advertise, settings.host, {"UDP": port, "TCP": port})
 
             def new_switch() -> Switch:
-                return Switch(*directory, Ids(os.urandom), advertise)
+                return Switch(*directory, Ids(os.urandom), advertise, keeps=journal is not None)
 
             clock = Clock()
             switch, effects = new_switch(), list[SwitchEffect]()
