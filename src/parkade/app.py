@@ -23,7 +23,7 @@ from parkade.base.clock import Instant
 from parkade.base.errors import ParkadeError
 from parkade.base.ids import Ids
 from parkade.base.journal import Json
-from parkade.calls.effects import Event
+from parkade.calls.events import CallEvent
 from parkade.config import Settings
 from parkade.edge.advertise import Advertise
 from parkade.edge.clock import Clock
@@ -212,5 +212,5 @@ def _on_loop(loop: asyncio.AbstractEventLoop, pump: Pump, number: int) -> None:
 
 
 def _publish(event: Told) -> None:
-    if isinstance(event, Event) and events.isEnabledFor(logging.INFO):
+    if isinstance(event, CallEvent) and events.isEnabledFor(logging.INFO):
         events.info("%s", json.dumps(event_json(event), ensure_ascii=False))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,7 +19,21 @@ from parkade.calls.board import LotTimer
 from parkade.calls.call import Parked, Ringing, Talking
 from parkade.calls.commands import GiveBackCall, HangUpCall, ListParked, NoteCall, ParkCall, RetrieveCall, Wanted
 from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
-from parkade.calls.effects import Event, EventType, SlotState
+from parkade.calls.effects import SlotState
+from parkade.calls.events import (
+    CallAbandoned,
+    CallAnswered,
+    CallEnded,
+    CallEvent,
+    CallParked,
+    CallReparked,
+    CallRetrieved,
+    CallReturned,
+    CallStarted,
+    CallTimedOut,
+    Event,
+    ParkFailed,
+)
 from parkade.calls.inputs import (
     Cause,
     DirectoryChanged,
@@ -47,19 +61,19 @@ DIALLED = ("101", "102", "103", "110", "120", "105", "*800", "*801", "*802", "*8
 PAUSES = (0.0, 0.4, 1.0, 5.0, 12.0, 16.0, 31.0, 61.0, 125.0)
 
 COMMANDS = ("park", "retrieve", "retrieve", "retrieve", "give back", "hang up", "note", "list")
-GIVEN_BACK = {EventType.RETURNED, EventType.REPARKED, EventType.ABANDONED}
+GIVEN_BACK: set[type[CallEvent]] = {CallReturned, CallReparked, CallAbandoned}
 
-LEGAL: dict[EventType | None, set[EventType]] = {
-    None: {EventType.STARTED},
-    EventType.STARTED: {EventType.ANSWERED, EventType.PARKED, EventType.ENDED},
-    EventType.ANSWERED: {EventType.PARKED, EventType.ENDED},
-    EventType.PARKED: {EventType.RETRIEVED, EventType.TIMED_OUT, *GIVEN_BACK, EventType.ENDED},
-    EventType.REPARKED: {EventType.RETRIEVED, EventType.TIMED_OUT, *GIVEN_BACK, EventType.ENDED},
-    EventType.RETRIEVED: {EventType.PARKED, EventType.REPARKED, EventType.ENDED},
-    EventType.RETURNED: {EventType.PARKED, EventType.ENDED},
-    EventType.TIMED_OUT: {EventType.RETURNED, EventType.REPARKED, EventType.ABANDONED, EventType.ENDED},
-    EventType.ABANDONED: {EventType.ENDED},
-    EventType.ENDED: set(),
+LEGAL: dict[type[CallEvent] | None, set[type[CallEvent]]] = {
+    None: {CallStarted},
+    CallStarted: {CallAnswered, CallParked, CallEnded},
+    CallAnswered: {CallParked, CallEnded},
+    CallParked: {CallRetrieved, CallTimedOut, *GIVEN_BACK, CallEnded},
+    CallReparked: {CallRetrieved, CallTimedOut, *GIVEN_BACK, CallEnded},
+    CallRetrieved: {CallParked, CallReparked, CallEnded},
+    CallReturned: {CallParked, CallEnded},
+    CallTimedOut: {CallReturned, CallReparked, CallAbandoned, CallEnded},
+    CallAbandoned: {CallEnded},
+    CallEnded: set(),
 }
 """What may be told of a call after what: above all, each stay at a code ends once, by one winner."""
 
@@ -178,7 +192,7 @@ class Crowd:
         told = len(self.play.effects)
         self.lost_commands |= self.play.commands - set(self.play.replies)
         self.play.crash(lost)
-        ended = {e.data["call"] for e in self.play.effects[told:] if isinstance(e, Event) and e.type is EventType.ENDED}
+        ended = {e.call for e in self.play.effects[told:] if isinstance(e, CallEnded)}
         after = facts(self.play)
         self.vanished |= known - ended - {call for call, _ in calls(self.play)}
         if not lost:
@@ -241,14 +255,14 @@ class Crowd:
         self.play.advance(31)
         assert not any(self.play.control.counts())
         assert self.play.control.deadline() is None
-        last: dict[object, EventType] = {}
+        last: dict[str, type[CallEvent]] = {}
         for event in self.play.events():
-            if event.type is not EventType.PARK_FAILED:
-                before = last.get(event.data["call"])
-                assert event.type in LEGAL[before], (before, event)
-                last[event.data["call"]] = event.type
-        assert {kind for call, kind in last.items() if call not in self.vanished} <= {EventType.ENDED}
-        assert {kind for call, kind in last.items() if call in self.vanished} <= {EventType.STARTED}
+            if type(event) is not ParkFailed:
+                before = last.get(event.call)
+                assert type(event) in LEGAL[before], (before, event)
+                last[event.call] = type(event)
+        assert {kind for call, kind in last.items() if call not in self.vanished} <= {CallEnded}
+        assert {kind for call, kind in last.items() if call in self.vanished} <= {CallStarted}
         assert not self.play.kept
         assert not [slot for slot in self.play.slots.values() if slot.state is not SlotState.FREE]
         assert self.play.commands - self.lost_commands == set(self.play.replies)
@@ -375,7 +389,7 @@ class CallMachine(RuleBasedStateMachine):
         since = len(self.crowd.play.effects)
         for device in devices[:3]:
             self.crowd.call(device, code)
-        events = [e for e in self.crowd.play.effects[since:] if getattr(e, "type", None) is EventType.RETRIEVED]
+        events = [e for e in self.crowd.play.effects[since:] if isinstance(e, CallRetrieved)]
         assert len(events) <= 1
 
     @precondition(lambda self: self.crowd.under_way)
@@ -424,8 +438,8 @@ def test_a_thousand_random_moves_leak_nothing(seed: int) -> None:
     crowd, chance = Crowd(seed), random.Random(seed)
     for _ in range(1000):
         crowd.anything(chance.choice, chance.random)
-    kinds = {event.type for event in crowd.play.events()}
-    assert kinds >= set(EventType) - {EventType.RETURNED}, "the crowd was not wild enough"
+    kinds = {type(event) for event in crowd.play.events()}
+    assert kinds >= set(get_args(Event)) - {CallReturned}, "the crowd was not wild enough"
     crowd.go_home()
 
 

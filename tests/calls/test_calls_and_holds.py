@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from parkade.base.sound import Music, Peer, Tone
-from parkade.calls.effects import AnswerLeg, EventType, Hear, OpenEarlyMedia, RingDevice, ShowRinging
+from parkade.calls.effects import AnswerLeg, Hear, OpenEarlyMedia, RingDevice, ShowRinging
+from parkade.calls.events import CallAnswered, CallEnded, CallStarted
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import DirectoryChanged, Failure, LegAnswered, LegEnded, LegFailed
 from parkade.testing.call_play import Phone
@@ -291,11 +292,13 @@ def test_calls_are_told_from_start_to_end() -> None:
     play.advance(65)
     play.hang_up(alice)
     started, answered, ended = play.events()
-    assert [e.type for e in (started, answered, ended)] == [EventType.STARTED, EventType.ANSWERED, EventType.ENDED]
-    assert started.data["caller_number"] == "101"
-    assert started.data["dialled"] == answered.data["answered_by"] == "102"
-    assert ended.data["duration_s"] == 65
-    assert len({e.data["call"] for e in (started, answered, ended)}) == 1
+    assert isinstance(started, CallStarted)
+    assert isinstance(answered, CallAnswered)
+    assert isinstance(ended, CallEnded)
+    assert started.caller_number == "101"
+    assert started.dialled == answered.answered_by == "102"
+    assert ended.duration_s == 65
+    assert len({e.call for e in (started, answered, ended)}) == 1
 
 
 def test_inputs_about_legs_that_are_gone_are_ignored() -> None:

@@ -15,7 +15,8 @@ from parkade.base.ids import Ids
 from parkade.base.sound import Music, Peer, Spoken
 from parkade.calls.control import CallControl
 from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
-from parkade.calls.effects import EndLeg, EventType, Hear, NotRestored, Progress, RingDevice
+from parkade.calls.effects import EndLeg, Hear, NotRestored, Progress, RingDevice
+from parkade.calls.events import CallAbandoned, CallParked, CallReparked, CallRetrieved, CallTimedOut
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import DirectoryChanged, Failure
 from parkade.testing.call_play import CallPlay, Phone, umpire
@@ -56,8 +57,8 @@ def test_a_parked_caller_is_retrieved_by_its_code() -> None:
     play.crash()
     carol = play.call("carol", "*801")
     assert play.talking(carol, bob)
-    (event,) = play.events(EventType.RETRIEVED)
-    assert (event.data["parked_by"], event.data["waited_s"]) == ("101", 1)
+    (event,) = play.events(CallRetrieved)
+    assert (event.parked_by, event.waited_s) == ("101", 1)
 
 
 def test_a_deadline_that_passed_while_nobody_was_there_is_due_at_once_and_once() -> None:
@@ -68,7 +69,7 @@ def test_a_deadline_that_passed_while_nobody_was_there_is_due_at_once_and_once()
     assert play.all_ringing() == {"alice", "alice-app"}
     play.crash()
     assert play.all_ringing() == {"alice", "alice-app"}
-    assert len(play.events(EventType.TIMED_OUT)) == 1
+    assert len(play.events(CallTimedOut)) == 1
     assert bob.hears == Music()
 
 
@@ -82,7 +83,7 @@ def test_a_ring_back_is_begun_anew_for_the_time_that_was_left() -> None:
     assert play.all_ringing() == {"alice", "alice-app"}
     play.advance(1)
     assert play.all_ringing() == set()
-    assert [e.data["code"] for e in play.events(EventType.REPARKED)] == ["*802"]
+    assert [e.code for e in play.events(CallReparked)] == ["*802"]
     assert play.talking(play.call("carol", "*802"), bob)
 
 
@@ -94,7 +95,7 @@ def test_a_ring_back_whose_time_passed_meanwhile_is_over_and_rings_nobody() -> N
     told = len(play.effects)
     play.crash()
     assert not [e for e in play.effects[told:] if isinstance(e, RingDevice)]
-    assert len(play.events(EventType.REPARKED)) == 1
+    assert len(play.events(CallReparked)) == 1
 
 
 def test_a_caller_who_waits_for_a_code_goes_on_waiting() -> None:
@@ -128,7 +129,7 @@ def test_a_hold_goes_on_and_can_be_parked() -> None:
     assert carol.hears == Music()
     code = play.call("alice", "*800")
     assert code.park_code == "*801"
-    assert [e.data["caller_name"] for e in play.events(EventType.PARKED)] == ["Carol"]
+    assert [e.caller_name for e in play.events(CallParked)] == ["Carol"]
 
 
 def test_a_reservation_and_the_last_pick_up_survive() -> None:
@@ -141,12 +142,12 @@ def test_a_reservation_and_the_last_pick_up_survive() -> None:
     assert wall.refused
     assert "Carol" in wall.refused.refusal.en
     play.transfer(carol, "*800")
-    assert play.events(EventType.PARKED)[-1].data["code"] == "*805"
+    assert play.events(CallParked)[-1].code == "*805"
     again = play.call("carol", "*805")
     play.crash()
     play.advance(30.5)
     play.transfer(again, "*800")
-    assert play.events(EventType.PARKED)[-1].data["code"] == "*801"
+    assert play.events(CallParked)[-1].code == "*801"
 
 
 def test_who_picked_up_is_known_after_the_call_is_over() -> None:
@@ -251,7 +252,7 @@ def test_a_parked_caller_that_is_lost_has_left_its_code() -> None:
     play = play_with()
     bob = parked(play)
     play.crash(lost=[bob])
-    assert len(play.events(EventType.ABANDONED)) == 1
+    assert len(play.events(CallAbandoned)) == 1
     assert not any(play.control.counts())
     assert not play.kept
 

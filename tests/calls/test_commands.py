@@ -16,7 +16,8 @@ from parkade.calls.commands import (
     Wanted,
 )
 from parkade.calls.directory import ParkPolicy
-from parkade.calls.effects import EventType, SlotState
+from parkade.calls.effects import SlotState
+from parkade.calls.events import CallRetrieved, CallTimedOut
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Cause, Failure
 from parkade.testing.call_play import CallPlay, Phone
@@ -105,7 +106,7 @@ def test_a_phone_is_rung_and_then_connected_and_the_call_stays_parked_until_then
     result = play.replies[command].result
     assert isinstance(result, ParkedCall)
     assert (result.code, result.caller) == ("*801", Identity("Bob", "102"))
-    assert play.events(EventType.RETRIEVED)[0].data["retrieved_by"] == "103"
+    assert play.events(CallRetrieved)[0].retrieved_by == "103"
 
 
 def test_whoever_dials_the_code_first_has_the_call_and_the_phone_stops_ringing() -> None:
@@ -191,7 +192,7 @@ def test_a_call_is_given_back_before_its_deadline() -> None:
     assert refusal_of(play, play.command("acme", GiveBackCall("*801"))) is None
     assert play.all_ringing() == {"alice", "alice-app"}
     assert play.talking(play.answer("alice"), bob)
-    assert play.events(EventType.TIMED_OUT) == []
+    assert play.events(CallTimedOut) == []
 
 
 def test_a_call_that_nobody_parked_cannot_be_given_back() -> None:

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from parkade.base.sound import Music
 from parkade.calls.call import Parked
 from parkade.calls.directory import Account, Device, Directory, Lot, NotPickedUp, Owner, ParkPolicy, Site
-from parkade.calls.effects import EventType
+from parkade.calls.events import CallReparked, CallTimedOut
 from parkade.calls.inputs import DirectoryChanged
 from parkade.testing.call_play import CallPlay, Phone
 
@@ -110,9 +110,9 @@ def test_a_call_of_a_lot_that_is_gone_is_parked_again_in_the_lot_its_parker_has_
     caller = parked_by_alice(play)
     change(play, without_north(ACME))
     play.advance(60 + 20)
-    (again,) = play.events(EventType.REPARKED)
-    assert again.data["lot"] == "South"
-    assert play.talking(play.call("bob", str(again.data["code"])), caller)
+    (again,) = play.events(CallReparked)
+    assert again.lot == "South"
+    assert play.talking(play.call("bob", again.code), caller)
 
 
 def test_a_call_beyond_a_range_that_shrank_is_parked_again_within_it() -> None:
@@ -151,7 +151,7 @@ def test_the_parkers_own_settings_count_and_not_those_of_the_lot() -> None:
     play = CallPlay(directory(replace(ACME, owners={**OWNERS, "101": replace(OWNERS["101"], policy=own)})))
     caller = parked_by_alice(play)
     play.advance(30)
-    assert play.events(EventType.TIMED_OUT)
+    assert play.events(CallTimedOut)
     assert caller.hears != Music()
 
 
@@ -278,7 +278,7 @@ class DirectoryMachine(RuleBasedStateMachine):
         for leg, caller in list(self.callers.items()):
             if caller.gone:
                 assert caller.ended, leg
-                assert self.play.events(EventType.TIMED_OUT), leg
+                assert self.play.events(CallTimedOut), leg
                 del self.callers[leg]
 
     @invariant()

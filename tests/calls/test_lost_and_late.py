@@ -8,7 +8,7 @@ import pytest
 
 from parkade.base.sound import Music, Spoken
 from parkade.calls.directory import Directory, ParkPolicy
-from parkade.calls.effects import EventType
+from parkade.calls.events import CallAbandoned, CallParked, CallReparked, CallRetrieved, CallReturned, CallTimedOut
 from parkade.calls.inputs import Cause, DirectoryChanged
 from parkade.testing.call_play import CallPlay, Phone
 from tests.calls.cast import play_with, two_accounts
@@ -55,10 +55,10 @@ def test_a_caller_put_back_is_retrieved_by_its_old_code() -> None:
     play.hang_up(play.call("carol", "*805"), cancelled=True)
     wall = play.call("wall", "*805")
     assert play.talking(wall, bob)
-    assert [e.type for e in play.events(EventType.RETRIEVED, EventType.REPARKED)] == [
-        EventType.RETRIEVED,
-        EventType.REPARKED,
-        EventType.RETRIEVED,
+    assert [type(e) for e in play.events(CallRetrieved, CallReparked)] == [
+        CallRetrieved,
+        CallReparked,
+        CallRetrieved,
     ]
 
 
@@ -82,7 +82,7 @@ def test_a_deadline_that_passed_while_a_retrieve_was_given_up_is_due_at_once() -
     play.advance(0)
     assert play.all_ringing() == {"alice", "alice-app"}
     assert bob.hears == Music()
-    assert len(play.events(EventType.TIMED_OUT)) == 1
+    assert len(play.events(CallTimedOut)) == 1
 
 
 def test_a_retrieved_call_that_is_simply_hung_up_is_over() -> None:
@@ -108,8 +108,8 @@ def test_whoever_a_dead_phone_had_on_hold_is_parked_by_its_person() -> None:
     play.hold(alice)
     play.hang_up(alice, Cause.LOST)
     assert bob.hears == Music()
-    (event,) = play.events(EventType.PARKED)
-    assert (event.data["code"], event.data["parked_by"], event.data["caller_name"]) == ("*801", "101", "Bob")
+    (event,) = play.events(CallParked)
+    assert (event.code, event.parked_by, event.caller_name) == ("*801", "101", "Bob")
     play.advance(600)
     assert play.talking(play.answer("alice-app"), bob)
 
@@ -147,7 +147,7 @@ def test_whoever_a_dead_gateway_had_on_hold_is_parked_by_nobody() -> None:
     play.hold(gateway)
     play.hang_up(gateway, Cause.LOST)
     assert bob.hears == Music()
-    assert play.events(EventType.PARKED)[0].data["parked_by"] is None
+    assert play.events(CallParked)[0].parked_by is None
 
 
 def test_a_person_that_is_gone_by_then_still_leaves_its_caller_parked() -> None:
@@ -191,7 +191,7 @@ def test_a_parked_phone_that_dies_has_left() -> None:
     play = play_with()
     bob = parked(play)
     play.hang_up(bob, Cause.LOST)
-    assert len(play.events(EventType.ABANDONED)) == 1
+    assert len(play.events(CallAbandoned)) == 1
     assert refusal_of(play.call("carol", "*801")) == "no_call_parked"
 
 
@@ -234,7 +234,7 @@ def test_a_ring_back_is_picked_up_from_another_phone() -> None:
     play.advance(600)
     carol = play.call("carol", "", replaces=play.ringing("alice"), early_only=True)
     assert play.talking(carol, bob)
-    assert play.events(EventType.RETURNED)[0].data["returned_to"] == "103"
+    assert play.events(CallReturned)[0].returned_to == "103"
 
 
 def test_early_only_leaves_a_parked_call_alone() -> None:

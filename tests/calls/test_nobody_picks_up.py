@@ -8,13 +8,14 @@ import pytest
 
 from parkade.base.sound import Music, Spoken
 from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
-from parkade.calls.effects import Alert, EventType, RefuseLeg, RingDevice
+from parkade.calls.effects import Alert, RefuseLeg, RingDevice
+from parkade.calls.events import CallAbandoned, CallEnded, CallEvent, CallReparked, CallReturned, CallTimedOut
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import DirectoryChanged, Failure, LegArrived
 from parkade.testing.call_play import CallPlay, Phone
 from tests.calls.cast import play_with, two_accounts
 
-FOLLOWED = (EventType.TIMED_OUT, EventType.RETURNED, EventType.REPARKED, EventType.ABANDONED, EventType.ENDED)
+FOLLOWED = (CallTimedOut, CallReturned, CallReparked, CallAbandoned, CallEnded)
 
 
 def parked(play: CallPlay, target: str = "*800") -> Phone:
@@ -24,8 +25,8 @@ def parked(play: CallPlay, target: str = "*800") -> Phone:
     return bob
 
 
-def story(play: CallPlay) -> list[str]:
-    return [event.type.value.removeprefix("call.") for event in play.events(*FOLLOWED)]
+def story(play: CallPlay) -> list[type[CallEvent]]:
+    return [type(event) for event in play.events(*FOLLOWED)]
 
 
 def refusal_of(phone: Phone) -> str | None:
@@ -64,9 +65,9 @@ def test_whoever_answers_the_ring_back_has_the_call() -> None:
     assert app.display == Identity("Bob", "102")
     assert desk.ended
     assert desk.ended.answered_elsewhere
-    assert story(play) == ["timed_out", "returned"]
-    returned = play.events(EventType.RETURNED)[0].data
-    assert (returned["code"], returned["returned_to"], returned["waited_s"]) == ("*801", "101", 600)
+    assert story(play) == [CallTimedOut, CallReturned]
+    returned = play.events(CallReturned)[0]
+    assert (returned.code, returned.returned_to, returned.waited_s) == ("*801", "101", 600)
 
 
 def test_an_expired_code_is_no_longer_valid() -> None:
@@ -102,9 +103,9 @@ def test_when_nobody_answers_the_ring_back_the_call_is_parked_under_another_code
     bob = parked(play)
     play.advance(600 + 30)
     assert play.all_ringing() == set()
-    assert story(play) == ["timed_out", "reparked"]
-    again = play.events(EventType.REPARKED)[0].data
-    assert (again["old_code"], again["code"], again["round"]) == ("*801", "*802", 1)
+    assert story(play) == [CallTimedOut, CallReparked]
+    again = play.events(CallReparked)[0]
+    assert (again.old_code, again.code, again.round) == ("*801", "*802", 1)
     assert refusal_of(play.call("carol", "*801")) == "no_call_parked"
     assert play.talking(play.call("carol", "*802"), bob)
 
@@ -116,9 +117,9 @@ def test_whatever_way_the_ring_back_fails_the_call_goes_to_the_lot_again(why: Fa
     play.advance(600)
     play.fail("alice", why)
     if why is not Failure.DECLINED:
-        assert story(play) == ["timed_out"]
+        assert story(play) == [CallTimedOut]
         play.fail("alice-app", why)
-    assert story(play) == ["timed_out", "reparked"]
+    assert story(play) == [CallTimedOut, CallReparked]
     assert bob.hears == Music()
 
 
@@ -126,7 +127,7 @@ def test_after_three_rounds_the_caller_is_told_that_nobody_is_there() -> None:
     play = play_with()
     bob = parked(play)
     play.advance(3 * 630)
-    assert story(play) == ["timed_out", "reparked"] * 2 + ["timed_out"]
+    assert story(play) == [CallTimedOut, CallReparked] * 2 + [CallTimedOut]
     assert hears_farewell(bob)
     play.listen(bob)
     assert bob.ended
@@ -148,12 +149,12 @@ def test_when_no_code_is_free_the_caller_stays_on_music_and_is_rung_back_again()
     assert door.park_code == "*801"
     play.advance(30)
     assert bob.hears == Music()
-    assert story(play) == ["timed_out"]
+    assert story(play) == [CallTimedOut]
     play.advance(15)
     assert play.all_ringing() == {"alice", "alice-app"}
     play.hang_up(door)
     play.advance(30)
-    assert story(play)[-1] == "reparked"
+    assert story(play)[-1] is CallReparked
     assert play.talking(play.call("carol", "*801"), bob)
 
 
@@ -171,9 +172,9 @@ def test_a_caller_whom_nobody_parked_waits_three_times() -> None:
     door = play.call("door", "")
     play.advance(600)
     assert play.all_ringing() == set()
-    assert [e.data["code"] for e in play.events(EventType.REPARKED)] == ["*802"]
+    assert [e.code for e in play.events(CallReparked)] == ["*802"]
     play.advance(600)
-    assert [e.data["code"] for e in play.events(EventType.REPARKED)] == ["*802", "*801"]
+    assert [e.code for e in play.events(CallReparked)] == ["*802", "*801"]
     play.advance(600)
     assert hears_farewell(door)
     play.advance(12.1)
@@ -186,7 +187,7 @@ def test_a_caller_who_hangs_up_stops_the_ring_back() -> None:
     play.advance(610)
     play.hang_up(bob)
     assert play.all_ringing() == set()
-    assert story(play) == ["timed_out", "abandoned", "ended"]
+    assert story(play) == [CallTimedOut, CallAbandoned, CallEnded]
     assert not any(play.control.counts())
 
 
@@ -197,7 +198,7 @@ def test_a_caller_who_hangs_up_while_no_code_is_free_has_abandoned_too() -> None
     play.call("door", "")
     play.advance(31)
     play.hang_up(bob)
-    assert story(play)[-2:] == ["abandoned", "ended"]
+    assert story(play)[-2:] == [CallAbandoned, CallEnded]
 
 
 def test_a_caller_who_hangs_up_during_the_farewell_is_gone() -> None:
@@ -216,7 +217,7 @@ def test_disconnect_comes_after_an_apology_in_the_language_of_the_account() -> N
     assert refusal_of(play.call("carol", "*801")) == "no_call_parked"
     play.listen(bob)
     assert bob.ended
-    assert story(play) == ["timed_out", "ended"]
+    assert story(play) == [CallTimedOut, CallEnded]
 
 
 @pytest.mark.parametrize(("forward_to", "rung"), [("103", {"carol"}), ("120", {"carol"}), ("110", {"wall"})])
@@ -226,7 +227,7 @@ def test_another_extension_is_rung(forward_to: str, rung: set[str]) -> None:
     play.advance(600)
     assert play.all_ringing() == rung
     play.advance(20)
-    assert story(play) == ["timed_out", "reparked"]
+    assert story(play) == [CallTimedOut, CallReparked]
     play.advance(600)
     assert play.talking(play.answer(rung.pop()), bob)
 
@@ -263,7 +264,7 @@ def test_a_returned_call_can_be_parked_again_and_waits_three_rounds_anew() -> No
     alice = play.answer("alice")
     play.transfer(alice, "*800")
     play.advance(630)
-    assert story(play)[-1] == "reparked"
+    assert story(play)[-1] is CallReparked
     assert bob.hears == Music()
 
 
@@ -316,7 +317,7 @@ def test_the_policy_that_held_when_the_call_was_parked_counts() -> None:
     carol, _ = play.conversation("carol", "110")
     play.transfer(carol, "*800")
     play.advance(599)
-    assert story(play) == ["timed_out", "ended"]
+    assert story(play) == [CallTimedOut, CallEnded]
     play.advance(1)
     assert play.all_ringing() == {"alice", "alice-app"}
     play.advance(29)
@@ -330,4 +331,4 @@ def test_a_call_is_either_picked_up_or_timed_out_never_both() -> None:
     carol = play.call("carol", "*801")
     play.advance(3600)
     assert play.talking(carol, bob)
-    assert play.events(EventType.TIMED_OUT) == []
+    assert play.events(CallTimedOut) == []

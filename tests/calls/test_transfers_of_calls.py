@@ -6,7 +6,8 @@ import pytest
 
 from parkade.base.sound import Music, Silence, Spoken, Tone
 from parkade.calls.board import GRACE_S
-from parkade.calls.effects import EventType, Progress, ShowParty
+from parkade.calls.effects import Progress, ShowParty
+from parkade.calls.events import CallEnded
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure
 from parkade.testing.call_play import CallPlay, Phone
@@ -232,7 +233,7 @@ def test_an_attended_transfer_joins_the_two_far_ends(from_first: bool) -> None:
     assert second.ended
     assert (bob.display, carol.display) == (CAROL, BOB)
     assert len(play.control) == 1
-    assert len(play.events(EventType.ENDED)) == 1
+    assert len(play.events(CallEnded)) == 1
     play.hang_up(bob)
     assert not any(play.control.counts())
 

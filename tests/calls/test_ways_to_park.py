@@ -9,7 +9,8 @@ import pytest
 from parkade.base.sound import Music, Peer, Silence, Spoken
 from parkade.calls.board import GRACE_S
 from parkade.calls.directory import ParkPolicy
-from parkade.calls.effects import Effect, EventType, Hear, Progress, TransferProgress
+from parkade.calls.effects import Effect, Hear, Progress, TransferProgress
+from parkade.calls.events import CallAbandoned, CallParked, ParkFailed
 from parkade.calls.identity import Identity
 from parkade.testing.call_play import CallPlay, Phone
 from tests.calls.cast import play_with
@@ -18,7 +19,7 @@ DONE = [Progress.ACCEPTED, Progress.DONE]
 
 
 def parked_codes(play: CallPlay) -> list[str]:
-    return [str(e.data["code"]) for e in play.events(EventType.PARKED)]
+    return [e.code for e in play.events(CallParked)]
 
 
 def about(play: CallPlay, phone: Phone, since: int) -> list[Effect]:
@@ -32,7 +33,7 @@ def fill(play: CallPlay, first: int = 801, last: int = 899) -> None:
 
 
 def failed(play: CallPlay) -> list[object]:
-    return [e.data["reason"] for e in play.events(EventType.PARK_FAILED)]
+    return [e.reason for e in play.events(ParkFailed)]
 
 
 # A: blind transfer
@@ -48,18 +49,20 @@ def test_a_blind_transfer_to_the_park_code_parks_at_the_next_code() -> None:
     assert alice.ended
     assert alice.ended.after_s == GRACE_S
     assert about(play, bob, since) == [Hear(bob.leg, Music())]
-    (event,) = play.events(EventType.PARKED)
-    assert event.account == "acme"
-    assert event.data | {"call": ""} == {
-        "call": "",
-        "caller_name": "Bob",
-        "caller_number": "102",
-        "code": "*801",
-        "lot": "Main",
-        "parked_by": "101",
-        "waited_s": 0.0,
-        "expires_at": play.now + 600,
-    }
+    (event,) = play.events(CallParked)
+    assert event == CallParked(
+        id=event.id,
+        at=play.now,
+        account="acme",
+        call=event.call,
+        caller_name="Bob",
+        caller_number="102",
+        code="*801",
+        lot="Main",
+        parked_by="101",
+        waited_s=0.0,
+        expires_at=play.now + 600,
+    )
 
 
 def test_a_blind_transfer_to_a_slot_parks_there() -> None:
@@ -83,8 +86,8 @@ def test_a_caller_from_outside_is_parked_with_name_and_number() -> None:
     play = play_with()
     _, bob = (play.call("gw", "102", caller=Identity("Lan", "+84901234567")), play.answer("bob"))
     play.transfer(bob, "*800")
-    (event,) = play.events(EventType.PARKED)
-    assert (event.data["caller_name"], event.data["caller_number"]) == ("Lan", "+84901234567")
+    (event,) = play.events(CallParked)
+    assert (event.caller_name, event.caller_number) == ("Lan", "+84901234567")
 
 
 def test_a_call_to_a_gateway_is_parked_as_well() -> None:
@@ -92,7 +95,7 @@ def test_a_call_to_a_gateway_is_parked_as_well() -> None:
     gateway, wall = play.conversation("gw", "110")
     play.transfer(gateway, "*800")
     assert wall.hears == Music()
-    assert play.events(EventType.PARKED)[0].data["parked_by"] is None
+    assert play.events(CallParked)[0].parked_by is None
 
 
 def test_whoever_was_on_hold_hears_the_same_music_on_when_parked() -> None:
@@ -166,7 +169,7 @@ def test_the_call_held_last_is_the_one_that_is_parked() -> None:
     second, carol = play.conversation("alice", "103")
     play.hold(second)
     play.call("alice", "*800")
-    assert play.events(EventType.PARKED)[0].data["caller_name"] == "Carol"
+    assert play.events(CallParked)[0].caller_name == "Carol"
     assert not first.gone
     play.resume(first)
     assert play.talking(first, bob)
@@ -297,7 +300,7 @@ def test_a_device_with_destination_park_is_answered_and_parked_at_once() -> None
     assert door.up
     assert door.park_code == "*801"
     assert door.hears == Music()
-    assert play.events(EventType.PARKED)[0].data["parked_by"] is None
+    assert play.events(CallParked)[0].parked_by is None
     assert play.talking(play.call("wall", "*801"), door)
 
 
@@ -420,8 +423,8 @@ def test_whoever_hangs_up_at_a_code_frees_it_at_once() -> None:
     play.transfer(alice, "*800")
     play.advance(30)
     play.hang_up(bob)
-    (event,) = play.events(EventType.ABANDONED)
-    assert (event.data["code"], event.data["waited_s"]) == ("*801", 30)
+    (event,) = play.events(CallAbandoned)
+    assert (event.code, event.waited_s) == ("*801", 30)
     carol, _ = play.conversation("carol", "110")
     play.transfer(carol, "*800")
     assert parked_codes(play) == ["*801", "*801"]

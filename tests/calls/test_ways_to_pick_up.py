@@ -6,7 +6,8 @@ import pytest
 
 from parkade.base.sound import Music, Spoken
 from parkade.calls.directory import Lot, ParkPolicy
-from parkade.calls.effects import AnswerLeg, EventType, Hear, Progress
+from parkade.calls.effects import AnswerLeg, Hear, Progress
+from parkade.calls.events import CallParked, CallRetrieved
 from parkade.calls.identity import Identity
 from parkade.testing.call_play import CallPlay, Phone
 from tests.calls.cast import play_with, two_sites
@@ -25,7 +26,7 @@ def refusal_of(phone: Phone) -> str | None:
 
 
 def last_code(play: CallPlay) -> object:
-    return play.events(EventType.PARKED)[-1].data["code"]
+    return play.events(CallParked)[-1].code
 
 
 @pytest.mark.parametrize("dialled", ["*801", "**801", "***801"])
@@ -37,9 +38,9 @@ def test_any_phone_of_the_account_picks_up_by_the_code(dialled: str, who: str) -
     phone = play.call(who, dialled)
     assert play.talking(phone, bob)
     assert phone.display == Identity("Bob", "102")
-    (event,) = play.events(EventType.RETRIEVED)
-    assert event.data["waited_s"] == 20
-    assert (event.data["code"], event.data["parked_by"]) == ("*801", "101")
+    (event,) = play.events(CallRetrieved)
+    assert event.waited_s == 20
+    assert (event.code, event.parked_by) == ("*801", "101")
 
 
 def test_both_hear_each_other_before_the_answer_and_it_carries_the_callers_name() -> None:
@@ -302,7 +303,7 @@ NORTH, SOUTH = Lot("North", 801, 899), Lot("South", 801, 899)
 def test_one_parks_in_the_lot_of_the_own_site() -> None:
     play = CallPlay(two_sites({"North": NORTH, "South": SOUTH}))
     parked(play)
-    assert play.events(EventType.PARKED)[0].data["lot"] == "North"
+    assert play.events(CallParked)[0].lot == "North"
 
 
 def test_a_code_of_another_site_is_found_if_only_one_has_it() -> None:
@@ -316,7 +317,7 @@ def test_the_own_site_comes_first() -> None:
     parked(play)
     carol, wall = play.conversation("carol", "110")
     play.transfer(carol, "*801")
-    assert [e.data["lot"] for e in play.events(EventType.PARKED)] == ["North", "South"]
+    assert [e.lot for e in play.events(CallParked)] == ["North", "South"]
     assert play.talking(play.call("carol", "*801"), wall)
     assert refusal_of(play.call("bob", "*801")) == "already_picked_up"
 

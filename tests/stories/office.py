@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TypedDict, Unpack
+from typing import TypedDict, TypeVar, Unpack
 
 from parkade.base.sound import Spoken
 from parkade.calls.directory import ParkPolicy
-from parkade.calls.effects import Event, EventType
+from parkade.calls.events import CallEvent
 from parkade.calls.identity import Identity
 from parkade.sip.message.message import Message, Request, Response
 from parkade.testing.fake_call import FakeCall
@@ -19,6 +19,7 @@ from parkade.testing.phone import FakePhone
 from parkade.testing.recorder import identity_in
 from parkade.testing.world import SimWorld
 
+Kind = TypeVar("Kind", bound=CallEvent)
 PARK_CODE = "X-Parkade-Park-Code"
 PEOPLE = {"101": "Alice", "102": "Bob", "103": "Carol", "104": "Dave"}
 ALICE, BOB, CAROL = (Identity(PEOPLE[extension], extension) for extension in ("101", "102", "103"))
@@ -129,9 +130,9 @@ class Office:
 
     # What was seen
 
-    def events(self, *types: EventType) -> list[Event]:
-        """Events of these types so far."""
-        return [event for event in self.world.events if event.type in types]
+    def events(self, *kinds: type[Kind]) -> list[Kind]:
+        """Events of these classes so far."""
+        return [event for event in self.world.events if isinstance(event, kinds)]
 
     def languages(self, call: FakeCall) -> list[str]:
         """The languages in which something has been said to a call."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from parkade.base.sound import Music
-from parkade.calls.effects import EventType
+from parkade.calls.events import CallParked, CallRetrieved, CallTimedOut
 from parkade.testing.fake_call import FakeCall
 from tests.stories.office import Office, told_code
 
@@ -56,7 +56,7 @@ def test_the_deadline_of_a_parked_caller_holds_across_a_crash_and_is_kept_once(o
     assert not bob.ringing
     office.run(3)
     assert bob.ringing
-    assert len(office.events(EventType.TIMED_OUT)) == 1
+    assert len(office.events(CallTimedOut)) == 1
     bob.answer()
     office.run(1)
     assert bob.current.hears(office.alice)
@@ -69,7 +69,7 @@ def test_a_deadline_that_passed_while_the_server_was_down_is_due_at_once(office:
     office.world.crash_signalling(20.0)
     office.run(21)
     assert bob.ringing
-    assert len(office.events(EventType.TIMED_OUT)) == 1
+    assert len(office.events(CallTimedOut)) == 1
 
 
 @pytest.mark.parametrize("transport", ["UDP", "TCP"])
@@ -159,7 +159,7 @@ def test_a_crash_at_any_moment_of_a_park_leaves_the_caller_parked_or_with_the_pa
     else:
         assert caller.hears(office.bob)
         assert answered.hears(office.alice)
-    assert len(office.events(EventType.PARKED)) <= 1
+    assert len(office.events(CallParked)) <= 1
 
 
 @pytest.mark.parametrize("down_s", DOWN_S)
@@ -179,7 +179,7 @@ def test_a_crash_at_any_moment_of_a_retrieve_leaves_the_caller_retrieved_or_park
         retrieved = office.dave.call("*801")
         office.run(2)
         assert retrieved.hears(office.alice)
-    assert len(office.events(EventType.RETRIEVED)) <= 2
+    assert len(office.events(CallRetrieved)) <= 2
 
 
 @pytest.mark.parametrize("down_s", DOWN_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parkade.base.sound import Music
-from parkade.calls.effects import EventType
+from parkade.calls.events import CallAbandoned
 from tests.stories.office import Office, errors, heard, response
 
 
@@ -52,8 +52,8 @@ def test_a_parked_caller_who_hangs_up_frees_the_code_at_once(office: Office) -> 
     caller = office.parked(office.alice, office.bob)
     caller.hang_up()
     office.run(0.01)
-    (abandoned,) = office.events(EventType.ABANDONED)
-    assert abandoned.data["code"] == "*801"
+    (abandoned,) = office.events(CallAbandoned)
+    assert abandoned.code == "*801"
     _, answered = office.talk(office.carol, office.bob)
     assert office.park(answered) == "*801"
 

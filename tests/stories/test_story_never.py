@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from parkade.calls.directory import Directory, ParkPolicy
-from parkade.calls.effects import EventType
+from parkade.calls.events import CallReparked, ParkFailed
 from parkade.testing.fake_call import FakeCall
 from parkade.testing.misbehaviour import answers_garbage, never, never_answers
 from tests.stories.office import Furnish, Office, errors, heard, response, responses
@@ -51,8 +51,8 @@ def test_a_full_lot_is_refused_before_any_200_and_the_call_stays_with_the_parker
     assert caller.hears(office.bob)
     assert answered.hears(office.alice)
     assert first.hears("music")
-    (failed,) = office.events(EventType.PARK_FAILED)
-    assert failed.data["reason"] == "lot_full"
+    (failed,) = office.events(ParkFailed)
+    assert failed.reason == "lot_full"
 
 
 def test_where_parking_is_switched_off_the_call_stays_with_the_parker(furnish: Furnish) -> None:
@@ -102,8 +102,8 @@ def test_a_phone_that_picks_up_and_never_confirms_it_gives_the_caller_back_to_th
         office.world.net.cut(carol.address)
     office.run(70)
     assert caller.hears("music")
-    (again,) = office.events(EventType.REPARKED)
-    office.dave.call(str(again.data["code"]))
+    (again,) = office.events(CallReparked)
+    office.dave.call(again.code)
     office.run(1)
     assert caller.hears(office.dave)
     office.world.net.mend(carol.address, office.world.now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parkade.calls.directory import NotPickedUp, ParkPolicy
-from parkade.calls.effects import EventType
+from parkade.calls.events import CallAbandoned, CallEnded, CallParked, CallReparked, CallRetrieved, CallReturned, CallTimedOut
 from parkade.calls.identity import Identity
 from parkade.testing.phone import FakePhone
 from tests.stories.office import ALICE, Furnish, Office, errors, heard, invite, requests_since, response, responses, shown_in
@@ -59,8 +59,8 @@ def test_whoever_of_them_answers_has_the_caller_back(office: Office, app: FakePh
     assert not other.live
     assert heard(caller) == ["silence", "acme-102", "music", phone.name]
     assert set(requests_since(caller, before)) <= {"UPDATE"}
-    (returned,) = office.events(EventType.RETURNED)
-    assert returned.data["returned_to"] == "102"
+    (returned,) = office.events(CallReturned)
+    assert returned.returned_to == "102"
 
 
 @pytest.mark.spec("S41-100")
@@ -77,8 +77,8 @@ def test_when_that_fails_too_the_caller_is_parked_again_under_another_code(offic
         case _:
             assert how == "nobody answers"
     office.run(PARKED_S + RINGS_S + 1)
-    (again,) = office.events(EventType.REPARKED)
-    assert (again.data["old_code"], again.data["code"]) == ("*801", "*802")
+    (again,) = office.events(CallReparked)
+    assert (again.old_code, again.code) == ("*801", "*802")
     assert heard(caller) == ["silence", "acme-102", "music"]
     assert not office.bob.live
     retrieved = office.carol.call("*802")
@@ -92,7 +92,7 @@ def test_after_the_last_round_the_caller_is_told_so_and_only_then_hung_up_on(off
     caller = office.parked(office.alice, office.bob)
     office.world.run_until(lambda: caller.hears(SORRY), within_s=600)
     assert caller.is_up
-    assert len(office.events(EventType.TIMED_OUT)) == 3
+    assert len(office.events(CallTimedOut)) == 3
     office.run(2)
     assert caller.ended == "bye"
     assert heard(caller)[:4] == ["silence", "acme-102", "music", SORRY]
@@ -106,7 +106,7 @@ def test_a_caller_who_hangs_up_stops_the_ringing(office: Office, app: FakePhone)
     office.run(1)
     assert not office.bob.live
     assert not app.live
-    assert [event.type for event in office.world.events[-2:]] == [EventType.ABANDONED, EventType.ENDED]
+    assert [type(event) for event in office.world.events[-2:]] == [CallAbandoned, CallEnded]
 
 
 @pytest.mark.spec("S41-100")
@@ -159,12 +159,12 @@ def test_in_the_lot_again_only_the_new_code_counts(office: Office) -> None:
 @pytest.mark.parametrize("early_s", [0.1, 0.0101, 0.0099, 0.0, -0.1])
 def test_at_the_deadline_a_call_is_picked_up_or_rung_back_and_never_both(office: Office, early_s: float) -> None:
     caller, carol = office.parked(office.alice, office.bob), office.carol
-    (parked,) = office.events(EventType.PARKED)
-    until = parked.data["expires_at"]
+    (parked,) = office.events(CallParked)
+    until = parked.expires_at
     assert isinstance(until, float)
     office.run(until - office.world.now - early_s)
     late = carol.call("*801")
     office.run(5)
     assert late.hears(office.alice) is (office.bob.ringing is None)
-    assert len(office.events(EventType.RETRIEVED, EventType.TIMED_OUT)) == 1
+    assert len(office.events(CallRetrieved, CallTimedOut)) == 1
     assert caller.hears("acme-103" if late.is_up else "music")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from parkade.calls.directory import Assignment, Directory, FeatureCodes, ParkPolicy
-from parkade.calls.effects import EventType
+from parkade.calls.events import CallParked
 from parkade.rtp.orders import CloseLeg, Describe, Hear, OpenLeg
 from parkade.sip.message.message import Request
 from parkade.testing.fake_call import FakeCall
@@ -207,7 +207,7 @@ def test_two_who_park_each_other_at_the_same_instant_leave_one_parked(office: Of
     office.run(3)
     (parked,) = [call for call in (caller, answered) if call.is_up]
     assert parked.hears("music")
-    assert len(office.events(EventType.PARKED)) == 1
+    assert len(office.events(CallParked)) == 1
     retrieved = office.carol.call("*801")
     office.run(1)
     assert retrieved.hears(parked.phone)
@@ -292,7 +292,7 @@ def test_an_attended_transfer_onto_the_announcement_is_accepted_as_long_as_it_la
     assert told_code(answered) == "*801"
     assert not office.bob.live
     assert caller.hears("music")
-    assert len(office.events(EventType.PARKED)) == 1
+    assert len(office.events(CallParked)) == 1
 
 
 @pytest.mark.spec("B16B")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from parkade.calls.directory import Directory
-from parkade.calls.effects import EventType
+from parkade.calls.events import CallParked
 from parkade.calls.identity import Identity
 from parkade.sip.message.message import Response
 from tests.stories.office import (
@@ -29,7 +29,7 @@ from tests.stories.office import (
 def test_two_accounts_park_at_the_same_code_and_each_picks_up_its_own(office: Office) -> None:
     alice, bob, carol, zoe, zack = office.alice, office.bob, office.carol, office.zoe, office.zack
     here, there = office.parked(alice, bob), office.parked(zoe, zack)
-    assert [event.data["code"] for event in office.events(EventType.PARKED)] == ["*801", "*801"]
+    assert [event.code for event in office.events(CallParked)] == ["*801", "*801"]
     ours = carol.call("*801")
     office.run(1)
     assert ours.hears(alice)
@@ -98,7 +98,7 @@ def test_a_call_of_another_account_cannot_be_replaced(office: Office) -> None:
 def test_every_event_belongs_to_the_account_it_happened_in(office: Office) -> None:
     office.parked(office.alice, office.bob)
     office.parked(office.zoe, office.zack)
-    at_acme, at_zeta = ({e.data["call"] for e in office.world.events if e.account == slug} for slug in ("acme", "zeta"))
+    at_acme, at_zeta = ({e.call for e in office.world.events if e.account == slug} for slug in ("acme", "zeta"))
     assert len(at_acme) == len(at_zeta) == 1
     assert at_acme.isdisjoint(at_zeta)
 

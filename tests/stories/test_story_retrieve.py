@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parkade.calls.directory import ParkPolicy
-from parkade.calls.effects import EventType
+from parkade.calls.events import CallRetrieved
 from parkade.testing.fake_call import FakeCall
 from tests.stories.office import (
     ALICE,
@@ -260,7 +260,7 @@ def test_of_two_who_dial_the_same_code_exactly_one_gets_the_call_and_the_other_h
     assert error_id == "already_picked_up"
     assert reason == f'SIP;cause=486;text="Already picked up by {name}."'
     assert f"already-picked-up-by-extension {' '.join(extension)}" in heard(loser)
-    assert len(office.events(EventType.RETRIEVED)) == 1
+    assert len(office.events(CallRetrieved)) == 1
 
 
 @pytest.mark.spec("B35")

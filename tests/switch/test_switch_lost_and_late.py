@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from parkade.calls.events import CallParked, CallRetrieved, StayEvent
 from parkade.sip.message.flow import Flow, Send
 from parkade.testing.misbehaviour import changes_sdp, never_answers
 from parkade.testing.net import STORM, Match
@@ -94,7 +95,7 @@ def test_an_invite_that_parks_and_comes_again_parks_once(office: Office) -> None
     say_again(office, office.bob, "INVITE ")
     office.run(0.5)
     assert office.alice.current.hears("music")
-    assert [event.data["code"] for event in office.world.events if "code" in event.data] == ["*801"]
+    assert [event.code for event in office.world.events if isinstance(event, StayEvent)] == ["*801"]
 
 
 def test_a_refer_that_comes_again_parks_once_and_is_answered_again(office: Office) -> None:
@@ -104,7 +105,7 @@ def test_a_refer_that_comes_again_parks_once_and_is_answered_again(office: Offic
     say_again(office, office.bob, "REFER ")
     office.run(0.5)
     assert office.bob.recorder.statuses("REFER") == [202, 202]
-    assert [event.data["code"] for event in office.world.events if "code" in event.data] == ["*801"]
+    assert [event.code for event in office.world.events if isinstance(event, StayEvent)] == ["*801"]
 
 
 @pytest.mark.parametrize("lost", [1, 4])
@@ -336,10 +337,7 @@ def test_in_a_storm_a_call_is_parked_once_and_picked_up_by_one(seed: int) -> Non
     world.run_until(lambda: all(one.state != "calling" for one in contenders), within_s=60)
     (winner,) = [one for one in contenders if one.is_up]
     world.run_until(lambda: call.hears(winner) and winner.hears(alice), within_s=30)
-    assert [kind.value for kind in world.event_types() if kind.value in ("call.parked", "call.retrieved")] == [
-        "call.parked",
-        "call.retrieved",
-    ]
+    assert [kind for kind in world.event_types() if kind in (CallParked, CallRetrieved)] == [CallParked, CallRetrieved]
     for phone in (alice, bob, carol, dave):
         phone.hang_up()
     world.run(100)

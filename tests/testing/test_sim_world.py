@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parkade.calls.effects import EventType
+from parkade.calls.events import CallAnswered, CallParked, CallStarted
 from parkade.calls.identity import Identity
 from parkade.testing.fake_call import FakeCall
 from parkade.testing.misbehaviour import answers_garbage, never, never_answers, several_contacts
@@ -45,7 +45,7 @@ def test_two_phones_talk_and_see_each_other(world: SimWorld) -> None:
     assert answered.hears(alice)
     assert (calling.display, answered.display) == (BOB, ALICE)
     assert calling.statuses == [401, 180, 200]
-    assert world.event_types() == [EventType.STARTED, EventType.ANSWERED]
+    assert world.event_types() == [CallStarted, CallAnswered]
     alice.hang_up()
     world.run(1)
     assert (calling.ended, answered.ended) == ("ended", "bye")
@@ -110,7 +110,7 @@ def test_keys_reach_the_switch_either_way(world: SimWorld, how: str) -> None:
     answered.press("*5", how)  # type: ignore[arg-type]
     world.run(5)
     assert calling.hears("music")
-    assert EventType.PARKED in world.event_types()
+    assert CallParked in world.event_types()
 
 
 def test_phones_over_tcp_behind_nat_and_without_an_offer_talk_like_others(world: SimWorld) -> None:

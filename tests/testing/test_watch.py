@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from parkade.base.sound import Peer
-from parkade.calls.effects import Event, EventType
+from parkade.calls.events import (
+    CallAbandoned,
+    CallEnded,
+    CallParked,
+    CallReparked,
+    CallRetrieved,
+    CallReturned,
+    CallStarted,
+    CallTimedOut,
+    Event,
+)
 from parkade.testing.watch import ParkBook, WatchedWorld, assert_sound_is_right
 from parkade.testing.world import SimWorld
 
 
-def event(kind: EventType, at: float, call: str = "1", **data: str | float) -> Event:
-    everywhere = {"caller_name": "", "caller_number": "101", "code": "*801", "lot": "main"}
-    return Event(kind, at, "acme", {"call": call, **everywhere, **data})
+def event(kind: type[Event], at: float, call: str = "1", **given: str | float) -> Event:
+    usual = {"caller_name": "", "caller_number": "101", "code": "*801", "lot": "main", "parked_by": None, "waited_s": 0.0}
+    usual |= {"dialled": "", "duration_s": 0.0, "retrieved_by": "", "returned_to": "", "old_code": "", "round": 1}
+    members = {"id": "", "at": at, "account": "acme", "call": call, **usual, **given}
+    return kind(**{field.name: members[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 
-STARTED = event(EventType.STARTED, 0.0)
-PARKED = event(EventType.PARKED, 10.0, expires_at=70.0)
-TIMED_OUT = event(EventType.TIMED_OUT, 70.0)
-RETRIEVED = event(EventType.RETRIEVED, 20.0)
-ENDED = event(EventType.ENDED, 80.0)
+STARTED = event(CallStarted, 0.0)
+PARKED = event(CallParked, 10.0, expires_at=70.0)
+TIMED_OUT = event(CallTimedOut, 70.0)
+RETRIEVED = event(CallRetrieved, 20.0)
+ENDED = event(CallEnded, 80.0)
 
 
 @pytest.mark.parametrize(
     ("events", "complaint"),
     [
         ([PARKED, ENDED], "lost"),
-        ([PARKED, event(EventType.PARKED, 11.0, "2", expires_at=70.0)], "where"),
+        ([PARKED, event(CallParked, 11.0, "2", expires_at=70.0)], "where"),
         ([PARKED, TIMED_OUT, TIMED_OUT], "its time is over"),
         ([PARKED, TIMED_OUT, RETRIEVED], "its time is over"),
         ([PARKED, RETRIEVED, TIMED_OUT], "not in the lot"),
         ([PARKED, RETRIEVED, RETRIEVED], "not in the lot"),
-        ([PARKED, event(EventType.TIMED_OUT, 60.0)], "to be at"),
-        ([PARKED, event(EventType.TIMED_OUT, 75.0)], "to be at"),
-        ([PARKED, event(EventType.RETURNED, 20.0)], "before its time"),
-        ([event(EventType.ABANDONED, 20.0)], "not in the lot"),
-        ([event(EventType.PARKED, 10.0, expires_at=10.0)], "before it begins"),
-        ([PARKED, event(EventType.PARKED, 11.0, expires_at=71.0)], "though it is parked"),
+        ([PARKED, event(CallTimedOut, 60.0)], "to be at"),
+        ([PARKED, event(CallTimedOut, 75.0)], "to be at"),
+        ([PARKED, event(CallReturned, 20.0)], "before its time"),
+        ([event(CallAbandoned, 20.0)], "not in the lot"),
+        ([event(CallParked, 10.0, expires_at=10.0)], "before it begins"),
+        ([PARKED, event(CallParked, 11.0, expires_at=71.0)], "though it is parked"),
         ([STARTED, STARTED], "twice"),
         ([STARTED, ENDED, STARTED], "after the end"),
-        ([PARKED, ENDED, event(EventType.PARKED, 80.0, "2", expires_at=90.0)], "another deadline"),
+        ([PARKED, ENDED, event(CallParked, 80.0, "2", expires_at=90.0)], "another deadline"),
     ],
 )
 def test_a_story_that_must_not_be_is_found(events: list[Event], complaint: str) -> None:
@@ -51,23 +65,23 @@ def test_a_story_that_must_not_be_is_found(events: list[Event], complaint: str) 
     "events",
     [
         [STARTED, PARKED, RETRIEVED, ENDED],
-        [STARTED, PARKED, TIMED_OUT, event(EventType.RETURNED, 75.0), ENDED],
+        [STARTED, PARKED, TIMED_OUT, event(CallReturned, 75.0), ENDED],
         [
             STARTED,
             PARKED,
             TIMED_OUT,
-            event(EventType.REPARKED, 75.0, expires_at=135.0),
-            event(EventType.ABANDONED, 79.0),
+            event(CallReparked, 75.0, expires_at=135.0),
+            event(CallAbandoned, 79.0),
             ENDED,
         ],
         [STARTED, PARKED, TIMED_OUT, ENDED],
-        [STARTED, PARKED, ENDED, event(EventType.PARKED, 80.0, "2", expires_at=70.0 + 10.0 - 10.0)],
+        [STARTED, PARKED, ENDED, event(CallParked, 80.0, "2", expires_at=70.0 + 10.0 - 10.0)],
     ],
 )
 def test_a_story_that_may_be_is_let_pass(events: list[Event]) -> None:
-    if events[-1].type is EventType.PARKED:
+    if isinstance(events[-1], CallParked):
         # In the parked transferor's place, with what is left of its time.
-        events = [*events[:-2], event(EventType.ENDED, 60.0), event(EventType.PARKED, 60.0, "2", expires_at=70.0)]
+        events = [*events[:-2], event(CallEnded, 60.0), event(CallParked, 60.0, "2", expires_at=70.0)]
     book = ParkBook()
     book.read(events)
     book.read(events)
@@ -109,7 +123,9 @@ def test_a_healthy_phone_that_was_hung_up_on_in_the_lot_is_found() -> None:
     conversations(world)
     world.healthy += [world.phone("acme-101")]
     world.assert_no_parked_caller_is_lost()
-    world.book.abandoned.append(event(EventType.ABANDONED, world.now))
+    abandoned = event(CallAbandoned, world.now)
+    assert isinstance(abandoned, CallAbandoned)
+    world.book.abandoned.append(abandoned)
     with pytest.raises(AssertionError, match="abandoned"):
         world.assert_no_parked_caller_is_lost()
 

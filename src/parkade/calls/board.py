@@ -17,7 +17,8 @@ from parkade.base.sound import Sound, Spoken
 from parkade.base.timers import Timers
 from parkade.calls.call import Announcing, Call, Leaving, Leg, Stage, StageRules, Talking
 from parkade.calls.directory import Account, Device, Directory, Lot, Owner
-from parkade.calls.effects import AnswerLeg, Effect, EndLeg, Event, EventType, Hear, RefuseLeg, ShowParty
+from parkade.calls.effects import AnswerLeg, Effect, EndLeg, Hear, RefuseLeg, ShowParty
+from parkade.calls.events import CallEnded
 from parkade.calls.identity import Identity
 from parkade.calls.park import LOST_RACE_S, ParkLot
 from parkade.calls.phrases import FAREWELL
@@ -249,7 +250,7 @@ class Board:
         self.timers.cancel(call.id)
         self.release(call)
         if not isinstance(call.stage, Announcing):
-            self.event(EventType.ENDED, call, duration_s=self.now - call.started_at)
+            self.out.append(CallEnded(*self.event_head(call), self.now - call.started_at))
 
     def release(self, call: Call) -> None:
         """No code is kept for this call any longer."""
@@ -263,15 +264,7 @@ class Board:
         if last := lot.last_pick_up(slot):
             self.timers.set((LotTimer.FORGET, lot, slot), last.at + LOST_RACE_S)
 
-    def event(self, kind: EventType, call: Call, **data: str | float | None) -> None:
-        """Something happened to ``call``; who called is told with every event."""
+    def event_head(self, call: Call) -> tuple[str, Instant, str, str, str, str]:
+        """The members that every event of ``call`` begins with (``CallEvent``)."""
         who = call.party.identity
-        self.out.append(
-            Event(
-                kind,
-                self.now,
-                call.account,
-                {"call": call.id, "caller_name": who.name, "caller_number": who.number, **data},
-                self.ids.token(),
-            )
-        )
+        return self.ids.token(), self.now, call.account, call.id, who.name, who.number

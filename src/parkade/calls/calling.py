@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parkade.base.sound import Sound
-from parkade.calls import ring
+from parkade.calls import emit, ring
 from parkade.calls.board import Board
 from parkade.calls.call import RINGBACK, Call, Leg, Ringing
-from parkade.calls.effects import Alert, EventType, ShowRinging
+from parkade.calls.effects import Alert, ShowRinging
 from parkade.calls.inputs import Failure
 from parkade.calls.route import People
 
@@ -32,8 +32,7 @@ class OrdinaryCall:
 
     def answered(self, board: Board, call: Call, transferor: Leg | None) -> None:
         """They talk."""
-        assert call.other is not None
-        board.event(EventType.ANSWERED, call, answered_by=call.other.identity.number)
+        emit.answered(board, call)
 
     def failed(self, board: Board, call: Call, why: Failure) -> None:
         """The caller is told why."""
@@ -49,5 +48,5 @@ def call_people(board: Board, caller: Leg, people: People) -> None:
     """``caller``, who has just arrived, calls ``people``."""
     stage = Ringing(OrdinaryCall(), people.shown, people.owners, caller.identity)
     call = board.new_call(caller, stage)
-    board.event(EventType.STARTED, call, dialled=people.shown.number)
+    emit.started(board, call, people.shown.number)
     ring.begin(board, call, stage)

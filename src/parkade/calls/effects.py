@@ -10,6 +10,7 @@ from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Keep
 from parkade.base.sound import Sound
 from parkade.calls.commands import Reply
+from parkade.calls.events import Event
 from parkade.calls.identity import Identity
 from parkade.calls.refusals import Refusal
 
@@ -159,32 +160,6 @@ class SlotChanged:
     parked_by: str | None = None
     since: Instant | None = None
     expires_at: Instant | None = None
-
-
-class EventType(Enum):
-    """Names of the events others may follow."""
-
-    PARKED = "call.parked"
-    RETRIEVED = "call.retrieved"
-    REPARKED = "call.reparked"
-    TIMED_OUT = "call.timed_out"
-    RETURNED = "call.returned"
-    ABANDONED = "call.abandoned"
-    PARK_FAILED = "call.park_failed"
-    STARTED = "call.started"
-    ANSWERED = "call.answered"
-    ENDED = "call.ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened, for history, boards and webhooks. ``data`` holds plain JSON values, ``id`` is unique."""
-
-    type: EventType
-    at: Instant
-    account: str
-    data: dict[str, str | int | float | None]
-    id: str = ""
 
 
 Effect: TypeAlias = (

@@ -1,61 +1,120 @@
-"""What is told of a stay in the lot, for history, boards and webhooks.
+"""What happened to calls, for history, boards, webhooks and whatever else follows along.
 
-Every event carries ``call``, ``caller_name`` and ``caller_number``; those of a stay also ``code``, ``lot`` (its name) and
-``parked_by`` (an extension, None if nobody parked it). Times within ``data`` are seconds since the epoch, durations seconds.
+Values only: who makes them is ``emit.py``; their JSON is made at the edge (``edge/event_json.py``). The members of a class are
+what the contract puts into ``data``, under the same names. Instants are seconds since the epoch, UTC; durations are seconds.
 """
 
 from __future__ import annotations
 
-from parkade.calls.board import Board
-from parkade.calls.call import Call, Parked, Stay
-from parkade.calls.directory import Owner
-from parkade.calls.effects import EventType
-from parkade.calls.identity import Identity
-from parkade.calls.refusals import Refusal
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from parkade.base.clock import Instant
 
 
-def parked(board: Board, call: Call, stage: Parked) -> None:
-    """A call was parked; somebody should pick it up before ``expires_at``."""
-    _tell(EventType.PARKED, board, call, stage.stay, expires_at=stage.expires_at)
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """What every event says. ``id`` is unique, ``account`` a slug, ``call`` a call id, the caller as displays show it."""
+
+    id: str
+    at: Instant
+    account: str
+    call: str
+    caller_name: str
+    caller_number: str
 
 
-def reparked(board: Board, call: Call, stage: Parked, old_code: str) -> None:
-    """Nobody had it, so it is parked again; ``old_code`` is no longer valid."""
-    _tell(EventType.REPARKED, board, call, stage.stay, expires_at=stage.expires_at, old_code=old_code, round=stage.stay.rounds)
+@dataclass(frozen=True, slots=True)
+class CallStarted(CallEvent):
+    """Somebody called ``dialled``."""
+
+    dialled: str
 
 
-def timed_out(board: Board, call: Call, stay: Stay) -> None:
-    """Nobody picked it up in time; the code is free."""
-    _tell(EventType.TIMED_OUT, board, call, stay)
+@dataclass(frozen=True, slots=True)
+class CallAnswered(CallEvent):
+    """The extension ``answered_by`` has picked up."""
+
+    answered_by: str
 
 
-def returned(board: Board, call: Call, stay: Stay, to: Identity) -> None:
-    """Whoever was rung after expiry has answered."""
-    _tell(EventType.RETURNED, board, call, stay, returned_to=to.number)
+@dataclass(frozen=True, slots=True)
+class CallEnded(CallEvent):
+    """The call is over."""
+
+    duration_s: float
 
 
-def retrieved(board: Board, call: Call, stay: Stay, by: Identity) -> None:
-    """Picked up."""
-    _tell(EventType.RETRIEVED, board, call, stay, retrieved_by=by.number)
+@dataclass(frozen=True, slots=True)
+class ParkFailed(CallEvent):
+    """The call stays with whoever wanted to park it; ``reason`` is the id of a refusal, ``parked_by`` an extension."""
+
+    reason: str
+    parked_by: str | None
 
 
-def abandoned(board: Board, call: Call, stay: Stay) -> None:
+@dataclass(frozen=True, slots=True)
+class StayEvent(CallEvent):
+    """What every event of a parked call says.
+
+    ``lot`` is a name, ``parked_by`` an extension (None if nobody parked the call), ``waited_s`` the time since it was parked.
+    """
+
+    code: str
+    lot: str
+    parked_by: str | None
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallParked(StayEvent):
+    """The call was parked; somebody should retrieve it before ``expires_at``."""
+
+    expires_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class CallReparked(StayEvent):
+    """Nobody had the call, so it is parked again; ``old_code`` is no longer valid. ``round`` counts from 1."""
+
+    expires_at: Instant
+    old_code: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallTimedOut(StayEvent):
+    """Nobody retrieved it in time; the code is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallReturned(StayEvent):
+    """The number ``returned_to``, which was rung after expiry, has answered."""
+
+    returned_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallRetrieved(StayEvent):
+    """The number ``retrieved_by`` has picked up at the code."""
+
+    retrieved_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallAbandoned(StayEvent):
     """The caller hung up while it waited."""
-    _tell(EventType.ABANDONED, board, call, stay)
 
 
-def park_failed(board: Board, call: Call, why: Refusal, parker: Owner | None) -> None:
-    """It stays with whoever wanted to park it; ``reason`` is the id of a refusal."""
-    board.event(EventType.PARK_FAILED, call, reason=why.id, parked_by=parker.extension if parker else None)
-
-
-def _tell(kind: EventType, board: Board, call: Call, stay: Stay, **data: str | float | None) -> None:
-    board.event(
-        kind,
-        call,
-        code=stay.code,
-        lot=stay.lot.lot.name,
-        parked_by=stay.parker.extension if stay.parker else None,
-        waited_s=board.now - stay.since,
-        **data,
-    )
+Event: TypeAlias = (
+    CallParked
+    | CallRetrieved
+    | CallReparked
+    | CallTimedOut
+    | CallReturned
+    | CallAbandoned
+    | ParkFailed
+    | CallStarted
+    | CallAnswered
+    | CallEnded
+)

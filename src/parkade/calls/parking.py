@@ -18,12 +18,11 @@ music and is not otherwise touched.
 from __future__ import annotations
 
 from parkade.base.clock import Instant
-from parkade.calls import events
+from parkade.calls import emit
 from parkade.calls.board import LAST_WORDS_S, Board, LotTimer, RetrieveTimer
 from parkade.calls.call import MUSIC, Announcing, Call, Leg, Parked, Stay, Talking, Waiting
 from parkade.calls.commands import Reply
 from parkade.calls.directory import Account, Owner
-from parkade.calls.effects import EventType
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import LegEnded
 from parkade.calls.park import LOST_RACE_S, ParkLot, PickUp
@@ -59,7 +58,7 @@ def park_facing(board: Board, call: Call, leg: Leg, wanted: str | None, note: st
     parker = board.owner(leg)
     stay = _refuse_unlicensed(parker) or _take_slot(board, call, board.account(leg), parker, wanted)
     if isinstance(stay, Refusal):
-        events.park_failed(board, call, stay, parker)
+        emit.park_failed(board, call, stay, parker)
         return stay
     call.party, call.other, stay.note = call.facing(leg), None, note
     begin(board, call, stay)
@@ -70,9 +69,9 @@ def park_arriving(board: Board, leg: Leg, wanted: str | None) -> None:
     """Answer ``leg`` and park it at once: nobody parked it, so nobody is rung back."""
     call = board.new_call(leg, Talking())
     stay = _take_slot(board, call, board.account(leg), board.owner(leg), wanted)
-    board.event(EventType.STARTED, call, dialled=f"park:{wanted}" if wanted else "park")
+    emit.started(board, call, f"park:{wanted}" if wanted else "park")
     if isinstance(stay, Refusal):
-        events.park_failed(board, call, stay, None)
+        emit.park_failed(board, call, stay, None)
         board.refuse(leg, stay)
         board.drop(call)
         return
@@ -89,7 +88,7 @@ def parked_identity(code: str) -> Identity:
 
 def begin(board: Board, call: Call, stay: Stay) -> None:
     """``call`` has just been given the slot of ``stay``; its party is parked there."""
-    events.parked(board, call, settle(board, call, stay))
+    emit.parked(board, call, settle(board, call, stay))
 
 
 def settle(board: Board, call: Call, stay: Stay, expires_at: Instant | None = None) -> Parked:
@@ -139,14 +138,14 @@ def parked_gone(board: Board, call: Call, _leg: Leg, _given: LegEnded) -> None:
     stay = call.stage.stay
     stop_retrieving(board, call.stage, NO_CALL_PARKED.with_(code=stay.code))
     stay.lot.leave(stay.slot)
-    events.abandoned(board, call, stay)
+    emit.abandoned(board, call, stay)
     board.drop(call)
 
 
 def waiting_gone(board: Board, call: Call, _leg: Leg, _given: LegEnded) -> None:
     """The party has hung up while no code was free for it."""
     assert isinstance(call.stage, Waiting)
-    events.abandoned(board, call, call.stage.stay)
+    emit.abandoned(board, call, call.stage.stay)
     board.drop(call)
 
 
@@ -308,7 +307,7 @@ def connect(board: Board, leg: Leg, call: Call) -> None:
     board.seat(leg, call)
     board.connect(call)
     call.stage = Talking(picked_up=parked)
-    events.retrieved(board, call, stay, by)
+    emit.retrieved(board, call, stay, by)
 
 
 def stop_retrieving(board: Board, parked: Parked, why: Refusal) -> None:

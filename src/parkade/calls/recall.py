@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from parkade.base.sound import Sound
-from parkade.calls import events, ring
+from parkade.calls import emit, ring
 from parkade.calls.board import Board
 from parkade.calls.call import MUSIC, Call, Leg, Parked, Stay, Waiting
 from parkade.calls.directory import NotPickedUp
@@ -47,7 +47,7 @@ class RingBack:
     def answered(self, board: Board, call: Call, transferor: Leg | None) -> None:
         """The caller is back."""
         assert call.other is not None
-        events.returned(board, call, self.stay, call.other.identity)
+        emit.returned(board, call, self.stay, call.other.identity)
 
     def failed(self, board: Board, call: Call, why: Failure) -> None:
         """Into the lot again."""
@@ -55,7 +55,7 @@ class RingBack:
 
     def caller_gone(self, board: Board, call: Call) -> None:
         """Too late."""
-        events.abandoned(board, call, self.stay)
+        emit.abandoned(board, call, self.stay)
         board.drop(call)
 
 
@@ -64,7 +64,7 @@ def expired(board: Board, call: Call) -> None:
     assert isinstance(call.stage, Parked)
     stay = call.stage.stay
     leave(board, call.stage)
-    events.timed_out(board, call, stay)
+    emit.timed_out(board, call, stay)
     ACTIONS[stay.policy.not_picked_up](board, call, stay)
 
 
@@ -99,7 +99,7 @@ def park_again(board: Board, call: Call, stay: Stay) -> None:
     if put_somewhere(board, call, stay):
         board.enter(call, Waiting(stay), board.now + PATIENCE_S)
     else:
-        events.reparked(board, call, settle(board, call, stay), old_code)
+        emit.reparked(board, call, settle(board, call, stay), old_code)
 
 
 def put_back(board: Board, call: Call, parked: Parked) -> None:
@@ -117,7 +117,7 @@ def put_back(board: Board, call: Call, parked: Parked) -> None:
     else:
         board.enter(call, Waiting(stay), board.now + PATIENCE_S)
         return
-    events.reparked(board, call, stage, old_code)
+    emit.reparked(board, call, stage, old_code)
 
 
 def _ring_back(board: Board, call: Call, stay: Stay) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parkade.base.sound import Sound
-from parkade.calls import events, parking, ring
+from parkade.calls import emit, parking, ring
 from parkade.calls.board import GRACE_S, Board
 from parkade.calls.call import MUSIC, RINGBACK, Announcing, Call, Leg, Parked, Ringing, Talking
 from parkade.calls.calling import RING_S, OrdinaryCall
@@ -206,7 +206,7 @@ def to_code(board: Board, second: Call, consult: Leg, call: Call, leg: Leg, give
     for one in stage.retrieving.values():
         board.seat(one.leg, call)
     board.enter(call, stage, stage.expires_at)
-    events.parked(board, call, stage)
+    emit.parked(board, call, stage)
     board.end(leg, after_s=GRACE_S)
     board.end(consult, after_s=GRACE_S)
     return None

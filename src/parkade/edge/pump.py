@@ -19,7 +19,8 @@ from typing import Protocol, TypeAlias
 from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Keep
 from parkade.calls.commands import Reply
-from parkade.calls.effects import Event, SlotChanged
+from parkade.calls.effects import SlotChanged
+from parkade.calls.events import CallEvent, Event
 from parkade.edge.clock import Clock
 from parkade.rtp.orders import Order
 from parkade.sip.message.flow import CloseFlow, Flow, Send
@@ -86,7 +87,7 @@ class _Decided:
         before = len(self.outgoing)
         for effect in effects:
             match effect:
-                case Send() | CloseFlow() | Event() | SlotChanged() | Reply():
+                case Send() | CloseFlow() | CallEvent() | SlotChanged() | Reply():
                     self.outgoing.append(effect)
                 case Keep() | Drop():
                     if not self.changes:
@@ -203,7 +204,7 @@ class Pump:
                         transports[flow.transport].send(flow, data)
                     case CloseFlow(flow):
                         transports[flow.transport].close(flow)
-                    case Event() | SlotChanged() | Reply():
+                    case CallEvent() | SlotChanged() | Reply():
                         self._publish(effect)
             except Exception:
                 log.exception("%s could not be performed", type(effect).__name__)

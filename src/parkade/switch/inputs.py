@@ -9,7 +9,8 @@ from typing import TypeAlias
 from parkade.base.journal import Drop, Keep
 from parkade.calls.commands import Command, Reply
 from parkade.calls.directory import Account, Device, Directory
-from parkade.calls.effects import Event, SlotChanged
+from parkade.calls.effects import SlotChanged
+from parkade.calls.events import Event
 from parkade.rtp.orders import Order, Report
 from parkade.sip.message.flow import CloseFlow, Flow, Send
 from parkade.switch.secrets import DeviceSecret

@@ -7,6 +7,7 @@ spoken first, which headers carry an identity.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import get_args
 
 from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Keep
@@ -14,7 +15,8 @@ from parkade.base.sound import Peer, Silence, Spoken
 from parkade.base.timers import Timers
 from parkade.calls import effects
 from parkade.calls.commands import Reply
-from parkade.calls.effects import Effect, Event, SlotChanged
+from parkade.calls.effects import Effect, SlotChanged
+from parkade.calls.events import Event
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegEnded, LegFailed, PromptEnded
 from parkade.rtp.orders import CloseLeg, Hear, OpenLeg
@@ -65,12 +67,12 @@ class Legs:
             effects.Hear: self._hear,
             effects.ShowParty: self._show_party,
             effects.TransferProgress: self._transfer_progress,
-            effects.Event: self._event,
             effects.NotRestored: self._not_restored,
             SlotChanged: self._pass_on,
             Reply: self._pass_on,
             Keep: self._pass_on,
             Drop: self._pass_on,
+            **dict.fromkeys(get_args(Event), self._pass_on),
         }
 
     def __len__(self) -> int:
@@ -355,10 +357,7 @@ class Legs:
     def _transfer_progress(self, effect: effects.TransferProgress, now: Instant) -> None:
         self._transfers.progress(effect, now)
 
-    def _event(self, effect: Event, now: Instant) -> None:
-        self._wiring.out.append(effect)
-
-    def _pass_on(self, effect: Keep | Drop | SlotChanged | Reply, now: Instant) -> None:
+    def _pass_on(self, effect: Keep | Drop | SlotChanged | Reply | Event, now: Instant) -> None:
         self._wiring.out.append(effect)
 
     def _not_restored(self, effect: effects.NotRestored, now: Instant) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar, overload
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
@@ -25,8 +26,6 @@ from parkade.calls.effects import (
     AnswerLeg,
     Effect,
     EndLeg,
-    Event,
-    EventType,
     Hear,
     NotRestored,
     OpenEarlyMedia,
@@ -39,6 +38,7 @@ from parkade.calls.effects import (
     SlotState,
     TransferProgress,
 )
+from parkade.calls.events import CallEvent
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import (
     Cause,
@@ -58,6 +58,7 @@ from parkade.calls.inputs import (
 )
 from parkade.calls.keeping import is_kept
 
+Kind = TypeVar("Kind", bound=CallEvent)
 FINAL = {Progress.DONE, Progress.FAILED, Progress.REFUSED}
 
 
@@ -245,9 +246,15 @@ class CallPlay:
         """How a transfer went."""
         return [step.progress for step in self.transfers[transfer]]
 
-    def events(self, *kinds: EventType) -> list[Event]:
-        """Events of these kinds, all if none is named."""
-        return [e for e in self.effects if isinstance(e, Event) and (not kinds or e.type in kinds)]
+    @overload
+    def events(self) -> list[CallEvent]: ...
+
+    @overload
+    def events(self, *kinds: type[Kind]) -> list[Kind]: ...
+
+    def events(self, *kinds: type[CallEvent]) -> Sequence[CallEvent]:
+        """Events of these classes, all if none is named."""
+        return [effect for effect in self.effects if isinstance(effect, kinds or CallEvent)]
 
     # The book
 
@@ -311,7 +318,7 @@ class CallPlay:
                 self.slots[account, lot, slot] = effect
             case NotRestored():
                 self.not_restored.append(effect)
-            case Event():
+            case CallEvent():
                 pass
 
     def _present(self, leg: str) -> Phone:

@@ -16,7 +16,19 @@ from dataclasses import dataclass, field
 from parkade.base.clock import Instant
 from parkade.base.sound import Peer
 from parkade.calls.directory import Directory
-from parkade.calls.effects import Event, EventType
+from parkade.calls.events import (
+    CallAbandoned,
+    CallAnswered,
+    CallEnded,
+    CallParked,
+    CallReparked,
+    CallRetrieved,
+    CallReturned,
+    CallStarted,
+    CallTimedOut,
+    Event,
+    ParkFailed,
+)
 from parkade.testing.net import FAIR, Weather
 from parkade.testing.phone import FakePhone
 from parkade.testing.world import SERVER, SimWorld
@@ -42,7 +54,7 @@ class ParkBook:
     stays: dict[str, Stay] = field(default_factory=dict)
     calls: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
-    abandoned: list[Event] = field(default_factory=list)
+    abandoned: list[CallAbandoned] = field(default_factory=list)
     moved: dict[tuple[str, str, str], Stay] = field(default_factory=dict)
     """Stays whose call is over: somebody else must take the place at once, in an attended transfer by who was parked."""
     told: int = 0
@@ -60,54 +72,51 @@ class ParkBook:
             assert stay.expires_at is None or now <= stay.expires_at + LATE_S, f"{stay} is overdue at {now}"
 
     def _read(self, event: Event) -> None:
-        call = str(event.data["call"])
+        call = event.call
         assert call not in self.ended, f"{event} after the end of its call"
-        match event.type:
-            case EventType.PARKED | EventType.REPARKED:
+        match event:
+            case CallParked() | CallReparked():
                 self._parked(call, event)
-            case EventType.TIMED_OUT:
+            case CallTimedOut():
                 timed_out = self._at_code(call, event)
                 assert timed_out.expires_at is not None
                 assert abs(event.at - timed_out.expires_at) <= LATE_S, f"{event} though it was to be at {timed_out.expires_at}"
                 timed_out.expires_at = None
-            case EventType.RETRIEVED:
+            case CallRetrieved():
                 self._at_code(call, event)
                 del self.stays[call]
-            case EventType.RETURNED:
+            case CallReturned():
                 assert self._in_lot(call, event).expires_at is None, f"{event} before its time"
                 del self.stays[call]
-            case EventType.ABANDONED:
+            case CallAbandoned():
                 self._in_lot(call, event)
                 del self.stays[call]
                 self.abandoned.append(event)
-            case EventType.ENDED:
+            case CallEnded():
                 stay = self.stays.pop(call, None)
                 # A caller for whom nobody was found is told so, and hung up on: then nothing waits for a deadline any more.
                 if stay is not None and stay.expires_at is not None:
                     self.moved[stay.place] = stay
                 self.ended.add(call)
                 self.calls.discard(call)
-            case EventType.STARTED:
+            case CallStarted():
                 assert call not in self.calls, f"{event} twice"
                 self.calls.add(call)
-            case EventType.ANSWERED | EventType.PARK_FAILED:
+            case CallAnswered() | ParkFailed():
                 pass
 
-    def _parked(self, call: str, event: Event) -> None:
-        data = event.data
-        place = (event.account, str(data["lot"]), str(data["code"]))
+    def _parked(self, call: str, event: CallParked | CallReparked) -> None:
+        place = (event.account, event.lot, event.code)
         at_code = [stay for stay in self.stays.values() if stay.expires_at is not None and stay.place == place]
         assert not at_code or at_code[0].call == call, f"{event} where {at_code[0]} is"
         was = self.stays.get(call)
-        assert was is None or was.expires_at is None or event.type is EventType.REPARKED, f"{event} though it is parked: {was}"
-        expires_at = data["expires_at"]
-        assert isinstance(expires_at, float)
+        assert was is None or was.expires_at is None or isinstance(event, CallReparked), f"{event} though it is parked: {was}"
         # Whoever picked it up was never there: then its time may be over, and that is told at once.
-        assert expires_at > event.at or event.type is EventType.REPARKED, f"{event} is due before it begins"
-        expires_at = max(expires_at, event.at)
+        assert event.expires_at > event.at or isinstance(event, CallReparked), f"{event} is due before it begins"
+        expires_at = max(event.expires_at, event.at)
         moved = self.moved.pop(place, None)
         assert moved is None or moved.expires_at == expires_at, f"{event} in the place of {moved}, with another deadline"
-        self.stays[call] = Stay(call, str(data["caller_number"]), place, expires_at)
+        self.stays[call] = Stay(call, event.caller_number, place, expires_at)
 
     def _in_lot(self, call: str, event: Event) -> Stay:
         assert call in self.stays, f"{event}, but it is not in the lot"
@@ -171,7 +180,7 @@ class WatchedWorld(SimWorld):
         """Whoever abandoned the lot had hung up: a healthy phone that was hung up on did not."""
         abandoned: dict[str, int] = defaultdict(int)
         for event in self.book.abandoned:
-            abandoned[f"{event.account}-{event.data['caller_number']}"] += 1
+            abandoned[f"{event.account}-{event.caller_number}"] += 1
         for phone in self.healthy:
             left = [call for call in phone.calls if call.state == "ended" and call.ended != "bye"]
             gone = abandoned[phone.name]

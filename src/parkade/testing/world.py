@@ -38,7 +38,8 @@ from parkade.calls.directory import (
     ParkPolicy,
     RingGroup,
 )
-from parkade.calls.effects import Event, EventType, SlotChanged
+from parkade.calls.effects import SlotChanged
+from parkade.calls.events import CallEvent, Event
 from parkade.sip.message.digest import ha1
 from parkade.sip.message.flow import CloseFlow, Flow, Send, SipEffect
 from parkade.switch.inputs import DirectoryLoaded, FlowLost, MediaReport, Note, Received, SwitchEffect, SwitchInput
@@ -197,9 +198,9 @@ class SimWorld(Simulation):
             for flow in self.net.streams(phone.address):
                 self.net.break_stream(flow, self.now)
 
-    def event_types(self) -> list[EventType]:
-        """The types of all events so far, in order."""
-        return [event.type for event in self.events]
+    def event_types(self) -> list[type[Event]]:
+        """The classes of all events so far, in order."""
+        return [type(event) for event in self.events]
 
     def hearing(self, call: FakeCall) -> str:
         """What a call hears, by the orders that the media process has and by what its phone has agreed to.
@@ -382,7 +383,7 @@ class _Server:
                     self._world.journal[key] = value
                 case Drop(key):
                     self._world.journal.pop(key, None)
-                case Event():
+                case CallEvent():
                     self._world.events.append(effect)
                 case Note(text, error):
                     if error is not None and self._world.strict:
@@ -400,7 +401,7 @@ def _when(effect: SwitchEffect) -> int:
     match effect:
         case Keep() | Drop():
             return 1
-        case Send() | CloseFlow() | Event() | SlotChanged() | Reply():
+        case Send() | CloseFlow() | CallEvent() | SlotChanged() | Reply():
             return 2
         case _:
             return 0
