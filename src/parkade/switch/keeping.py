@@ -1,8 +1,9 @@
 """Legs and registrations written down after each input, and read back when the process comes back.
 
-A leg is kept from its answer on, with its SIP session and what was agreed about its sound. When it is over for call control,
-the session alone is kept until the far side has answered the BYE. Streams do not outlive the process: their phones are reached
-when they register again, or by a new connection.
+A leg is kept from its answer on, with its SIP session and what was agreed about its sound, until the far side has answered the
+BYE. It is written again only when something has changed that matters afterwards: an ACK does not (a 2xx is sent again and
+acknowledged again), nor does the end (a leg that no call knows is ended again). Streams do not outlive the process: their
+phones are reached when they register again, or by a new connection.
 
 Not kept: what rings (call control begins it anew), what a leg hears (call control says it), and the time that a leg lingers.
 """
@@ -16,6 +17,7 @@ from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Json, Keep, KeptError
 from parkade.rtp.offer_answer import AudioNegotiator
 from parkade.sip.message.message import REASONS
+from parkade.sip.session.dialog import Dialog
 from parkade.sip.session.lifecycle import State
 from parkade.sip.session.refer import Refer, Stage
 from parkade.sip.session.session import Session
@@ -46,7 +48,7 @@ class Keeping:
         self._legs = legs
         self._transfers = transfers
         self._wiring = wiring
-        self._kept: set[str] = set()
+        self._kept: dict[str, tuple[object, ...] | None] = {}
 
     def changes(self) -> list[Keep | Drop]:
         """What has become of the legs and registrations that have changed since this was last asked."""
@@ -67,13 +69,17 @@ class Keeping:
         if session.is_done:
             if leg_id not in self._kept:
                 return None
-            self._kept.discard(leg_id)
+            del self._kept[leg_id]
             return Drop(LEG + leg_id)
         leg = self._legs.anywhere(leg_id)
-        if leg is not None and leg.session is session and session.state in (State.ACCEPTED, State.CONFIRMED):
-            self._kept.add(leg_id)
-            return Keep(LEG + leg_id, _written(leg, session))
-        return Keep(LEG + leg_id, {"session": session.snapshot()}) if leg_id in self._kept else None
+        if leg is None or leg.session is not session or session.state not in (State.ACCEPTED, State.CONFIRMED):
+            # It is being ended. If we die before the far side has answered, its call is gone and it is ended again.
+            return None
+        print_ = _fingerprint(leg, session, session.dialog)
+        if self._kept.get(leg_id) == print_:
+            return None
+        self._kept[leg_id] = print_
+        return Keep(LEG + leg_id, _written(leg, session))
 
     # Back
 
@@ -112,7 +118,7 @@ class Keeping:
             if leg is not None:
                 self._legs.gone(leg)
             raise
-        self._kept.add(leg_id)
+        self._kept[leg_id] = None
         session.data = leg_id
         if leg is None:
             return
@@ -138,6 +144,26 @@ class Keeping:
 
 def _id(session: Session) -> str:
     return session.id
+
+
+def _fingerprint(leg: PhoneLeg, session: Session, dialog: Dialog) -> tuple[object, ...]:
+    """What of a leg makes it worth writing down again."""
+    offers = dialog.offers
+    return (
+        dialog.local_seq,
+        dialog.target,
+        dialog.flow,
+        offers.turn,
+        offers.local,
+        offers.remote,
+        leg.port,
+        leg.reported,
+        session.cancelled,
+        session.expires_at,
+        len(session.refers),
+        tuple(session.changes),
+        session.sent_change is None,
+    )
 
 
 def _written(leg: PhoneLeg, session: Session) -> dict[str, Json]:

@@ -185,7 +185,7 @@ class Legs:
         if leg is None or leg.port != port:
             return
         session, ports = leg.session, self._wiring.ports
-        talks = session is not None and session.is_confirmed
+        talks = session is not None and not session.is_early
         if talks and ports.are_coming:
             ports.wait(lambda at: self.port_lost(leg_id, port, at), now)
             return

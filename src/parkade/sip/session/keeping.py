@@ -21,7 +21,7 @@ from parkade.sip.session.agent import Deadline
 from parkade.sip.session.core import Core
 from parkade.sip.session.credentials import HeaderLines
 from parkade.sip.session.dialog import Dialog
-from parkade.sip.session.lifecycle import State
+from parkade.sip.session.lifecycle import Event, State
 from parkade.sip.session.offers import Turn
 from parkade.sip.session.refer import ANSWERABLE_S, Refer, Referral, Stage
 from parkade.sip.session.session_timer import MIN_S, SessionTimer
@@ -140,6 +140,10 @@ def restore(core: Core, value: Mapping[str, Json], now: Instant) -> None:
     dialog = core.dialog
     assert dialog is not None
     core.restored_seq = dialog.local_seq
+    if core.accepted is not None and core.accepted.give_up_at <= now and not core.accepted.offers:
+        # The owner need not write a session down for its ACK alone: had none come, the session would have been ended.
+        core.accepted = None
+        core.step(Event.ACKED)
     if core.state is State.ENDED and not core.referrals:
         return
     core.agent.sessions[core.id] = core

@@ -124,11 +124,6 @@ class Session(Core):
         return self.dialog.offers.local if self.dialog is not None else b""
 
     @property
-    def is_confirmed(self) -> bool:
-        """Whether it is answered, acknowledged and not over."""
-        return self.state is State.CONFIRMED
-
-    @property
     def is_early(self) -> bool:
         """Whether nobody has answered yet: what Replaces with ``early-only`` may take the place of (:rfc:`3891`)."""
         return self.state < State.ACCEPTED
