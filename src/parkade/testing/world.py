@@ -149,6 +149,11 @@ class SimWorld(Simulation):
         """
         self._server.crash_after(effects, down_s)
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the switch is there, and not between a crash and its return."""
+        return self._server.is_up
+
     def crash_media(self) -> None:
         """The media process is killed and another one is there at once."""
         self.media.restart()
@@ -338,6 +343,11 @@ class _Server:
             self.tell(MediaReport(report))
 
     # Crashes
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the switch is there."""
+        return not self._down
 
     def crash_after(self, effects: int | None, down_s: float) -> None:
         """Crash when so many effects more have been performed."""
