@@ -1,4 +1,4 @@
-"""Offices in which people do whatever comes to their minds while the server is killed again and again, between any two effects."""
+"""Offices where people do whatever comes to their minds while the server is killed again and again, between any effects."""
 
 from __future__ import annotations
 
