@@ -24,6 +24,7 @@ INVITE = (
     b"\r\n"
     b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 101\r\n"
 )
+OPTIONS = INVITE.replace(b"INVITE", b"OPTIONS")
 RINGING = INVITE.replace(b"INVITE sip:102@acme.example.com SIP/2.0", b"SIP/2.0 180 Ringing")
 
 
@@ -54,10 +55,24 @@ def test_what_is_taken_apart_is_put_together_again() -> None:
 def test_a_share_of_the_messages_is_damaged_and_each_is_noted() -> None:
     log: list[Damaged] = []
     damager = Damager(1, "phone", log)
-    damaged = sum(damager(INVITE) != INVITE for _ in range(1000))
+    damaged = sum(damager(OPTIONS) != OPTIONS for _ in range(1000))
     assert 100 < damaged <= len(log) < 200
-    assert log[0].start == "INVITE sip:102@acme.example.com SIP/2.0"
-    assert damager(INVITE) is not None
+    assert log[0].start == "OPTIONS sip:102@acme.example.com SIP/2.0"
+
+
+def test_a_phone_has_a_habit() -> None:
+    methods = (b"ACK", b"BYE", b"REGISTER", b"REFER", b"PRACK", b"UPDATE", b"INFO", b"CANCEL")
+    kinds = [INVITE, RINGING, *(INVITE.replace(b"INVITE", method) for method in methods)]
+    kinds += [RINGING.replace(b"180 Ringing", status) for status in (b"200 OK", b"486 Busy")]
+    habits = 0
+    for seed in range(40):
+        log: list[Damaged] = []
+        damager = Damager(seed, "phone", log, share=0.0)
+        changed = [{damager(kind) for _ in range(20)} - {kind} for kind in kinds]
+        assert len({entry.what for entry in log}) <= 1
+        assert all(len(ways) <= 1 for ways in changed)
+        habits += any(changed)
+    assert habits > 20
 
 
 def test_messages_can_be_spared_and_the_others_are_damaged_as_before() -> None:
