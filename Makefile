@@ -5,12 +5,13 @@
 # make bench   calls per second and parked streams on this machine
 # make reliability   what becomes of 1,000 parked callers and 200 conversations under kill -9   (ARGS=--small: 30, in 40 s)
 # make fuzz    random offices with damaged messages                         (make fuzz ARGS="--seeds 2000 --jobs 2")
+# make days    offices whose server dies, a simulated day each          (make days ARGS="--days 2000 --jobs 2")
 # make lock    pin the dependencies of pyproject.toml anew
 
 BIN := .venv/bin
 CODE := $(foreach room,src tests bench tools examples,$(if $(wildcard $(room)/*.py $(room)/*/*.py),$(room)))
 
-.PHONY: demo test setup dev debian lint mypy bench reliability fuzz lock
+.PHONY: demo test setup dev debian lint mypy bench reliability fuzz days lock
 .DEFAULT_GOAL := setup
 
 setup: .venv/ready-run
@@ -37,6 +38,9 @@ bench: dev debian
 
 reliability: dev debian
 	@$(BIN)/python -m bench.reliability $(ARGS)
+
+days: dev
+	@$(BIN)/python -m parkade.testing.days $(ARGS)
 
 fuzz: dev
 	@$(BIN)/python -m parkade.testing.fuzz $(ARGS)

@@ -47,7 +47,7 @@ def test_a_planted_fault_is_found_and_its_story_shortened() -> None:
     assert failure.what == "SipError: planted"
     shortest = shrink(failure, most_tries=40)
     assert shortest.what == failure.what
-    assert len(shortest.damages) == 1
+    assert 1 <= len(shortest.damages) <= 3
     assert len(shortest.story) < len(failure.story)
     assert f"seed {failure.plan.seed}" in str(shortest)
 

@@ -191,6 +191,17 @@ class SimWorld(Simulation):
         self.detach(phone.address)
         self._phones.remove(phone)
 
+    def signalling_died(self) -> None:
+        """Called when signalling has been killed. For subclasses."""
+
+    def signalling_is_back(self) -> None:
+        """Called when signalling was started again and has restored what was kept. For subclasses."""
+
+    @property
+    def is_down(self) -> bool:
+        """Whether there is no signalling just now."""
+        return self._server.is_down
+
     # Looking at it
 
     def new_switch(self) -> Switch:
@@ -305,7 +316,7 @@ class _Server:
     def __init__(self, world: SimWorld) -> None:
         self._world = world
         self._out: list[SipEffect] = []
-        self._down = False
+        self.is_down = False
         self._crash_after: int | None = None
         self._down_s = 0.0
         self.listen_to_media()
@@ -317,13 +328,13 @@ class _Server:
         self.tell(FlowLost(flow))
 
     def deadline(self) -> Instant | None:
-        due = (None if self._down else self._world.switch.deadline(), self._world.media.deadline())
+        due = (None if self.is_down else self._world.switch.deadline(), self._world.media.deadline())
         return min((at for at in due if at is not None), default=None)
 
     def wake(self, now: Instant) -> None:
         self._world.media.wake(now)
         self.listen_to_media()
-        if not self._down:
+        if not self.is_down:
             self._perform(self._world.switch.wake(now))
 
     def drain(self) -> list[SipEffect]:
@@ -332,12 +343,12 @@ class _Server:
 
     def tell(self, given: SwitchInput) -> None:
         """One input and everything that follows, the media process's reports included. A switch that is down hears nothing."""
-        if not self._down:
+        if not self.is_down:
             self._perform(self._world.switch.tell(given, self._world.now))
 
     def listen_to_media(self) -> None:
         """Pass on what the media process has to say."""
-        if self._down:
+        if self.is_down:
             return
         for report in self._world.media.drain():
             self.tell(MediaReport(report))
@@ -347,7 +358,7 @@ class _Server:
     @property
     def is_up(self) -> bool:
         """Whether the switch is there."""
-        return not self._down
+        return not self.is_down
 
     def crash_after(self, effects: int | None, down_s: float) -> None:
         """Crash when so many effects more have been performed."""
@@ -356,7 +367,8 @@ class _Server:
     def crash(self, down_s: float) -> None:
         """The switch is gone with all that it knew; what it has sent is on its way."""
         self._crash_after = None
-        self._down = True
+        self.is_down = True
+        self._world.signalling_died()
         self._world.break_streams()
         if down_s > 0:
             self._world.after(down_s, self._restart)
@@ -364,16 +376,17 @@ class _Server:
             self._restart()
 
     def _restart(self) -> None:
-        if not self._down:
+        if not self.is_down:
             return
         world = self._world
-        self._down = False
+        self.is_down = False
         world.switch = world.new_switch()
         # What is kept is plain JSON, and comes back as such.
         self._perform(world.switch.restore(loads(dumps(world.journal)), world.now))
-        if not self._down:
+        if not self.is_down:
             world.media.reconnect()
             self.listen_to_media()
+        world.signalling_is_back()
 
     def _crashes_now(self) -> bool:
         if self._crash_after is None:
