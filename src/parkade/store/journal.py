@@ -1,5 +1,8 @@
 """The journal: what must outlive this process, the last value of each key, in a SQLite file of its own.
 
+The table is only ever added to: a new value, or the word that a key is dropped, is a row at the end, so a commit touches the few
+pages there and no others. The last row of a key counts. Rows that count no longer are deleted a thousand at a time.
+
 ``write`` takes changes on the loop and returns at once; one thread commits them, all that came meanwhile in one statement, and
 says so. A commit is in the hands of the kernel: it survives ``kill -9`` of everything. A second thread moves it to the disk
 about once a second, so a power cut costs at most that second, and never the file (WAL, ``synchronous = NORMAL``).
@@ -23,7 +26,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
+
+import msgspec
 
 from parkade.base.errors import ParkadeError
 from parkade.base.journal import Drop, Json, Keep
@@ -42,19 +47,17 @@ BUSY_WRITES_PER_S = 1000
 """Beyond that many writes a second commits are at least ``PACE_S`` apart: a commit of four inputs costs half of four commits,
 and a value that is written twice within that time is encoded once. Below, every answer leaves as early as it can."""
 _RATE_OVER_S = 0.05
-_PAGE_BYTES = 2048
-"""A leg's value fits into one, and a changed page is written whole."""
+_ROWS = 32
+"""How many rows one statement adds."""
+_OUTDATED = 1000
+"""So many rows that count no longer are deleted together: most fill whole pages, which need not be read or written for that."""
 MAX_WAITING = 200_000
 """Keys that may wait for a disk that takes nothing; beyond, those that are not needed any more are forgotten first."""
 _WAL_LIMIT_BYTES = 64 << 20
 _CHECKPOINT_BYTES = 4 << 20
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-# A value is wrapped in an array, so that it never looks like the NULL of a key that is dropped.
-_WRITE: Final = (
-    "INSERT INTO kept (key, value) SELECT key, value FROM json_each(?) WHERE true "
-    "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-)
-_encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_INSERT: Final = {n: f"INSERT INTO kept (id, key, value) VALUES {', '.join(['(?, ?, ?)'] * n)}" for n in range(1, _ROWS + 1)}
+_DELETE: Final = "DELETE FROM kept WHERE id IN (SELECT value FROM json_each(?))"
 
 
 class JournalError(ParkadeError):
@@ -73,6 +76,11 @@ class Journal:
         self._wal = -1
         self._lock = threading.Lock()
         self._waiting: dict[str, Keep | Drop] = {}
+        self._rows: dict[str, int] = {}
+        """The row that counts, of each key that is kept."""
+        self._outdated: list[int] = []
+        """Rows that count no longer, oldest first."""
+        self._next_row = 1
         self._number = 0
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._asleep = True
@@ -103,15 +111,20 @@ class Journal:
         if self._database is None:
             return kept
         try:
-            rows = self._database.execute("SELECT key, value FROM kept WHERE value IS NOT NULL").fetchall()
+            rows = self._database.execute("SELECT id, key, value FROM kept ORDER BY id").fetchall()
         except sqlite3.DatabaseError as error:
             self._database.close()
             set_aside(self.path, "damaged", error)
             self._database = _open_or_set_aside(self.path)
             return kept
-        for key, text in rows:
+        last = {key: (row, text) for row, key, text in rows}
+        self._next_row = rows[-1][0] + 1 if rows else 1
+        self._rows = {key: row for key, (row, text) in last.items() if text is not None}
+        counting = set(self._rows.values())
+        self._outdated = [row for row, _, _ in rows if row not in counting]
+        for key in self._rows:
             try:
-                (kept[key],) = json.loads(text)
+                kept[key] = json.loads(last[key][1])
             except (ValueError, TypeError):
                 log.warning("journal: the value of %r cannot be read and is left out", key)
         return kept
@@ -186,20 +199,47 @@ class Journal:
         try:
             if self._database is None:
                 self._database = _open_or_set_aside(self.path)
-            values = {key: [change.value] if isinstance(change, Keep) else None for key, change in batch.items()}
-            self._database.execute(_WRITE, (_encode(values),))
+                self._rows, self._outdated = {}, []
+            self._add(self._database, _encoded(batch, self._rows))
+            if len(self._outdated) >= _OUTDATED:
+                self._database.execute(_DELETE, (json.dumps(self._outdated),))
+                self._outdated = []
         except (sqlite3.Error, OSError) as error:
             self._failed(error)
             return False
-        except (TypeError, ValueError, RecursionError):
-            # A mistake of ours in one value, which must not cost the others.
-            log.exception("journal: a value that cannot be written down")
-            return len(batch) == 1 or all(self._commit({key: change}) for key, change in batch.items())
         self._unsynced = True
         if self._failing:
             self._failing = False
             log.warning("journal %s is written again", self.path)
         return True
+
+    def _add(self, database: sqlite3.Connection, values: list[tuple[str, str | None]]) -> None:
+        """Add rows, all or none."""
+        first = self._next_row
+        rows: list[Any] = []
+        for row, (key, text) in enumerate(values, first):
+            rows += (row, key, text)
+        if len(values) > _ROWS:
+            database.execute("BEGIN IMMEDIATE")
+        try:
+            for start in range(0, len(rows), 3 * _ROWS):
+                some = rows[start : start + 3 * _ROWS]
+                database.execute(_INSERT[len(some) // 3], some)
+            if len(values) > _ROWS:
+                database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+        self._next_row += len(values)
+        for row, (key, text) in enumerate(values, first):
+            before = self._rows.pop(key, None)
+            if before is not None:
+                self._outdated.append(before)
+            if text is None:
+                self._outdated.append(row)
+            else:
+                self._rows[key] = row
 
     def _failed(self, error: Exception) -> None:
         if not self._failing:
@@ -239,7 +279,6 @@ class Journal:
                     os.fdatasync(self._wal)
                     if os.fstat(self._wal).st_size > _CHECKPOINT_BYTES:
                         database = database or _connect(self.path, BUSY_S)
-                        database.execute("DELETE FROM kept WHERE value IS NULL")
                         database.execute("PRAGMA wal_checkpoint(PASSIVE)")
                 except (sqlite3.Error, OSError) as error:
                     log.debug("journal: not moved to the disk: %s", error)
@@ -247,6 +286,27 @@ class Journal:
                 if database is not None:
                     database.close()
                 return
+
+
+def _encoded(batch: dict[str, Keep | Drop], rows: dict[str, int]) -> list[tuple[str, str | None]]:
+    """The rows of ``batch``. A key that is not kept need not be dropped; a value that cannot be written down is left out."""
+    values: list[tuple[str, str | None]] = []
+    for key, change in batch.items():
+        if isinstance(change, Drop):
+            if key in rows:
+                values.append((key, None))
+            continue
+        try:
+            try:
+                text = msgspec.json.encode(change.value).decode()
+            except (ValueError, OverflowError):
+                # Bytes of a header that are no UTF-8 are lone surrogates, which only the slow way can write.
+                text = json.dumps(change.value, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError):
+            log.exception("journal: the value of %r cannot be written down", key)
+            continue
+        values.append((key, text))
+    return values
 
 
 class _Pace:
@@ -302,12 +362,11 @@ def _open(path: Path) -> sqlite3.Connection:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
             raise _NewerError(f"version {version}, this release writes {VERSION}")
-        database.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a file that is new
         database.execute("PRAGMA journal_mode = WAL")
         # Checkpoints belong to the second thread.
         database.execute("PRAGMA wal_autocheckpoint = 0")
         if version < VERSION:
-            database.execute("CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, value TEXT)")
+            database.execute("CREATE TABLE IF NOT EXISTS kept (id INTEGER PRIMARY KEY, key TEXT NOT NULL, value TEXT)")
             database.execute(f"PRAGMA user_version = {VERSION}")
         database.execute("SELECT key, value FROM kept LIMIT 1").fetchone()
         database.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
@@ -318,7 +377,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=16)
+    database = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=64)
     database.execute("PRAGMA synchronous = NORMAL")
     return database
 
