@@ -1,7 +1,7 @@
 """The journal: what must outlive this process, the last value of each key, in a SQLite file of its own.
 
-The table is only ever added to: a new value, or the word that a key is dropped, is a row at the end, so a commit touches the few
-pages there and no others. The last row of a key counts. Rows that count no longer are deleted a thousand at a time.
+The table is only ever added to: a new value, or the word that a key is dropped, is a row at the end, so a commit touches
+the few pages there and no others. The last row of a key counts. Rows that count no longer are deleted a thousand at a time.
 
 ``write`` takes changes on the loop and returns at once; one thread commits them, all that came meanwhile in one statement, and
 says so. A commit is in the hands of the kernel: it survives ``kill -9`` of everything. A second thread moves it to the disk
@@ -56,7 +56,7 @@ MAX_WAITING = 200_000
 _WAL_LIMIT_BYTES = 64 << 20
 _CHECKPOINT_BYTES = 4 << 20
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-_INSERT: Final = {n: f"INSERT INTO kept (id, key, value) VALUES {', '.join(['(?, ?, ?)'] * n)}" for n in range(1, _ROWS + 1)}
+_INSERT: Final = {n: "INSERT INTO kept (id, key, value) VALUES " + ", ".join(["(?, ?, ?)"] * n) for n in range(1, _ROWS + 1)}
 _DELETE: Final = "DELETE FROM kept WHERE id IN (SELECT value FROM json_each(?))"
 
 

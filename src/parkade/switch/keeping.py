@@ -1,9 +1,9 @@
 """Legs and registrations written down after each input, and read back when the process comes back.
 
 A leg is kept from its answer on, with its SIP session and what was agreed about its sound, until the far side has answered the
-BYE. It is written again only when something has changed that matters afterwards: an ACK does not (a 2xx is sent again and
-acknowledged again), nor does the end (a leg that no call knows is ended again). Streams do not outlive the process: their
-phones are reached when they register again, or by a new connection.
+BYE. It is written again only when something has changed that matters afterwards. The end does not (a leg that no call knows is
+ended again), and an ACK can wait for ``ACKED_KEPT_S`` (until then the 2xx is sent again and acknowledged again). Streams do
+not outlive the process: their phones are reached when they register again, or by a new connection.
 
 Not kept: what rings (call control begins it anew), what a leg hears (call control says it), and the time that a leg lingers.
 """
@@ -33,6 +33,10 @@ from parkade.switch.transfers import Transfers
 LEG = "leg/"
 """What the keys of kept legs begin with."""
 
+ACKED_KEPT_S = 0.5
+"""How long after an ACK a leg is written again, together with all others that wait for it. Some phones acknowledge no 2xx that
+comes long after the first."""
+
 REPORT_AGAIN_S = 60.0
 """How old the end of a transfer may be to be told again after a restart: the phone may not have heard it."""
 
@@ -49,20 +53,34 @@ class Keeping:
         self._transfers = transfers
         self._wiring = wiring
         self._kept: dict[str, tuple[object, ...] | None] = {}
+        self._unacked: set[str] = set()
+        """Legs whose kept value still waits for the ACK."""
+        self._acked: dict[str, Session] = {}
+        self._acked_due: Instant | None = None
 
-    def changes(self) -> list[Keep | Drop]:
+    def deadline(self) -> Instant | None:
+        """When ``changes`` wants to be asked without an input."""
+        return self._acked_due
+
+    def changes(self, now: Instant) -> list[Keep | Drop]:
         """What has become of the legs and registrations that have changed since this was last asked."""
         changes = self._registrar.changes()
         touched = self._ua.touched
         if touched:
             for session in sorted(touched, key=_id):
-                change = self._change(session)
+                change = self._change(session, now)
                 if change is not None:
                     changes.append(change)
             touched.clear()
+        if self._acked_due is not None and now >= self._acked_due:
+            acked, self._acked, self._acked_due = self._acked, {}, None
+            for leg_id, session in acked.items():
+                leg = self._legs.anywhere(leg_id)
+                if leg is not None and leg.session is session and leg_id in self._kept and session.state is State.CONFIRMED:
+                    changes.append(Keep(LEG + leg_id, _written(leg, session)))
         return changes
 
-    def _change(self, session: Session) -> Keep | Drop | None:
+    def _change(self, session: Session, now: Instant) -> Keep | Drop | None:
         leg_id = session.data
         if not isinstance(leg_id, str) or session.dialog is None:
             return None
@@ -70,15 +88,24 @@ class Keeping:
             if leg_id not in self._kept:
                 return None
             del self._kept[leg_id]
+            self._unacked.discard(leg_id)
+            self._acked.pop(leg_id, None)
             return Drop(LEG + leg_id)
         leg = self._legs.anywhere(leg_id)
         if leg is None or leg.session is not session or session.state not in (State.ACCEPTED, State.CONFIRMED):
             # It is being ended. If we die before the far side has answered, its call is gone and it is ended again.
             return None
-        print_ = _fingerprint(leg, session, session.dialog)
-        if self._kept.get(leg_id) == print_:
+        fingerprint = _fingerprint(leg, session, session.dialog)
+        if self._kept.get(leg_id) == fingerprint:
+            if session.state is State.CONFIRMED and leg_id in self._unacked:
+                self._unacked.discard(leg_id)
+                self._acked[leg_id] = session
+                if self._acked_due is None:
+                    self._acked_due = now + ACKED_KEPT_S
             return None
-        self._kept[leg_id] = print_
+        self._kept[leg_id] = fingerprint
+        self._acked.pop(leg_id, None)
+        (self._unacked.add if session.state is State.ACCEPTED else self._unacked.discard)(leg_id)
         return Keep(LEG + leg_id, _written(leg, session))
 
     # Back
@@ -119,6 +146,8 @@ class Keeping:
                 self._legs.gone(leg)
             raise
         self._kept[leg_id] = None
+        if session.state is State.ACCEPTED:
+            self._unacked.add(leg_id)
         session.data = leg_id
         if leg is None:
             return

@@ -128,6 +128,8 @@ class Switch:
         )
         self._legs = Legs(self._ua, self._registrar, self._wiring, self._transfers, self._account_and_extension)
         self._keeping = Keeping(self._ua, self._registrar, self._legs, self._transfers, self._wiring) if keeps else None
+        machines = (self._ua, self._control, self._legs, self._ports)
+        self._machines = (*machines, self._keeping) if self._keeping is not None else machines
 
     # The three verbs
 
@@ -189,8 +191,7 @@ class Switch:
 
     def deadline(self) -> Instant | None:
         """When ``wake`` wants to be called next."""
-        machines = (self._ua, self._control, self._legs, self._ports)
-        return min((at for machine in machines if (at := machine.deadline()) is not None), default=None)
+        return min((at for machine in self._machines if (at := machine.deadline()) is not None), default=None)
 
     def wake(self, now: Instant) -> list[SwitchEffect]:
         """Perform everything that is due at ``now``. Raises nothing, like ``tell``."""
@@ -235,7 +236,7 @@ class Switch:
                 self._out.append(mishap(given, error))
         # Media first: a phone must find its leg ready when the answer reaches it. What is kept comes before what promises it,
         # and calls before legs: what a leg may tell its phone after a crash is only what its call knows too.
-        changes: Sequence[Keep | Drop] = self._keeping.changes() if self._keeping is not None else ()
+        changes: Sequence[Keep | Drop] = self._keeping.changes(now) if self._keeping is not None else ()
         effects: list[SwitchEffect] = [*self._out, *changes, *self._ua.out]
         self._out.clear()
         self._ua.out.clear()
