@@ -56,7 +56,8 @@ MAX_WAITING = 200_000
 _WAL_LIMIT_BYTES = 64 << 20
 _CHECKPOINT_BYTES = 4 << 20
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-_INSERT: Final = {n: "INSERT INTO kept (id, key, value) VALUES " + ", ".join(["(?, ?, ?)"] * n) for n in range(1, _ROWS + 1)}
+_ROW: Final = "(?, ?, ?)"
+_INSERT: Final = {n: f"INSERT INTO kept (id, key, value) VALUES {', '.join([_ROW] * n)}" for n in range(1, _ROWS + 1)}  # noqa: S608
 _DELETE: Final = "DELETE FROM kept WHERE id IN (SELECT value FROM json_each(?))"
 
 
