@@ -97,8 +97,8 @@ class LegEnded:
     """The far side hung up or cancelled, or the leg died. Never told of a leg that call control ended or refused.
 
     ``established`` is False for an incoming leg whose phone never confirmed the answer: nobody has talked on it.
-    ``cancelled`` is True if a CANCEL had arrived for this leg, however it ended: one that crossed the answer ends nothing by
-    itself (:rfc:`3261` section 9.2), and the phone sends ACK and BYE after it.
+    ``cancelled`` is True if the phone had given up when the answer reached it: its CANCEL crossed the answer and ends nothing
+    by itself (:rfc:`3261` section 9.2), or it could send none, and ACK and BYE come one upon the other.
     """
 
     leg: str

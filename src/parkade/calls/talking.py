@@ -8,7 +8,7 @@ to hang up either:
 * a party that it had retrieved from a code within the reserve time is put back there;
 * whoever it was talking with hears the silence and is hung up on, as after any call.
 
-A phone that gives up while its retrieve is being answered (its CANCEL crosses our 200, so it sends ACK and BYE) has not
+A phone that gives up while its retrieve is being answered (it sends ACK and BYE, with or without a CANCEL) has not
 retrieved anything, nor has one that never confirmed the answer: the party is put back with the deadline it had.
 """
 

@@ -151,7 +151,7 @@ class Keeping:
         session.data = leg_id
         if leg is None:
             return
-        leg.session = session
+        leg.session, leg.restored_at = session, now
         if self._legs.get(leg_id) is not leg:
             return  # Its end was due.
         leg.established = session.state is State.CONFIRMED
@@ -204,6 +204,8 @@ def _written(leg: PhoneLeg, session: Session) -> dict[str, Json]:
         "port": leg.port,
         "session": session.snapshot(),
     }
+    if leg.established_at is not None:
+        value["established_at"] = leg.established_at
     if leg.phone is not None:
         value["phone"] = [*leg.phone]
     if leg.negotiator is not None:
@@ -219,6 +221,8 @@ def _read(leg_id: str, value: Any, wiring: Wiring) -> PhoneLeg:
     leg.is_a_person = value.get("is_a_person", True) is True
     port = value.get("port")
     leg.port = None if port is None else int(port)
+    if (established_at := value.get("established_at")) is not None:
+        leg.established_at = float(established_at)
     if (phone := value.get("phone")) is not None:
         contact, instance, call_id, *_ = phone
         leg.phone = Phone(str(contact), None if instance is None else str(instance), None if call_id is None else str(call_id))

@@ -49,6 +49,14 @@ from parkade.switch.statuses import failure_of
 SIGN_OF_LIFE_S = 2.0
 """How long a phone may take for its first response: three INVITEs leave within it over UDP (:rfc:`3261` section 17.1.1.2)."""
 
+GAVE_UP_S = 0.6
+"""A phone that says BYE within this time after its ACK had given up before it heard our answer. Without a provisional response
+it may not send a CANCEL (:rfc:`3261` section 9.1), so it waits for the answer, then sends ACK and BYE."""
+GAVE_UP_AFTER_RESTART_S = 4.0
+"""The same after a restart: the BYE came while nobody was there, and is sent again at most so much later (T2)."""
+CROSSED_S = 32.0
+"""How long a phone whose CANCEL crossed our answer may take for its BYE (64*T1); one that stays longer has taken it."""
+
 QUIET = Quiet()
 """Looks after a session that its leg has let go."""
 
@@ -104,6 +112,8 @@ class PhoneLeg(Quiet):
     held: bool = False
     rang: bool = False
     established: bool = False
+    established_at: Instant | None = None
+    restored_at: Instant | None = None
     attempts: list[Attempt] = field(default_factory=list)
     failures: list[LegFailed] = field(default_factory=list)
     refusal_prompt: str | None = None
@@ -227,11 +237,16 @@ class PhoneLeg(Quiet):
         return peer.codec if peer else None
 
     def reconnect(self, binding: Binding, lost: LostFlows) -> None:
-        """A phone has registered: if it is that of this leg, and the flow of the leg leads nowhere, go on where it is now."""
+        """A phone has registered: if it is that of this leg, and the flow of the leg leads nowhere, go on where it is now.
+
+        A stream without a connection leads nowhere: its phone had opened it before a restart.
+        """
         session = self.session
         if session is None or self.phone is None or session.flow == binding.flow:
             return
-        if (session.flow == binding.before or lost.has(session.flow)) and self.phone.is_same(binding.phone):
+        flow = session.flow
+        leads_nowhere = flow == binding.before or lost.has(flow) or (flow.reliable and not flow.connection)
+        if leads_nowhere and self.phone.is_same(binding.phone):
             session.flow = binding.flow
 
     def give_up_silent(self, now: Instant) -> None:
@@ -259,12 +274,26 @@ class PhoneLeg(Quiet):
 
     def on_established(self, session: Session, now: Instant) -> None:
         """The phone has confirmed our answer."""
-        self.established = True
+        self.established, self.established_at = True, now
 
     def on_ended(self, session: Session, why: End, now: Instant) -> None:
         """Hung up, cancelled, or dead."""
-        self.tell(LegEnded(self.id, self.established or not session.incoming, _CAUSES.get(why, Cause.LOST), session.cancelled))
+        established = self.established or not session.incoming
+        self.tell(LegEnded(self.id, established, _CAUSES.get(why, Cause.LOST), self._gave_up(session, why, now)))
         self.wiring.gone(self)
+
+    def _gave_up(self, session: Session, why: End, now: Instant) -> bool:
+        """Whether the phone no longer wanted the call when our answer reached it."""
+        since, restored_at = self.established_at, self.restored_at
+        if since is None:
+            return session.cancelled
+        if why != "bye":
+            return False
+        if session.cancelled:
+            return now - since <= CROSSED_S
+        if restored_at is None or restored_at - since > GAVE_UP_AFTER_RESTART_S:
+            return now - since <= GAVE_UP_S
+        return now - max(since, restored_at) <= GAVE_UP_AFTER_RESTART_S
 
     def on_offer(self, session: Session, sdp: bytes, now: Instant) -> None:
         """A re-INVITE or UPDATE with an offer: hold, resume, a new address."""

@@ -66,7 +66,7 @@ def acked(core: Core, sdp: bytes, now: Instant) -> None:
     if waits is None or dialog is None:
         return
     core.cancel_timer(Deadline.ACK)
-    core.cancelled = core.cancelled or (waits.tx is not None and waits.tx.cancelled)
+    core.cancelled = core.cancelled or (core.state is State.ACCEPTED and waits.tx is not None and waits.tx.cancelled)
     core.accepted = None
     if core.state is State.CLOSING:
         say_waiting_bye(core, now)

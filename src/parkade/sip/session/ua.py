@@ -248,7 +248,12 @@ class UserAgent:
             Dismissal(self._agent, response, self._dismissed, dialog_id).send(flow, now)
 
     def _let_in(self, request: Request, flow: Flow, now: Instant) -> Refusal | None:
-        """Asked before anything is kept for a request: what nobody could take is refused first, then whom the owner refuses."""
+        """Asked before anything is kept for a request: what nobody could take is refused first, then whom the owner refuses.
+
+        An INVITE that was let in and answered before a restart is the same when it comes again, whatever its nonce is worth.
+        """
+        if self._waiting and request.method == "INVITE" and self._accepted_before(request) is not None:
+            return None
         refusal = _refusal(request)
         if refusal is None and request.method == "INVITE":
             refusal = _invite_refusal(request)
