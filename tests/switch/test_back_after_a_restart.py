@@ -81,6 +81,9 @@ def test_a_call_over_tcp_goes_on_when_its_phone_has_registered_over_a_new_stream
     office.run(down_s + 1)
     phone.stream_port = port
     phone.register()
+    office.run(5)
+    assert phone.statuses("INVITE")[-2:] == [200, 200], "an ACK is not written down"
+    phone.acknowledge(invite)
     bob.hang_up()
     office.run(1)
     (bye,) = phone.requests("BYE")
