@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import TypeAlias
 
 from parkade.base.clock import Instant
@@ -36,8 +36,8 @@ def _is_up(leg: Leg) -> bool:
     return leg.up
 
 
-class LotTimer(Enum):
-    """What a lot is to be reminded of, for one slot."""
+class LotTimer(StrEnum):
+    """What a lot is to be reminded of, for one slot. Part of the key of a timer, so strings: their hash is cheap."""
 
     RELEASE = "the code has been kept long enough"
     FORGET = "whoever dials the code now has not lost a race"
@@ -188,7 +188,7 @@ class Board:
 
     def hear(self, leg: Leg, sound: Sound) -> None:
         """``leg`` hears ``sound`` unless it does already."""
-        if leg.hears != sound:
+        if leg.hears is not sound and leg.hears != sound:
             leg.hears = sound
             self.out.append(Hear(leg.id, sound))
 

@@ -146,6 +146,9 @@ class CallControl:
     def _run_due(self, now: Instant) -> None:
         board = self._board
         board.now = now
+        due = board.timers.deadline()
+        if due is None or due > now:
+            return
         for key in board.timers.pop_due(now):
             if isinstance(key, str):
                 call = board.calls[key]
@@ -158,7 +161,8 @@ class CallControl:
             if what is LotTimer.RELEASE:
                 parking.release_over(board, lot, slot)
             else:
-                if last := lot.last_pick_up(slot):
+                # A call that goes on need not be written again: who reads it back sees that the time is over.
+                if (last := lot.last_pick_up(slot)) and last.call not in board.calls:
                     board.touched[last.call] = None
                 lot.forget(slot)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 
 from parkade.calls.identity import Identity
 
@@ -33,7 +33,7 @@ class Assignment(IntEnum):
     SEQUENTIAL = 1
 
 
-class OwnerKind(Enum):
+class OwnerKind(StrEnum):
     """Whose extension it is."""
 
     USER = "user"

@@ -102,15 +102,22 @@ def _pick_ups(board: Board, call_id: str) -> list[Json]:
     if there is None:
         return []
     result: list[Json] = []
-    for lot, slot in list(there):
+    for lot, slot in tuple(there):
         last = lot.last_pick_up(slot)
         until = board.timers.when((LotTimer.FORGET, lot, slot))
         if last is None or last.call != call_id or until is None:
             there.discard((lot, slot))
             continue
         result.append(
-            {"account": lot.account, "lot": _lot(lot), "slot": slot, "until": until}
-            | {"name": last.name, "extension": last.extension, "at": last.at}
+            {
+                "account": lot.account,
+                "lot": _lot(lot),
+                "slot": slot,
+                "until": until,
+                "name": last.name,
+                "extension": last.extension,
+                "at": last.at,
+            }
         )
     if not there:
         del board.pick_ups[call_id]
@@ -137,7 +144,7 @@ def _owner(owner: Owner | None) -> Json:
         "id": owner.id,
         "extension": owner.extension,
         "name": owner.name,
-        "kind": owner.kind.value,
+        "kind": owner.kind,
         "language": owner.language,
         "site": owner.site,
     }
@@ -164,9 +171,9 @@ def _stay(stay: Stay) -> Json:
         "policy": {
             "enable": policy.enable,
             "expiration_s": policy.expiration_s,
-            "not_picked_up": policy.not_picked_up.value,
+            "not_picked_up": policy.not_picked_up,
             "forward_to": policy.forward_to,
-            "assignment": policy.assignment.value,
+            "assignment": policy.assignment,
             "reserve_s": policy.reserve_s,
             "ring_back_s": policy.ring_back_s,
         },

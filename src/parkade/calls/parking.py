@@ -136,7 +136,8 @@ def parked_gone(board: Board, call: Call, _leg: Leg, _given: LegEnded) -> None:
     """The parked party has hung up."""
     assert isinstance(call.stage, Parked)
     stay = call.stage.stay
-    stop_retrieving(board, call.stage, NO_CALL_PARKED.with_(code=stay.code))
+    if call.stage.retrieving:
+        stop_retrieving(board, call.stage, NO_CALL_PARKED.with_(code=stay.code))
     stay.lot.leave(stay.slot)
     emit.abandoned(board, call, stay)
     board.drop(call)
@@ -293,7 +294,8 @@ def connect(board: Board, leg: Leg, call: Call) -> None:
     assert isinstance(call.stage, Parked)
     parked, stay = call.stage, call.stage.stay
     lot, slot = stay.lot, stay.slot
-    stop_retrieving(board, parked, ALREADY_PICKED_UP.with_(name=leg.identity.name or leg.identity.number))
+    if parked.retrieving:
+        stop_retrieving(board, parked, ALREADY_PICKED_UP.with_(name=leg.identity.name or leg.identity.number))
     reserve_s = stay.policy.reserve_s
     by, owner = leg.identity, board.owner(leg)
     taken = PickUp(call.id, by.name or by.number, owner.extension if owner else "", board.now)

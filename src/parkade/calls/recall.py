@@ -70,7 +70,8 @@ def expired(board: Board, call: Call) -> None:
 
 def leave(board: Board, parked: Parked) -> None:
     """The code is free; whoever was about to retrieve the call comes too late."""
-    stop_retrieving(board, parked, NO_CALL_PARKED.with_(code=parked.stay.code))
+    if parked.retrieving:
+        stop_retrieving(board, parked, NO_CALL_PARKED.with_(code=parked.stay.code))
     parked.stay.lot.leave(parked.stay.slot)
 
 
