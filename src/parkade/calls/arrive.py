@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from parkade.calls import calling, parking
 from parkade.calls.board import Board
-from parkade.calls.call import Leg, Ringing, Talking
+from parkade.calls.call import Leg
 from parkade.calls.effects import RefuseLeg
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import LegArrived
 from parkade.calls.refusals import ALREADY_ANSWERED, NO_SUCH_NUMBER, NOT_LICENSED, NOTHING_TO_PARK, Refusal
-from parkade.calls.ring import take
 from parkade.calls.route import ParkCode, ParkSelf, People, SlotCode, route
 
 
@@ -53,8 +52,8 @@ def arrived(board: Board, given: LegArrived) -> None:
 
 def last_held(board: Board, leg: Leg) -> Leg | None:
     """Of the conversations that the device of ``leg`` has on hold, its leg of the one held last."""
-    held = (other for other in board.by_device.get(leg.device.id, {}).values() if other.held)
-    return max((other for other in held if isinstance(other.call.stage, Talking)), key=lambda other: other.held, default=None)
+    others = board.by_device.get(leg.device.id, {}).values()
+    return max((other for other in others if other.held and other.call.talking), key=lambda other: other.held, default=None)
 
 
 def _slot_dialled(board: Board, leg: Leg, slot: int, only_pick_up: bool) -> None:
@@ -88,11 +87,5 @@ def _replace(board: Board, leg: Leg, replaced_id: str, early_only: bool) -> None
     if early_only and replaced.up:
         board.refuse(leg, ALREADY_ANSWERED)
         return
-    call, stage = replaced.call, replaced.call.stage
-    if isinstance(stage, Ringing) and replaced_id in stage.branches:
-        board.seat(leg, call)
-        take(board, call, stage, leg)
-    elif refusal := board.rules(call).replaced(board, call, replaced, leg):
+    if refusal := board.rules(replaced.call).replaced(board, replaced.call, replaced, leg):
         board.refuse(leg, refusal)
-    else:
-        board.end(replaced)

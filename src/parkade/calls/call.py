@@ -18,7 +18,7 @@ the ends. Stages are values; what a call does in each of them stands in one tabl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -80,10 +80,12 @@ class Call:
         yield self.party
         if self.other:
             yield self.other
-        if isinstance(self.stage, Ringing):
-            yield from self.stage.branches.values()
-        elif isinstance(self.stage, Parked):
-            yield from (one.leg for one in self.stage.retrieving.values())
+        yield from self.stage.ringing()
+
+    @property
+    def talking(self) -> bool:
+        """True while its ends are in conversation: only then can one of them be parked or transferred by the other."""
+        return isinstance(self.stage, Talking)
 
     def facing(self, leg: Leg) -> Leg:
         """The far end of a conversation, seen from ``leg``."""
@@ -144,6 +146,10 @@ class Ringing:
         """Nothing is said."""
         return None
 
+    def ringing(self) -> Iterable[Leg]:
+        """The devices that have neither answered nor failed."""
+        return self.branches.values()
+
     def sound(self, call: Call, leg: Leg) -> Sound:
         """The party hears the tone or music of the purpose, or what a ringing device sends ahead."""
         if leg is not call.party:
@@ -170,6 +176,10 @@ class Talking:
     def spoken(self) -> Spoken | None:
         """What is said aside."""
         return self.aside[1] if self.aside else None
+
+    def ringing(self) -> Iterable[Leg]:
+        """Nothing rings."""
+        return ()
 
     def sound(self, call: Call, leg: Leg) -> Sound:
         """The far end or music."""
@@ -224,6 +234,10 @@ class Parked:
         """Nothing is said."""
         return None
 
+    def ringing(self) -> Iterable[Leg]:
+        """The phones that are to retrieve it."""
+        return [one.leg for one in self.retrieving.values()]
+
     def sound(self, call: Call, leg: Leg) -> Sound:
         """Hold music."""
         return MUSIC
@@ -240,6 +254,10 @@ class Waiting:
         """Nothing is said."""
         return None
 
+    def ringing(self) -> Iterable[Leg]:
+        """Nothing rings."""
+        return ()
+
     def sound(self, call: Call, leg: Leg) -> Sound:
         """Hold music."""
         return MUSIC
@@ -252,6 +270,10 @@ class Announcing:
     spoken: Spoken
     code: str
 
+    def ringing(self) -> Iterable[Leg]:
+        """Nothing rings."""
+        return ()
+
     def sound(self, call: Call, leg: Leg) -> Sound:
         """The code, on the newer leg."""
         return self.spoken if leg is call.party else SILENCE
@@ -263,6 +285,10 @@ class Leaving:
 
     spoken: Spoken
 
+    def ringing(self) -> Iterable[Leg]:
+        """Nothing rings."""
+        return ()
+
     def sound(self, call: Call, leg: Leg) -> Sound:
         """The farewell."""
         return self.spoken
@@ -271,17 +297,30 @@ class Leaving:
 Stage: TypeAlias = Ringing | Talking | Parked | Waiting | Announcing | Leaving
 
 
+def ignored(*_: object) -> None:
+    """The rule of a stage in which something means nothing."""
+
+
 class StageRules(NamedTuple):
     """What a call does in one stage. Every rule is given the board and a call that is in the stage.
 
     ``overdue(board, call)``: the deadline has come, or what is being said has been heard.
     ``gone(board, call, leg, given)``: ``leg``, an end of the call, has ended as ``given`` says and is forgotten already.
-    ``replaced(board, call, old, new)``: ``new``, which has just arrived, takes the place of the end ``old``; or why not.
+    ``replaced(board, call, old, new)``: ``new``, just arrived, takes the place of ``old``, which is ended; or why not.
     ``consulted(board, call, consult, first, leg, given)``: the party of ``leg`` facing it in the call ``first`` takes the place
     of ``consult``, a leg of this call (an attended transfer, ``given``); or why not.
+    ``pressed(board, call, leg, key)``: a key was pressed on ``leg``.
+    ``rang(board, call, leg, early_media)``, ``answered(board, call, leg)``, ``failed(board, call, leg, why, target)``: of a
+    device that the stage rings (``ringing``).
+    ``restored(board, call)``: the call was read back after the process had died, and its ends hear what they heard.
     """
 
     overdue: Callable[[Board, Call], None]
     gone: Callable[[Board, Call, Leg, LegEnded], None]
     replaced: Callable[[Board, Call, Leg, Leg], Refusal | None]
     consulted: Callable[[Board, Call, Leg, Call, Leg, TransferAsked], Refusal | None]
+    pressed: Callable[[Board, Call, Leg, str], None] = ignored
+    rang: Callable[[Board, Call, Leg, bool], None] = ignored
+    answered: Callable[[Board, Call, Leg], None] = ignored
+    failed: Callable[[Board, Call, Leg, Failure, str | None], None] = ignored
+    restored: Callable[[Board, Call], None] = ignored

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.journal import Json
-from parkade.calls import arrive, feature, obeying, parking, ring, transfer
+from parkade.calls import arrive, obeying, parking, transfer
 from parkade.calls.board import Board, LotTimer, RetrieveTimer
 from parkade.calls.call import Leg, Parked, Ringing
 from parkade.calls.commands import Command
@@ -181,21 +181,18 @@ class CallControl:
         arrive.arrived(self._board, given)
 
     def _rang(self, given: LegRang) -> None:
-        if leg := self._board.legs.get(given.leg):
-            ring.rang(self._board, leg, given.early_media)
+        if leg := self._rung(given.leg):
+            self._board.rules(leg.call).rang(self._board, leg.call, leg, given.early_media)
 
     def _answered(self, given: LegAnswered) -> None:
-        if leg := self._board.legs.get(given.leg):
-            (obeying.answered if _retrieves(leg) else ring.answered)(self._board, leg)
-        else:
+        if leg := self._rung(given.leg):
+            self._board.rules(leg.call).answered(self._board, leg.call, leg)
+        elif given.leg not in self._board.legs:
             self._board.out.append(EndLeg(given.leg, answered_elsewhere=True))
 
     def _failed(self, given: LegFailed) -> None:
-        if leg := self._board.legs.get(given.leg):
-            if _retrieves(leg):
-                obeying.failed(self._board, leg, given.why)
-            else:
-                ring.failed(self._board, leg, given.why, given.target)
+        if leg := self._rung(given.leg):
+            self._board.rules(leg.call).failed(self._board, leg.call, leg, given.why, given.target)
 
     def _ended(self, given: LegEnded) -> None:
         board = self._board
@@ -206,10 +203,8 @@ class CallControl:
         if leg is call.party or leg is call.other:
             board.forget(leg)
             board.rules(call).gone(board, call, leg, given)
-        elif _retrieves(leg):
-            obeying.failed(board, leg, Failure.UNREACHABLE)
         else:
-            ring.failed(board, leg, Failure.UNREACHABLE)
+            board.rules(call).failed(board, call, leg, Failure.UNREACHABLE, None)
 
     def _held(self, given: LegHeld) -> None:
         if leg := self._board.legs.get(given.leg):
@@ -228,7 +223,7 @@ class CallControl:
 
     def _key_pressed(self, given: KeyPressed) -> None:
         if leg := self._board.legs.get(given.leg):
-            feature.pressed(self._board, leg, given.key)
+            self._board.rules(leg.call).pressed(self._board, leg.call, leg, given.key)
 
     def _transfer_asked(self, given: TransferAsked) -> None:
         transfer.asked(self._board, given)
@@ -246,8 +241,7 @@ class CallControl:
     def _directory_changed(self, given: DirectoryChanged) -> None:
         self._board.load(given.directory)
 
-
-def _retrieves(leg: Leg) -> bool:
-    """True for a phone that rings so as to retrieve a parked call."""
-    stage = leg.call.stage
-    return isinstance(stage, Parked) and leg.id in stage.retrieving
+    def _rung(self, leg_id: str) -> Leg | None:
+        """A leg that rings: known, and neither end of its call."""
+        leg = self._board.legs.get(leg_id)
+        return None if leg is None or leg is leg.call.party or leg is leg.call.other else leg

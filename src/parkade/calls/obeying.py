@@ -7,7 +7,7 @@ from typing import Any
 
 from parkade.calls import parking, recall, ring
 from parkade.calls.board import GRACE_S, Board, RetrieveTimer
-from parkade.calls.call import Call, Leg, Parked, Retrieving, Talking
+from parkade.calls.call import Call, Leg, Parked, Retrieving
 from parkade.calls.commands import (
     Command,
     GiveBackCall,
@@ -70,7 +70,7 @@ def _park(board: Board, account: Account, _: str, what: ParkCall) -> Outcome:
     leg = next((leg for leg in call.legs() if person and leg.owner and leg.owner.id == person.id), None)
     if leg is None:
         return NO_SUCH_CALL
-    if not isinstance(call.stage, Talking):
+    if not call.talking:
         return NOTHING_TO_PARK
     stay = parking.park_far_end(board, leg, what.slot, what.note)
     if isinstance(stay, Refusal):
@@ -102,9 +102,9 @@ def _retrieve(board: Board, account: Account, id_: str, what: RetrieveCall) -> O
     return LATER
 
 
-def answered(board: Board, leg: Leg) -> None:
+def answered(board: Board, call: Call, leg: Leg) -> None:
     """A phone that was rung for ``RetrieveCall`` was picked up: it has the call."""
-    call, stage = leg.call, leg.call.stage
+    stage = call.stage
     assert isinstance(stage, Parked)
     was = parked_call(call)
     retrieving = stage.retrieving.pop(leg.id)
@@ -114,9 +114,9 @@ def answered(board: Board, leg: Leg) -> None:
     board.out.append(Reply(retrieving.command, was))
 
 
-def failed(board: Board, leg: Leg, why: Failure) -> None:
-    """It will not be picked up; the call stays where it is."""
-    stage = leg.call.stage
+def failed(board: Board, call: Call, leg: Leg, why: Failure, _target: str | None) -> None:
+    """It will not be picked up; the call stays where it is. A phone that forwards is not followed."""
+    stage = call.stage
     assert isinstance(stage, Parked)
     retrieving = stage.retrieving.pop(leg.id)
     board.timers.cancel(RetrieveTimer(leg.id))

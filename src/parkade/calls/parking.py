@@ -48,7 +48,7 @@ def park_far_end(board: Board, leg: Leg, wanted: str | None, note: str = "") -> 
     When it succeeds ``leg`` is in no call any longer and the caller of this ends it or announces to it. A refusal changes
     nothing.
     """
-    if not isinstance(leg.call.stage, Talking):
+    if not leg.call.talking:
         return TRANSFER_IMPOSSIBLE
     return park_facing(board, leg.call, leg, wanted, note)
 
@@ -158,6 +158,7 @@ def party_replaced(board: Board, call: Call, old: Leg, new: Leg) -> Refusal | No
     board.substitute(call, old, new)
     board.tune(call)
     board.answer(new, parked_identity(call.stage.stay.code))
+    board.end(old)
     return None
 
 

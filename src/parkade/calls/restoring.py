@@ -16,7 +16,6 @@ from typing import Any
 from parkade.base.clock import Instant
 from parkade.base.journal import Json, KeptError
 from parkade.base.sound import Spoken
-from parkade.calls import ring
 from parkade.calls.board import Board, LotTimer
 from parkade.calls.call import (
     MUSIC,
@@ -72,18 +71,8 @@ def restore(board: Board, kept: Mapping[str, Json], lost: Collection[str]) -> No
     board.out = [effect for effect in board.out if getattr(effect, "leg", None) not in missing]
     for call in calls:
         if board.calls.get(call.id) is call:
-            _go_on(board, call)
-
-
-def _go_on(board: Board, call: Call) -> None:
-    """Both ends hear what they heard; what rang rings again."""
-    board.tune(call)
-    stage, until = call.stage, board.timers.when(call.id)
-    if isinstance(stage, Ringing) and not stage.branches and until is not None:
-        if until > board.now:
-            ring.begin(board, call, stage, until)
-        else:
-            board.rules(call).overdue(board, call)
+            board.tune(call)
+            board.rules(call).restored(board, call)
 
 
 def _take_in(board: Board, call_id: str, value: Json) -> list[tuple[Call, Parked]]:

@@ -124,11 +124,9 @@ def _follow(board: Board, call: Call, stage: Ringing, leg: Leg, target: str | No
     return _ring(board, call, stage, there.owners, path)
 
 
-def rang(board: Board, leg: Leg, early_media: bool) -> None:
+def rang(board: Board, call: Call, leg: Leg, early_media: bool) -> None:
     """A device rings, or already sends sound: the first that does so is heard by a caller who is not answered yet."""
-    call, stage = leg.call, leg.call.stage
-    if not isinstance(stage, Ringing) or leg.id not in stage.branches:
-        return
+    stage = _ringing(call)
     if early_media and not call.party.up and stage.early is None:
         stage.early, stage.early_was_open = leg.id, True
         board.tune(call)
@@ -138,16 +136,13 @@ def rang(board: Board, leg: Leg, early_media: bool) -> None:
         stage.purpose.rang(board, call)
 
 
-def answered(board: Board, leg: Leg) -> None:
+def answered(board: Board, call: Call, leg: Leg) -> None:
     """A device was picked up: it has the call, the others stop ringing."""
-    call, stage = leg.call, leg.call.stage
-    if not isinstance(stage, Ringing) or leg.id not in stage.branches:
-        return
     leg.up = True
-    take(board, call, stage, leg)
+    _take(board, call, _ringing(call), leg)
 
 
-def take(board: Board, call: Call, stage: Ringing, winner: Leg) -> None:
+def _take(board: Board, call: Call, stage: Ringing, winner: Leg) -> None:
     """``winner``, a branch or somebody who picks up for it, gets the call."""
     stage.branches.pop(winner.id, None)
     transferor, call.other = call.other, winner
@@ -157,11 +152,9 @@ def take(board: Board, call: Call, stage: Ringing, winner: Leg) -> None:
     stage.purpose.answered(board, call, transferor)
 
 
-def failed(board: Board, leg: Leg, why: Failure, target: str | None = None) -> None:
+def failed(board: Board, call: Call, leg: Leg, why: Failure, target: str | None) -> None:
     """A device could not be reached, is busy, forwards to ``target``, or its owner does not want the call."""
-    call, stage = leg.call, leg.call.stage
-    if not isinstance(stage, Ringing) or leg.id not in stage.branches:
-        return
+    stage = _ringing(call)
     board.forget(leg)
     del stage.branches[leg.id]
     if why is not Failure.REDIRECTED:
@@ -198,8 +191,12 @@ def gone(board: Board, call: Call, leg: Leg, _given: LegEnded) -> None:
 
 
 def replaced(board: Board, call: Call, old: Leg, new: Leg) -> Refusal | None:
-    """Another device takes the place of the party; whoever transfers cannot be replaced."""
+    """Another device picks the call up for one that rings, or takes the place of the party; whoever transfers stays."""
     stage = _ringing(call)
+    if old.id in stage.branches:
+        board.seat(new, call)
+        _take(board, call, stage, new)
+        return None
     if old is call.other:
         return NO_SUCH_NUMBER
     board.substitute(call, old, new)
@@ -210,7 +207,19 @@ def replaced(board: Board, call: Call, old: Leg, new: Leg) -> Refusal | None:
         stage.early, stage.early_was_open = None, False
         if stage.alerted:
             board.out.append(ShowRinging(new.id, stage.shown))
+    board.end(old)
     return None
+
+
+def restored(board: Board, call: Call) -> None:
+    """Ring again, for the time that is left; nothing that rang was kept."""
+    stage, until = _ringing(call), board.timers.when(call.id)
+    if stage.branches or until is None:
+        return
+    if until > board.now:
+        begin(board, call, stage, until)
+    else:
+        gave_up(board, call)
 
 
 def _ringing(call: Call) -> Ringing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from parkade.calls import parking, recall, ring, talking, transfer
+from parkade.calls import feature, obeying, parking, recall, ring, talking, transfer
 from parkade.calls.board import Board
 from parkade.calls.call import Announcing, Call, Leaving, Leg, Parked, Ringing, Stage, StageRules, Talking, Waiting
 from parkade.calls.inputs import LegEnded
@@ -22,10 +22,39 @@ def _left(board: Board, call: Call, _leg: Leg, _given: LegEnded) -> None:
 
 
 STAGES: Mapping[type[Stage], StageRules] = {
-    Ringing: StageRules(ring.gave_up, ring.gone, ring.replaced, transfer.to_ringing),
-    Talking: StageRules(talking.explained, talking.gone, talking.replaced, talking.consulted),
-    Parked: StageRules(recall.expired, parking.parked_gone, parking.party_replaced, transfer.to_code),
-    Waiting: StageRules(recall.waited, parking.waiting_gone, parking.party_replaced, transfer.impossible),
-    Announcing: StageRules(parking.announced, parking.announcement_gone, parking.irreplaceable, transfer.to_announcement),
-    Leaving: StageRules(_said, _left, parking.irreplaceable, transfer.impossible),
+    Ringing: StageRules(
+        overdue=ring.gave_up,
+        gone=ring.gone,
+        replaced=ring.replaced,
+        consulted=transfer.to_ringing,
+        rang=ring.rang,
+        answered=ring.answered,
+        failed=ring.failed,
+        restored=ring.restored,
+    ),
+    Talking: StageRules(
+        overdue=talking.explained,
+        gone=talking.gone,
+        replaced=talking.replaced,
+        consulted=talking.consulted,
+        pressed=feature.pressed,
+    ),
+    Parked: StageRules(
+        overdue=recall.expired,
+        gone=parking.parked_gone,
+        replaced=parking.party_replaced,
+        consulted=transfer.to_code,
+        answered=obeying.answered,
+        failed=obeying.failed,
+    ),
+    Waiting: StageRules(
+        overdue=recall.waited, gone=parking.waiting_gone, replaced=parking.party_replaced, consulted=transfer.impossible
+    ),
+    Announcing: StageRules(
+        overdue=parking.announced,
+        gone=parking.announcement_gone,
+        replaced=parking.irreplaceable,
+        consulted=transfer.to_announcement,
+    ),
+    Leaving: StageRules(overdue=_said, gone=_left, replaced=parking.irreplaceable, consulted=transfer.impossible),
 }

@@ -56,6 +56,7 @@ def replaced(board: Board, call: Call, old: Leg, new: Leg) -> Refusal | None:
     """Another device takes the place of one end."""
     board.substitute(call, old, new)
     board.connect(call)
+    board.end(old)
     return None
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from parkade.base.sound import Sound
 from parkade.calls import emit, parking, ring
 from parkade.calls.board import GRACE_S, Board
-from parkade.calls.call import MUSIC, RINGBACK, Announcing, Call, Leg, Parked, Ringing, Talking
+from parkade.calls.call import MUSIC, RINGBACK, Announcing, Call, Leg, Parked, Ringing
 from parkade.calls.calling import RING_S, OrdinaryCall
 from parkade.calls.directory import Owner
 from parkade.calls.effects import Alert, Progress, TransferProgress
@@ -111,7 +111,7 @@ def asked(board: Board, given: TransferAsked) -> None:
 
 def _blind(board: Board, leg: Leg, given: TransferAsked) -> Refusal | None:
     account = board.account(leg)
-    if not isinstance(leg.call.stage, Talking):
+    if not leg.call.talking:
         return TRANSFER_IMPOSSIBLE
     match route(account, given.target) if account else None:
         case People(shown, owners):
@@ -146,7 +146,7 @@ def _attended(board: Board, leg: Leg, given: TransferAsked) -> Refusal | None:
     if consult is None or consult is leg or consult.device.account != leg.device.account:
         return TRANSFER_IMPOSSIBLE
     call, second = leg.call, consult.call
-    if call is not second and not isinstance(call.stage, Talking):
+    if call is not second and not call.talking:
         return TRANSFER_IMPOSSIBLE
     return board.rules(second).consulted(board, second, consult, call, leg, given)
 
