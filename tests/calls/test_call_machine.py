@@ -295,7 +295,7 @@ def facts(play: CallPlay) -> dict[object, tuple[object, ...]]:
             parked and parked.expires_at,
             stay and (stay.lot.lot.id, stay.slot, stay.rounds, stay.since, stay.policy, stay.parker and stay.parker.id),
             (reserved, release),
-            [(leg.id, leg.up, bool(leg.held)) for leg in call.legs()],
+            [(leg.id, leg.up, bool(leg.held)) for leg in (call.party, call.other) if leg],
             sorted(
                 (slot, lot.last_pick_up(slot), board.timers.when((LotTimer.FORGET, lot, slot)))
                 for lots in board.lots.values()

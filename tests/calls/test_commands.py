@@ -16,7 +16,7 @@ from parkade.calls.commands import (
     Wanted,
 )
 from parkade.calls.directory import ParkPolicy
-from parkade.calls.effects import SlotState
+from parkade.calls.effects import Progress, SlotState
 from parkade.calls.events import CallRetrieved, CallTimedOut
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Cause, Failure
@@ -257,3 +257,12 @@ def test_events_have_ids_of_their_own() -> None:
     ids = [event.id for event in play.events()]
     assert all(ids)
     assert len(set(ids)) == len(ids)
+
+
+def test_a_phone_that_rings_so_as_to_retrieve_a_call_cannot_transfer_it() -> None:
+    play = play_with()
+    bob = play.call("door", "")
+    play.command("acme", RetrieveCall("*801", "carol"))
+    assert play.progress(play.transfer(play.ringing("carol"), "", bob)) == [Progress.REFUSED]
+    assert play.progress(play.transfer(play.ringing("carol"), "102")) == [Progress.REFUSED]
+    assert play.talking(play.answer("carol"), bob)

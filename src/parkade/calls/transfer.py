@@ -196,7 +196,7 @@ def to_code(board: Board, second: Call, consult: Leg, call: Call, leg: Leg, give
     """The far end waits at the code at which somebody has parked the transferor."""
     stage = second.stage
     assert isinstance(stage, Parked)
-    if consult is not second.party:
+    if call is second or consult is not second.party:
         return TRANSFER_IMPOSSIBLE
     done(board, given)
     board.drop(second)
