@@ -167,3 +167,50 @@ def test_without_the_phones_own_word_at_most_one_address_is_ever_believed(
     accepted = [source for source, n, ssrc, now in packets if latch.accept(voice(n, ssrc=ssrc), source, now)]
     assert len(set(accepted)) <= 1
     assert latch.refused == len(packets) - len(accepted)
+
+
+@pytest.mark.parametrize("packets", [3, 4, 5, 30])
+@pytest.mark.parametrize("ptime_s", [0.02, 0.06])
+@given(begins_s=st.floats(0, Latch.WINDOW_S), every_s=st.sampled_from([0.0, 0.001, 0.005, 0.02]))
+def test_nobody_takes_over_a_phone_that_is_heard_however_fast_and_whenever_they_send(
+    packets: int, ptime_s: float, begins_s: float, every_s: float
+) -> None:
+    """Packets need no time of their own: a burst falls between two of the phone's."""
+    latch = heard_from(NAT)
+    latch.describe(TOLD, TYPES, 60.0)
+    voices = [(60.0 + ptime_s * (n + 0.99), NAT, voice(n)) for n in range(int(Latch.WINDOW_S / ptime_s) + 60)]
+    theirs = [(60.0 + begins_s + every_s * n, STRANGER, voice(n, ssrc=2)) for n in range(packets)]
+    for at, source, packet in sorted([*voices, *theirs], key=lambda one: one[0]):
+        assert latch.accept(packet, source, at) is (source == NAT)
+    assert latch.target == NAT
+
+
+@pytest.mark.parametrize("heard_since", [False, True])
+def test_a_phone_whose_nat_moves_it_after_the_description_is_heard_within_a_moment(heard_since: bool) -> None:
+    latch, moved = heard_from(NAT), (NAT[0], 61999)
+    latch.describe(TOLD, TYPES, 60.0)
+    if heard_since:
+        assert latch.believes(NAT)
+    taken = [latch.accept(voice(n), moved, 60.02 + 0.02 * n) for n in range(50)]
+    assert taken.index(True) <= (14 if heard_since else 4)
+    assert all(taken[taken.index(True) :])
+
+
+@pytest.mark.parametrize("source", [NAT, TOLD])
+def test_a_description_that_is_only_told_again_opens_nothing(source: tuple[str, int]) -> None:
+    """After a restart each leg is told again: callers whose phones are silent are there for nobody."""
+    latch = heard_from(source)
+    latch.describe(TOLD, TYPES, 60.0, again=True)
+    assert not any(latch.accept(voice(n, ssrc=2), STRANGER, 60.5 + 0.02 * n) for n in range(50))
+    resumed = Latch()
+    resumed.resume(NAT)
+    resumed.describe(TOLD, TYPES, 60.0, again=True)
+    assert not any(resumed.accept(voice(n, ssrc=2), STRANGER, 60.5 + 0.02 * n) for n in range(50))
+    assert resumed.target == NAT
+    assert resumed.accept(voice(1), NAT, 62.0)
+
+
+def test_a_leg_that_nobody_was_heard_on_is_open_also_when_it_is_told_again() -> None:
+    latch = Latch()
+    latch.describe(TOLD, TYPES, 60.0, again=True)
+    assert [latch.accept(voice(n), NAT, 62.0) for n in range(4)] == [False, False, False, True]

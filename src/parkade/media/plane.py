@@ -183,7 +183,7 @@ class Plane:
         leg.ptime_ms = described.ptime_ms if described.ptime_ms in PTIMES_MS else DEFAULT_PTIME_MS
         _listen_for_keys(leg, described)
         address = destination(described.address, described.port, ipv6=self._reserve.ipv6)
-        leg.latch.describe(address or NOWHERE, leg.events | leg.codecs.keys(), self._now)
+        leg.latch.describe(address or NOWHERE, leg.events | leg.codecs.keys(), self._now, again=described.again)
         if before is None or (before.address, before.rtcp_port) != (described.address, described.rtcp_port):
             leg.rtcp_target = destination(described.address, described.rtcp_port, ipv6=self._reserve.ipv6)
         self._aim(leg)

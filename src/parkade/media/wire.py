@@ -54,7 +54,7 @@ _SECONDS = (float, int)
 _ORDERS: _Shapes = {
     "open": ((str, int),),
     "describe": tuple(
-        (str, str, int, int, str, int, dtmf, int, bool, bool, bool, also) for dtmf in _NUMBER for also in _NUMBER
+        (str, str, int, int, str, int, dtmf, int, bool, bool, bool, also, bool) for dtmf in _NUMBER for also in _NUMBER
     ),
     "hear": ((str, str),),
     "record": tuple((str, str, longest, silence) for longest in _SECONDS for silence in _SECONDS),
@@ -157,7 +157,8 @@ def _order(order: Order) -> str:
             return (
                 f'["describe",{_quoted(order.leg)},{_quoted(order.address)},{order.port},{order.rtcp_port},'
                 f"{_quoted(order.codec)},{order.payload_type},{_number(order.dtmf_payload_type)},{order.ptime_ms},"
-                f"{_bool(order.sends)},{_bool(order.receives)},{_bool(order.listen_for_tones)},{_number(order.dtmf_also)}]\n"
+                f"{_bool(order.sends)},{_bool(order.receives)},{_bool(order.listen_for_tones)},{_number(order.dtmf_also)},"
+                f"{_bool(order.again)}]\n"
             )
     assert_never(order)
 

@@ -8,8 +8,11 @@ which anybody can send. The rules:
    type, one SSRC, numbers that go up.
 3. While no address is believed, rule 2 holds without limit of time: a phone may send its first packet long after the answer.
 4. Once an address is believed, rule 2 holds for ``WINDOW_S`` after each further description, because the phone's NAT may
-   have moved it. The old address is believed until the new one has proved itself, and one packet from it ends the proof: a
-   phone that is heard cannot be displaced. A description with another address believes nobody any more.
+   have moved it. The old address is believed until the new one has proved itself, and one packet from it ends the proof.
+   Packets may be sent as fast as one likes, so the old address must also have been silent for a while: for ``MOVED_S`` since
+   the description, or for ``SILENT_S`` if it was heard after that. So a phone that is heard cannot be displaced. A description
+   with another address believes nobody any more.
+5. What is only told again (after a restart) opens nothing.
 
 Descriptions come from authenticated SIP. The window of rule 4 matters for parked callers: their phones may send nothing for
 an hour and must not be there for the taking.
@@ -32,16 +35,19 @@ class _Candidate(NamedTuple):
     ssrc: int
     sequence: int
     packets: int
+    since: Instant
 
 
 class Latch:
     """The far address of one leg. Before ``describe`` everything is refused."""
 
-    __slots__ = ("_believed", "_candidate", "_described", "_open_until", "_payload_types", "refused")
+    __slots__ = ("_believed", "_candidate", "_described", "_heard", "_open_until", "_payload_types", "refused")
 
     WINDOW_S = 10.0
     PACKETS = 4
     MAX_SEQUENCE_STEP = 20
+    MOVED_S = 0.08
+    SILENT_S = 0.25
 
     def __init__(self) -> None:
         self.refused = 0
@@ -51,6 +57,8 @@ class Latch:
         self._candidate: _Candidate | None = None
         self._payload_types: AbstractSet[int] = frozenset()
         self._open_until: Instant = 0.0
+        self._heard = False
+        """Whether the believed address has been heard since the last description."""
 
     @property
     def target(self) -> Address | None:
@@ -66,26 +74,31 @@ class Latch:
         """``believed`` had proved itself before this process began; the first description leaves it so."""
         self._believed = believed
 
-    def describe(self, address: Address, payload_types: AbstractSet[int], now: Instant) -> None:
-        """The far side's description, perhaps the same as before: then an address already believed stays so."""
+    def describe(self, address: Address, payload_types: AbstractSet[int], now: Instant, *, again: bool = False) -> None:
+        """The far side's description, perhaps the same as before: then an address already believed stays so.
+
+        ``again``: the far side has said nothing new.
+        """
         if address != self._described:
             if self._described is not None:
                 self._believed = None
             self._described = address
         self._payload_types = payload_types
         self._candidate = None
-        self._open_until = now + self.WINDOW_S
+        if not again:
+            self._open_until = now + self.WINDOW_S
+            self._heard = False
 
     def accept(self, packet: Packet, source: Address, now: Instant) -> bool:
         """Whether ``packet`` from ``source`` is the phone's."""
         if source == self._believed:
-            self._candidate = None
+            self._candidate, self._heard = None, True
             return True
         if source == self._described:
             self._believe(source)
             return True
         is_open = self._described is not None and (self._believed is None or now <= self._open_until)
-        if is_open and self._proved(packet, source):
+        if is_open and self._proved(packet, source, now):
             self._believe(source)
             return True
         self.refused += 1
@@ -95,12 +108,12 @@ class Latch:
         """Whether ``source`` needs no further proof: ``accept`` would take whatever comes from it."""
         if source != self._believed:
             return False
-        self._candidate = None
+        self._candidate, self._heard = None, True
         return True
 
     def _believe(self, source: Address) -> None:
         self._believed = source
-        self._candidate = None
+        self._candidate, self._heard = None, True
         self._open_until = 0.0
 
     def is_far_host(self, host: str) -> bool:
@@ -108,7 +121,7 @@ class Latch:
         target = self.target
         return target is not None and target[0] == host
 
-    def _proved(self, packet: Packet, source: Address) -> bool:
+    def _proved(self, packet: Packet, source: Address, now: Instant) -> bool:
         if packet.payload_type not in self._payload_types:
             return False
         was = self._candidate
@@ -118,6 +131,12 @@ class Latch:
             and was.ssrc == packet.ssrc
             and 0 < sequence_step(was.sequence, packet.sequence) <= self.MAX_SEQUENCE_STEP
         )
-        packets = was.packets + 1 if was is not None and follows else 1
-        self._candidate = _Candidate(source, packet.ssrc, packet.sequence, packets)
-        return packets >= self.PACKETS
+        packets, since = (was.packets + 1, was.since) if was is not None and follows else (1, now)
+        self._candidate = _Candidate(source, packet.ssrc, packet.sequence, packets, since)
+        return packets >= self.PACKETS and (self._believed is None or self._is_silent(since, now))
+
+    def _is_silent(self, since: Instant, now: Instant) -> bool:
+        """Whether nothing has come from the believed address for long enough; ``since`` nothing has for sure."""
+        if self._heard:
+            return now - since >= self.SILENT_S
+        return now - (self._open_until - self.WINDOW_S) >= self.MOVED_S

@@ -41,6 +41,7 @@ class Describe:
     otherwise). ``dtmf_payload_type`` is the telephone-event number to send, or None; events are taken under that number and
     under ``dtmf_also``. With ``listen_for_tones`` keys are also looked for in the sound, until the first event shows that the
     phone sends events. ``sends``/``receives`` are seen from us: may we send to it, will it send to us.
+    ``again``: the far side has said nothing new, this is only told once more.
     """
 
     leg: str
@@ -55,6 +56,7 @@ class Describe:
     receives: bool
     listen_for_tones: bool = False
     dtmf_also: int | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

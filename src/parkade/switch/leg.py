@@ -164,7 +164,7 @@ class PhoneLeg(Quiet):
             self.held = agreed.remote_on_hold
             self.tell(LegHeld(self.id) if self.held else LegResumed(self.id))
 
-    def _describe(self, agreed: Agreed) -> None:
+    def _describe(self, agreed: Agreed, *, again: bool = False) -> None:
         self.wiring.order(
             Describe(
                 leg=self.id,
@@ -179,13 +179,14 @@ class PhoneLeg(Quiet):
                 receives=agreed.receives,
                 listen_for_tones=True,
                 dtmf_also=agreed.dtmf_also,
+                again=again,
             )
         )
 
     def order_again(self) -> None:
         """Tell the media process once more how the leg is described."""
         if self.negotiator is not None and self.negotiator.agreed is not None:
-            self._describe(self.negotiator.agreed)
+            self._describe(self.negotiator.agreed, again=True)
 
     def move(self, port: int, now: Instant) -> None:
         """The port of the leg is lost to it: go on at ``port``, and tell the phone by a re-INVITE."""
