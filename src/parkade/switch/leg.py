@@ -279,9 +279,13 @@ class PhoneLeg(Quiet):
 
     def on_ended(self, session: Session, why: End, now: Instant) -> None:
         """Hung up, cancelled, or dead."""
-        established = self.established or not session.incoming
+        established = not session.incoming or (self.established and not self._never_confirmed(why))
         self.tell(LegEnded(self.id, established, _CAUSES.get(why, Cause.LOST), self._gave_up(session, why, now)))
         self.wiring.gone(self)
+
+    def _never_confirmed(self, why: End) -> bool:
+        """Whether no ACK had been written down before a restart, and the phone turns out to know nothing of the call."""
+        return self.restored_at is not None and self.established_at is None and why in ("gone", "timeout")
 
     def _gave_up(self, session: Session, why: End, now: Instant) -> bool:
         """Whether the phone no longer wanted the call when our answer reached it."""
