@@ -55,8 +55,10 @@ class ParkBook:
     calls: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
     abandoned: list[CallAbandoned] = field(default_factory=list)
-    moved: dict[tuple[str, str, str], Stay] = field(default_factory=dict)
-    """Stays whose call is over: somebody else must take the place at once, in an attended transfer by who was parked."""
+    moved: dict[tuple[str, str], Stay] = field(default_factory=dict)
+    """Stays whose call is over, by account and code (a lot may have another name by now): somebody else must take the place at
+    once, in an attended transfer by who was parked.
+    """
     told: int = 0
     back_at: Instant = 0.0
     """When the server was started again last: what was due before that is due then."""
@@ -100,7 +102,7 @@ class ParkBook:
                 stay = self.stays.pop(call, None)
                 # A caller for whom nobody was found is told so, and hung up on: then nothing waits for a deadline any more.
                 if stay is not None and stay.expires_at is not None:
-                    self.moved[stay.place] = stay
+                    self.moved[stay.place[0], stay.place[2]] = stay
                 self.ended.add(call)
                 self.calls.discard(call)
             case CallStarted():
@@ -118,7 +120,7 @@ class ParkBook:
         # Whoever picked it up was never there: then its time may be over, and that is told at once.
         assert event.expires_at > event.at or isinstance(event, CallReparked), f"{event} is due before it begins"
         expires_at = max(event.expires_at, event.at)
-        moved = self.moved.pop(place, None)
+        moved = self.moved.pop((event.account, event.code), None)
         assert moved is None or moved.expires_at == expires_at, f"{event} in the place of {moved}, with another deadline"
         self.stays[call] = Stay(call, event.caller_number, place, expires_at)
 
