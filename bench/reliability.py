@@ -50,7 +50,7 @@ class Plan:
     settle_s: float = 7.0
     ask_s: float = 6.0
     calls_per_s: float = 100
-    rtp_ports: str = "20000-29999"
+    rtp_ports: str = "10000-19999"
     listen_every: int = 20
     tree: Path = _HERE
 
@@ -96,12 +96,12 @@ class Row:
                 found.append(
                     f"{where}: {seen.gap_s * 1000:.0f} ms without music (without a crash {seen.usual_gap_s * 1000:.0f})"
                 )
-            if seen.broken:
-                found.append(f"{where}: {seen.broken} streams did not go on with their SSRC and numbers")
+            if seen.renamed or seen.backwards:
+                found.append(f"{where}: {seen.renamed} streams got another SSRC, {seen.backwards} numbers that had been")
             if self.kind in _MEDIA_LIVES and seen.skipped:
                 found.append(f"{where}: {seen.skipped} streams missed a packet")
             if self.kind in _MEDIA_LIVES and seen.conversations_lost:
-                found.append(f"{where}: {seen.conversations_lost} of {seen.conversations} conversations lost")
+                found.append(f"{where}: {len(seen.conversations_lost)} of {seen.conversations} conversations lost")
             found += [f"{where}: retrieving {problem}" for problem in seen.retrieve_problems]
             found += [f"{where}: {problem}" for problem in seen.deadline_problems]
         found += [f"{self.kind}, at the end: retrieving {problem}" for problem in self.at_the_end]
@@ -131,6 +131,8 @@ async def _run_office(plan: Plan, kinds: Sequence[str], folder: Path) -> list[Ro
                 seen = await play(office, row.kind, sample=plan.sample, timed=plan.timed, settle_s=plan.settle_s)
                 row.rounds.append(seen)
                 print(f"{row.kind:10} {number:2}: {seen}", file=sys.stderr, flush=True)
+                for lost in (*seen.lost[:3], *seen.conversations_lost[:3]):
+                    print(f"    {lost}", file=sys.stderr, flush=True)
                 if not seen.back:
                     break
             if not all(seen.back for seen in row.rounds):
@@ -172,7 +174,7 @@ def table(rows: Sequence[Row]) -> str:
 def _line(row: Row) -> str:
     rounds = row.rounds
     callers, lost = sum(r.callers for r in rounds), sum(len(r.lost) for r in rounds)
-    streams = sum(r.callers - r.broken for r in rounds)
+    streams = sum(r.callers - max(r.renamed, r.backwards, len(r.lost)) for r in rounds)
     timed, kept = sum(r.timed for r in rounds), sum(r.deadlines_kept for r in rounds)
     asked, failed = sum(r.retrieved for r in rounds), sum(len(r.retrieve_problems) for r in rounds)
     end = row.retrieved_at_the_end + len(row.at_the_end)
@@ -185,7 +187,7 @@ def _line(row: Row) -> str:
         _spread([r.gap_s for r in rounds]),
         f"{streams / max(1, callers):.2%}",
         _spread([r.answered_after_s for r in rounds]),
-        f"{sum(r.conversations_lost for r in rounds)} of {sum(r.conversations for r in rounds)}",
+        f"{sum(len(r.conversations_lost) for r in rounds)} of {sum(r.conversations for r in rounds)}",
         _ms(max(r.conversation_gap_s for r in rounds)),
         f"{asked - failed} of {asked} / {row.retrieved_at_the_end} of {end}",
         f"{kept} of {timed}, latest {max(r.latest_s for r in rounds):.2f} s",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections import Counter as Tally
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,10 +38,11 @@ class Round:
     usual_gap_s: float = 0.0
     usual_conversation_gap_s: float = 0.0
     gap_s: float = float("inf")
-    broken: int = 0
+    renamed: int = 0
+    backwards: int = 0
     skipped: int = 0
     lost: list[str] = field(default_factory=list)
-    conversations_lost: int = 0
+    conversations_lost: list[str] = field(default_factory=list)
     conversation_gap_s: float = 0.0
     retrieved: int = 0
     retrieve_problems: list[str] = field(default_factory=list)
@@ -51,9 +53,9 @@ class Round:
     def __str__(self) -> str:
         return (
             f"{len(self.lost)} of {self.callers} lost, gap {1000 * self.gap_s:.0f} ms (usually {1000 * self.usual_gap_s:.0f}), "
-            f"{self.broken} streams broken, {self.skipped} with numbers missing, "
-            f"SIP after {1000 * self.answered_after_s:.0f} ms, "
-            f"{self.conversations_lost} of {self.conversations} conversations lost "
+            f"{self.renamed} streams with another SSRC, {self.backwards} with numbers again, "
+            f"{self.skipped} with numbers missing, SIP after {1000 * self.answered_after_s:.0f} ms, "
+            f"{len(self.conversations_lost)} of {self.conversations} conversations lost "
             f"(gap {1000 * self.conversation_gap_s:.0f} ms, usually {1000 * self.usual_conversation_gap_s:.0f}), "
             f"{self.retrieved - len(self.retrieve_problems)} of {self.retrieved} retrieved, "
             f"{self.deadlines_kept} of {self.timed} deadlines kept (latest {self.latest_s:.2f} s)"
@@ -182,9 +184,10 @@ async def play(office: Office, kind: str, *, sample: int, timed: int, settle_s: 
             office.gone.add(call.number)
             seen.lost.append(f"{call.code}: {why}")
     for name, legs in talks.items():
-        if any(_why_lost(leg, streams.get(leg.rtp_port), back_at, TALK_PER_S) for leg in legs):
+        reasons = [_why_lost(leg, streams.get(leg.rtp_port), back_at, TALK_PER_S) for leg in legs]
+        if any(reasons):
             office.talk_gone.add(name)
-            seen.conversations_lost += 1
+            seen.conversations_lost.append(f"{name}: {reasons[0] or 'well'}, other end {reasons[1] or 'well'}")
     legs = [leg for name, pair in talks.items() if name not in office.talk_gone for leg in pair]
     seen.conversation_gap_s = _gap(streams, legs)
     if seen.back:
@@ -195,12 +198,14 @@ async def play(office: Office, kind: str, *, sample: int, timed: int, settle_s: 
 
 
 def _talks(office: Office) -> dict[str, list[Noted]]:
-    """Both legs of each conversation, by the code it was picked up at."""
+    """Both legs of each conversation, by its code and how many had that code before."""
     legs: dict[str, list[Noted]] = {}
     for end in office.ends:
-        for call in end.calls.values():
-            legs.setdefault(call.code, []).append(call)
-    return {code: pair for code, pair in legs.items() if len(pair) == 2 and code not in office.talk_gone}
+        before: Tally[str] = Tally()
+        for call in sorted(end.calls.values(), key=lambda call: call.up_at):
+            legs.setdefault(f"{call.code} {before[call.code]}", []).append(call)
+            before[call.code] += 1
+    return {name: pair for name, pair in legs.items() if len(pair) == 2 and name not in office.talk_gone}
 
 
 def _gap(streams: dict[int, Stream], calls: list[Noted]) -> float:
@@ -214,10 +219,10 @@ def _judge_sound(seen: Round, streams: dict[int, Stream], parked: list[Noted], s
         stream = streams.get(call.rtp_port)
         if stream is None or not stream.recent:
             longest = float("inf")
-            seen.broken += 1
             continue
         longest = max(longest, min(stream.gap_s, stream.resumed_at - since if stream.resumed_at > since else stream.gap_s))
-        seen.broken += bool(stream.backwards or stream.sources)
+        seen.renamed += bool(stream.sources)
+        seen.backwards += bool(stream.backwards)
         seen.skipped += bool(stream.missing)
     seen.gap_s = longest
 
@@ -290,7 +295,7 @@ async def _judge_deadlines(office: Office, seen: Round, group: Callers, killed_a
         late_s = rings[0].at - (due if due < killed_at or due > back_at else back_at) if rings else float("inf")
         if not rings:
             seen.deadline_problems.append(f"{call.code} was never given back; due {due - killed_at:+.2f} s from the crash")
-        elif rings[0].at < due - EARLY_S or late_s > LATE_S:
+        elif rings[0].at < call.called_at + expiration_s - EARLY_S or late_s > LATE_S:
             seen.deadline_problems.append(
                 f"{call.code} was due {due - killed_at:+.2f} s from the crash, given back {rings[0].at - killed_at:+.2f} s"
             )

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, socket
@@ -183,17 +184,23 @@ class Victim:
             if self.process.stdout is not None:
                 self.process.stdout.close()
 
+    def events(self) -> Counter[str]:
+        """How many events of each kind are in the log."""
+        return Counter(kind for kind, _ in self._events())
+
     def events_twice(self) -> Counter[str]:
         """Kinds of events that may come once a call, and how many came again for the same call."""
-        text = self.log.read_text(errors="replace")
-        seen: Counter[tuple[str, str]] = Counter()
-        for kind, data in _EVENT.findall(text):
-            try:
-                seen[kind, str(json.loads(data).get("call"))] += 1
-            except ValueError:
-                continue
+        seen = Counter(self._events())
         once = ("call.retrieved", "call.timed_out", "call.returned")
         return Counter({kind: count - 1 for (kind, _), count in seen.items() if kind in once and count > 1})
+
+    def _events(self) -> list[tuple[str, str]]:
+        """Kind and call of each event."""
+        found: list[tuple[str, str]] = []
+        for kind, data in _EVENT.findall(self.log.read_text(errors="replace")):
+            with suppress(ValueError):
+                found.append((kind, str(json.loads(data).get("call"))))
+        return found
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(self.tree / "src")}

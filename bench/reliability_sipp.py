@@ -1,7 +1,8 @@
 """Callers that stay: SIPp scenarios whose calls last through crashes, and what they wrote down about each call.
 
 Each call of a scenario asks in its dialog every few seconds whether the far end is still there, by OPTIONS and by re-INVITE in
-turn, answers what the far end asks, and notes in a log, a line each: ``up NUMBER CODE PORT TIME``, ``alive NUMBER TIME``,
+turn, answers what the far end asks, and notes in a log, a line each: ``called NUMBER TIME``, ``up NUMBER CODE PORT TIME``,
+``alive NUMBER TIME``,
 ``bye NUMBER TIME``, ``gone NUMBER TIME`` (481 in a dialog), ``deaf NUMBER TIME`` (no answer), ``refused NUMBER TIME``.
 CODE is where the call is parked or was picked up, PORT that of the server's RTP, NUMBER the call's in its SIPp.
 
@@ -110,6 +111,7 @@ def _scenario(to: str, ask_s: float, *, told_code: bool, hands_over: bool) -> st
             '</action></recvCmd>\n<Reference variables="line"/>\n'
         )
     parts += [
+        f"<nop>{_note('called')}</nop>\n",
         _request("INVITE", to, "", _SDP),
         *(f'<recv response="{status}" optional="true"/>\n' for status in (100, 180, 183)),
         f'<recv response="200"><action>{code}{port}{up}</action></recv>\n',
@@ -150,6 +152,7 @@ class Noted:
     number: int
     code: str
     rtp_port: int
+    called_at: float
     up_at: float
     alive_at: list[float] = field(default_factory=list)
     byes_at: list[float] = field(default_factory=list)
@@ -161,7 +164,7 @@ class Noted:
         return bool(self.byes_at) or bool(self.troubles["gone"])
 
 
-_LINE = re.compile(r"(up|alive|bye|gone|deaf|refused) (\d+) (?:(\*?\d+) (\d+) )?\S+\s\S+\s(\d+\.\d+)")
+_LINE = re.compile(r"(called|up|alive|bye|gone|deaf|refused) (\d+) (?:(\*?\d+) (\d+) )?\S+\s\S+\s(\d+\.\d+)")
 
 
 class Callers:
@@ -170,6 +173,7 @@ class Callers:
     def __init__(self, folder: Path, name: str, process: subprocess.Popen[bytes]) -> None:
         self.process = process
         self.calls: dict[int, Noted] = {}
+        self._called_at: dict[int, float] = {}
         self._log = folder / f"{name}.log"
         self._errors = folder / f"{name}.errors"
         self._at = 0
@@ -191,7 +195,9 @@ class Callers:
 
     def _take(self, kind: str, number: int, code: str | None, port: str | None, at: float) -> None:
         if kind == "up" and code and port:
-            self.calls[number] = Noted(number, code, int(port), at)
+            self.calls[number] = Noted(number, code, int(port), self._called_at.pop(number, at), at)
+        elif kind == "called":
+            self._called_at[number] = at
         elif (call := self.calls.get(number)) is None:
             return
         elif kind == "alive":

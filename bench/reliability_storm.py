@@ -31,17 +31,27 @@ _REST_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """How it went. ``left_over`` is how many slots were taken although nobody was there any more."""
+    """How it went. ``left_over`` is how many slots were taken although nobody was there any more.
+
+    ``put_back`` are callers whose retriever hung up before the server, crashed meanwhile, had seen its ACK: they wait at their
+    code again, and SIPp's callers wait with them.
+    """
 
     outcome: Outcome
     crashes: int
     back: bool
     left_over: int
+    put_back: int
+
+    @property
+    def lost(self) -> int:
+        """Calls that neither went through whole nor wait at their code."""
+        return max(0, self.outcome.calls - self.outcome.succeeded - self.put_back)
 
     def __str__(self) -> str:
-        lost = self.outcome.calls - self.outcome.succeeded
         return (
-            f"{self.crashes} crashes, {self.outcome.calls} calls, {lost} of them not whole, {self.left_over} left over, "
+            f"{self.crashes} crashes, {self.outcome.calls} calls, {self.lost} of them lost, {self.put_back} put back, "
+            f"{self.left_over} slots left over, "
             f"{self.outcome.retransmissions} retransmissions{'' if self.back else '; the server did not come back'}"
         )
 
@@ -66,7 +76,8 @@ async def storm(victim: Victim, kind: str, calls_per_s: float, seconds: float, e
                 await until(lambda: not load.going, 2 * seconds + 30)
             outcome = load.outcome()
         await asyncio.sleep(_REST_S)
-        return Storm(outcome, crashes, back, _taken(victim, plan.calls) if back else plan.calls)
+        left_over = _taken(victim, plan.calls) if back else plan.calls
+        return Storm(outcome, crashes, back, left_over, victim.events()["call.reparked"])
     finally:
         deaf.close()
 
@@ -95,7 +106,7 @@ _PROBES = 10
 async def run(kind: str, calls_per_s: float, seconds: float, every_s: float, tree: Path = HERE) -> Storm:
     """With a server of its own."""
     with tempfile.TemporaryDirectory(prefix="parkade-reliability-") as folder:
-        victim = Victim(Path(folder), tree, "20000-29999", 60)
+        victim = Victim(Path(folder), tree, "10000-19999", 60)
         victim.prepare()
         victim.start()
         try:
@@ -110,10 +121,11 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=("nothing", *CRASHES), default=CRASHES)
     parser.add_argument("--rate", type=float, default=60)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--tree", type=Path, default=HERE, help="source tree to run the server from (default: this one)")
     parser.add_argument("--every", type=float, default=3.0, help="seconds between two crashes")
     given = parser.parse_args()
     for kind in given.kinds:
-        print(f"{kind:10} {asyncio.run(run(kind, given.rate, given.seconds, given.every))}", flush=True)
+        print(f"{kind:10} {asyncio.run(run(kind, given.rate, given.seconds, given.every, given.tree))}", flush=True)
 
 
 if __name__ == "__main__":

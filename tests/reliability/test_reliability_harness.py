@@ -113,10 +113,11 @@ def test_the_log_of_the_callers_is_read_line_by_line(tmp_path: Path) -> None:
     callers = Callers(tmp_path, "parked", subprocess.Popen(["true"]))
     callers.process.wait()
     stamp = "2026-11-26\t12:07:15.874631\t1795694835.874631"
-    log.write_text(f"up 7 *10001 20004 {stamp}\nalive 7 {stamp}\nali")
+    log.write_text(f"called 7 2026-11-26\t12:07:15.5\t1795694835.5\nup 7 *10001 20004 {stamp}\nalive 7 {stamp}\nali")
     callers.read()
     call = callers.calls[7]
     assert (call.code, call.rtp_port, call.up_at) == ("*10001", 20004, 1795694835.874631)
+    assert call.called_at == 1795694835.5
     assert call.alive_at == [1795694835.874631]
     assert not call.over
     with log.open("a") as more:
