@@ -61,6 +61,7 @@ class RtpLeg:
         "heard",
         "heard_at",
         "id",
+        "is_reordered",
         "keys",
         "latch",
         "listeners",
@@ -111,6 +112,8 @@ class RtpLeg:
         self.rtcp_target: Address | None = None
         # What was ordered.
         self.sound: Sound = Silence()
+        self.is_reordered = False
+        """What was ordered has changed since it was kept."""
         # What sounds on our own clock: not the same while a peer is awaited. ``parts`` follow ``playing``.
         self.playing: Part | None = None
         self.parts: tuple[Part, ...] = ()

@@ -18,6 +18,7 @@ from parkade.base.sound import Music, Peer, Playlist, Silence, Sound, Spoken
 from parkade.base.timers import Timers
 from parkade.media import links
 from parkade.media.keeper import Keeper
+from parkade.media.kept_orders import KeptOrders
 from parkade.media.leg import RtpLeg, destination
 from parkade.media.paths import MAX_BYTES, receive, transmit
 from parkade.media.player import Player
@@ -77,6 +78,7 @@ class Plane:
         watch: Callable[[RtpLeg], None],
         unwatch: Callable[[RtpLeg], None],
         state: StateFile | None = None,
+        kept_orders: KeptOrders | None = None,
         silence_s: float = SILENCE_S,
         run: Run = at_once,
         on_done: Callable[[], None] = lambda: None,
@@ -93,7 +95,7 @@ class Plane:
         self._recorder = Recorder(run, on_done, report)
         self._now = now
         self._player = Player(sounds, now, self._prompt_ended)
-        self._keeper = Keeper(state)
+        self._keeper = Keeper(state, kept_orders)
         self._reports_due: Timers[str] = Timers()
         self._buffer = bytearray(MAX_BYTES)
 
@@ -125,6 +127,13 @@ class Plane:
                 self._close(leg)
             case _:
                 assert_never(order)
+
+    def take_up(self, now: Instant) -> None:
+        """Go on with what an earlier process was ordered, unasked. Legs first: some hear others."""
+        made, heard = self._keeper.left_orders(now)
+        for order in (*made, *heard):
+            if isinstance(order, OpenLeg) or order.leg in self.legs:
+                self.perform(order, now)
 
     def inventory(self) -> list[LegState]:
         """All legs, as they are told to signalling that comes back."""
@@ -174,6 +183,7 @@ class Plane:
         self._watch(leg)
 
     def _describe(self, leg: RtpLeg, described: Describe) -> None:
+        leg.is_reordered = True
         before, codec_before, ptime_ms_before = leg.described, leg.codec, leg.ptime_ms
         leg.described = described
         leg.codec, leg.payload_type = described.codec, described.payload_type
@@ -222,6 +232,7 @@ class Plane:
     # What a leg hears
 
     def _hear(self, leg: RtpLeg, sound: Sound) -> None:
+        leg.is_reordered = True
         before, leg.sound = leg.sound, sound
         if isinstance(sound, Peer):
             peer = self.legs.get(sound.leg)

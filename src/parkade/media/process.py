@@ -5,7 +5,7 @@ Each turn does one short thing of each kind, so that none of them waits long for
 by a second thread.
 
 It outlives its signalling by ``linger_s``: legs play and relay on. If it dies itself, the state file tells its successor
-where each stream was; the ports of those legs are held for ``HOLD_S``.
+where each stream was and what it was ordered, and it goes on with them; the ports of those legs are held for ``HOLD_S``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
+from parkade.media.kept_orders import KeptOrders
 from parkade.media.leg import RtpLeg
 from parkade.media.plane import SILENCE_S, Plane
 from parkade.media.ports import PortPair, PortReserve
@@ -108,9 +109,11 @@ class MediaProcess:
         self._nowhere = bytearray(1)
         self._epoch = time.time() - time.monotonic()
         self._reserve = PortReserve(settings.host, low, high, settings.reserve, files)
-        self._state = None
+        self._state = self._kept_orders = None
         if settings.state is not None:
-            self._state = StateFile(settings.state, (high - low) // 2 + 1 if high else STATE_RECORDS)
+            records = (high - low) // 2 + 1 if high else STATE_RECORDS
+            self._state = StateFile(settings.state, records)
+            self._kept_orders = KeptOrders(settings.state.with_name(f"{settings.state.name}.orders"), records)
             self._reserve.hold(left.port for left in self._state.left(self._now()))
         self._hold_until: Instant | None = self._now() + HOLD_S if self._state is not None else None
         self._signalling = Signalling(settings.socket_path, self._epoll, self._greet)
@@ -123,6 +126,7 @@ class MediaProcess:
             watch=self._watch,
             unwatch=self._unwatch,
             state=self._state,
+            kept_orders=self._kept_orders,
             silence_s=settings.silence_s,
             run=self._worker.run,
             on_done=self._ring,
@@ -142,6 +146,7 @@ class MediaProcess:
         signal.set_wakeup_fd(self._wake.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
+        self._plane.take_up(self._now())
         # The rest of the reserve is bound between the first packets and orders.
         while len(self._reserve) < FIRST_PORTS and self._reserve.short_of and not self._reserve.exhausted:
             self._top_up(PORTS_IF_LOW)
@@ -159,6 +164,8 @@ class MediaProcess:
         self._signalling.close()
         if self._state is not None:
             self._state.close()
+        if self._kept_orders is not None:
+            self._kept_orders.close()
         self._reserve.close()
         self._epoll.close()
 

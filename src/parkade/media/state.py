@@ -110,6 +110,11 @@ class StateFile:
             self.clear(slot)
         self._left.clear()
 
+    def peek(self, leg: str) -> StreamState | None:
+        """What ``adopt`` would give, on whichever port; it stays."""
+        found = self._left.get(_key(leg))
+        return None if found is None else found[1]
+
     def adopt(self, leg: str, port: int) -> StreamState | None:
         """What an earlier process left of this leg on this port. The record is free again: ``open`` takes one."""
         found = self._left.get(_key(leg))
