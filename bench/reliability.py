@@ -29,6 +29,7 @@ from pathlib import Path
 
 from bench.reliability_round import Office, Round, play
 from bench.reliability_server import CRASHES, KINDS
+from bench.server import free_rtp_ports
 
 _HERE = Path(__file__).resolve().parents[1]
 GAP_LIMIT_S = {"nothing": 0.06, "signalling": 0.06, "media": 1.0, "both": 2.0, "everything": 2.0}
@@ -50,7 +51,7 @@ class Plan:
     settle_s: float = 7.0
     ask_s: float = 6.0
     calls_per_s: float = 100
-    rtp_ports: str = "10000-19999"
+    rtp_width: int = 10_000
     listen_every: int = 20
     tree: Path = _HERE
 
@@ -65,7 +66,7 @@ SMALL = Plan(
     expiration_s=2.0,
     settle_s=2.0,
     ask_s=1.5,
-    rtp_ports="61000-62999",
+    rtp_width=1000,
     listen_every=5,
 )
 
@@ -121,7 +122,7 @@ async def run(plan: Plan) -> list[Row]:
 async def _run_office(plan: Plan, kinds: Sequence[str], folder: Path) -> list[Row]:
     rows = [Row(kind) for kind in kinds]
     total = plan.callers + plan.sample * plan.rounds * len(kinds)
-    office = Office(folder, plan.tree, plan.rtp_ports, plan.expiration_s, plan.ask_s)
+    office = Office(folder, plan.tree, free_rtp_ports(plan.rtp_width), plan.expiration_s, plan.ask_s)
     try:
         missing = await office.open(total, plan.conversations, plan.calls_per_s)
         if missing:
@@ -212,7 +213,6 @@ def main() -> None:
     parser.add_argument("--conversations", type=int)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), help="only these, each with a fresh server")
-    parser.add_argument("--rtp-ports", metavar="FIRST-LAST")
     parser.add_argument("--tree", type=Path, help="source tree to run the server from (default: this one)")
     given = vars(parser.parse_args())
     base = SMALL if given.pop("small") else Plan()

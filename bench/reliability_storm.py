@@ -23,7 +23,7 @@ from bench.load import Outcome, Plan, calling
 from bench.reliability_phones import until
 from bench.reliability_server import CRASHES, PARKED_GATEWAY, Victim
 from bench.reliability_sipp import Calling
-from bench.server import HERE, Server
+from bench.server import HERE, Server, free_rtp_ports
 
 PARKED_MS, TALK_MS = 500, 300
 _REST_S = 4.0
@@ -106,7 +106,7 @@ _PROBES = 10
 async def run(kind: str, calls_per_s: float, seconds: float, every_s: float, tree: Path = HERE) -> Storm:
     """With a server of its own."""
     with tempfile.TemporaryDirectory(prefix="parkade-reliability-") as folder:
-        victim = Victim(Path(folder), tree, "10000-19999", 60)
+        victim = Victim(Path(folder), tree, free_rtp_ports(6000), 60)
         victim.prepare()
         victim.start()
         try:

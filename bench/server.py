@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from socket import AF_INET, SOCK_DGRAM, socket
 from tempfile import TemporaryDirectory
 
 GATEWAY, PACKER = "127.0.0.2", "127.0.0.3"
@@ -114,6 +116,20 @@ def _descendants(pid: int) -> list[int]:
             for task in Path(f"/proc/{parent}/task").iterdir():
                 found += map(int, (task / "children").read_text().split())
     return found
+
+
+def free_rtp_ports(width: int) -> str:
+    """A range of ``width`` ports below those that the kernel hands out, of which none that was tried is taken."""
+    for _ in range(200):
+        first = random.randrange(10_000, 32_000 - width + 1, 500)
+        try:
+            for port in range(first, first + width, max(2, width // 200 // 2 * 2)):
+                with socket(AF_INET, SOCK_DGRAM) as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return f"{first}-{first + width - 1}"
+    raise SystemExit(f"no {width} free UDP ports in a row")
 
 
 def cpu_s(pid: int) -> float:

@@ -11,16 +11,15 @@ from bench.cores import LOAD
 from bench.listen import Deaf
 from bench.load import Plan, calling
 from bench.pause import PROCESSES, measure
-from bench.server import Server, running
+from bench.server import Server, free_rtp_ports, running
 
 CALLS_PER_S = 80
 SECONDS = 3.0
-RTP_PORTS = "61000-63999"
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with running(0, RTP_PORTS) as started:
+    with running(0, free_rtp_ports(3000)) as started:
         yield started
 
 
