@@ -21,7 +21,8 @@ from bench.load import Outcome, Plan, calling
 from bench.server import HERE, Server, Usage, running
 
 RTP_PORTS = "20000-31999"
-PARKED_MS, TALK_MS = 1000, 200
+PARKED_MS, TALK_MS = 1000, 800
+"""Whoever hangs up sooner than 0.6 s after the answer has given up before it, and the caller is put back."""
 SUCCESS = 0.999
 T1_MS = 500
 FULL_MUSIC = 0.99

@@ -17,7 +17,7 @@ from bench.load import Outcome, Plan, calling
 from bench.server import Server, cpu_s, running
 
 RTP_PORTS = "20000-31999"
-PARKED_MS, TALK_MS = 1000, 200
+PARKED_MS, TALK_MS = 1000, 800
 PROCESSES = ("signalling", "media")
 
 

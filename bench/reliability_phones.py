@@ -18,6 +18,10 @@ PATIENCE_S = 8.0
 _LISTEN_S = 0.5
 _CALLER_HZ = 1000
 _TALK_S = 0.2
+_STAY_S = 0.8
+"""How long a phone stays at least: one that hangs up at once has given up, and the caller is put back."""
+_AT_ONCE = 6
+"""How many calls a phone has at the same time, of which one may be listened to."""
 _VOICES_HZ = (440, 520, 620, 740, 1200, 1400, 1700, 2000)
 
 
@@ -52,35 +56,46 @@ class Phones:
 
         Gives what went wrong, a line a caller.
         """
-        waiting, problems = list(enumerate(callers)), []
+        problems: list[str] = []
+        heard = [caller for number, caller in enumerate(callers) if number % listen_every == 0]
+        others = [caller for number, caller in enumerate(callers) if number % listen_every]
 
-        async def work(phone: SoftPhone) -> None:
+        async def work(phone: SoftPhone, waiting: list[Noted], *, listen: bool) -> None:
             while waiting:
-                number, caller = waiting.pop()
-                problem = await self._retrieve_one(phone, caller, listen=number % listen_every == 0)
+                caller = waiting.pop()
+                problem = await self._retrieve_one(phone, caller, listen=listen)
                 if problem:
                     problems.append(f"{caller.code}: {problem}")
 
-        await asyncio.gather(*(work(phone) for phone in self.phones))
+        for waiting, at_once in ((heard, 1), (others, _AT_ONCE)):
+            await asyncio.gather(*(work(phone, waiting, listen=at_once == 1) for phone in self.phones for _ in range(at_once)))
         return problems
 
     async def _retrieve_one(self, phone: SoftPhone, caller: Noted, *, listen: bool) -> str | None:
         phone.do(lambda p: p.call(caller.code))
         call = phone.phone.calls[-1]
+        if not listen:
+            # The next call of the list would be given a port of its own for its sound, which is nobody's.
+            phone.phone.calls.clear()
         try:
             await until(lambda: call.state != "calling")
             if not call.is_up:
                 return f"not answered within {PATIENCE_S:.0f} s" if call.refused is None else f"refused {call.refused}"
             if call.display is None or call.display.number != str(caller.number):
                 return f"somebody else: {call.display}"
-            return await self._listen(phone, caller) if listen else None
+            since = time.monotonic()
+            problem = await self._listen(phone, caller) if listen else None
+            await asyncio.sleep(max(0.0, since + _STAY_S - time.monotonic()))
+            return problem
         finally:
             if call.state != "ended":
                 phone.do(lambda _: call.hang_up())
                 await until(lambda: call.state == "ended", 2)
-            # What is kept of a call is searched at each display.
-            phone.phone.recorder.seen[:] = [entry for entry in phone.phone.recorder.seen if entry.kind == "REGISTER"]
-            phone.phone.calls.clear()
+            if listen:
+                # What is kept of a call is searched at each display.
+                seen = phone.phone.recorder.seen
+                seen[:] = [entry for entry in seen if entry.kind == "REGISTER"]
+                phone.phone.calls.clear()
 
     async def _listen(self, phone: SoftPhone, caller: Noted) -> str | None:
         counter, port = self._counter, caller.rtp_port

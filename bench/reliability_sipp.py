@@ -88,8 +88,9 @@ def _listening(onward: str, timeout_s: float, asked: bool) -> str:
         f'<recv response="503" optional="true" {late} next="wait1">{_note("refused")}</recv>',
     ]
     if not asked:
-        # The answer to a question that was crossed by one of theirs.
-        lines.append(f'<recv response="200" optional="true" {late} next="wait1"/>')
+        # A 2xx that has come again, or the answer to a question that was crossed by one of theirs.
+        which = '<ereg regexp="[A-Z]+" search_in="hdr" header="CSeq:" check_it="true" assign_to="method"/>'
+        lines.append(f'<recv response="200" optional="true" {late} next="sort"><action>{which}</action></recv>')
         lines.append(f'<recv request="BYE" {late} next="bye">{_note("bye")}</recv>')
     else:
         lines.append(f'<recv request="BYE" optional="true" {late} next="bye">{_note("bye")}</recv>')
@@ -138,6 +139,12 @@ def _scenario(to: str, ask_s: float, *, told_code: bool, hands_over: bool) -> st
         '<recv request="ACK" timeout="8000" ontimeout="wait1" next="wait1"/>\n',
         '<label id="questioned"/>\n',
         _answer(),
+        '<nop next="wait1"/>\n',
+        '<label id="sort"/>\n<nop><action><strcmp assign_to="other" variable="method" value="INVITE"/>',
+        '<test assign_to="again" variable="other" compare="equal" value="0"/></action></nop>\n',
+        '<nop next="acknowledge" test="again"/>\n<nop next="wait1"/>\n',
+        '<label id="acknowledge"/>\n',
+        _request("ACK", to, tag).replace("CSeq: [cseq]", "CSeq: [last_cseq_number]"),
         '<nop next="wait1"/>\n',
         f'<label id="deaf"/>\n<nop next="wait1">{_note("deaf")}</nop>\n',
         f'<label id="bye"/>\n{_answer()}<label id="gone"/>\n<timewait milliseconds="4000"/>\n</scenario>\n',

@@ -25,7 +25,7 @@ from bench.reliability_server import CRASHES, PARKED_GATEWAY, Victim
 from bench.reliability_sipp import Calling
 from bench.server import HERE, Server, free_rtp_ports
 
-PARKED_MS, TALK_MS = 500, 300
+PARKED_MS, TALK_MS = 500, 900
 _REST_S = 4.0
 
 

@@ -33,7 +33,7 @@ def test_a_process_that_stands_still_for_a_second_costs_no_call(server: Server, 
 @pytest.mark.interop
 def test_four_hundred_calls_within_a_second_are_all_answered(server: Server) -> None:
     deaf = Deaf()
-    plan = Plan(calls_per_s=400, calls=400, parked_ms=1500, talk_ms=200)
+    plan = Plan(calls_per_s=400, calls=400, parked_ms=1500, talk_ms=800)
     with calling(server, plan, LOAD, [deaf.port], deaf.port) as load:
         while load.going:
             time.sleep(0.05)
