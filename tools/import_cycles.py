@@ -13,7 +13,7 @@ from pathlib import Path
 
 ALLOWED: Mapping[frozenset[str], str] = {
     frozenset({"parkade.testing.fake_call", "parkade.testing.phone"}): "a phone has calls and a call has its phone",
-    frozenset({"parkade.calls.board", "parkade.calls.call"}): "stages are moved by the board, which moves calls between stages",
+    frozenset({"parkade.calls.state", "parkade.calls.call"}): "rules of stages take the state, which enters stages",
 }
 """Circles that stay, by their modules, and why."""
 

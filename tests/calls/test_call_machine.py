@@ -1,6 +1,6 @@
 """Call control under a random but legal crowd: messages cross, time jumps, the directory changes, and every invariant holds.
 
-``CallPlay`` asks its umpire after every step; what a call is told to go through is checked against a table at the end.
+``CallRig`` asks its check_invariants after every step; what a call is told to go through is checked against a table at the end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from parkade.base.sound import Peer, Spoken
-from parkade.calls.board import LotTimer
 from parkade.calls.call import Parked, Ringing, Talking
 from parkade.calls.commands import GiveBackCall, HangUpCall, ListParked, NoteCall, ParkCall, RetrieveCall, Wanted
 from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
@@ -50,8 +49,9 @@ from parkade.calls.inputs import (
 )
 from parkade.calls.keeping import is_kept
 from parkade.calls.park import ParkLot
-from parkade.testing.call_play import CallPlay, Phone
-from tests.calls.cast import two_accounts
+from parkade.calls.state import LotTimer
+from parkade.testing.call_rig import CallRig, Phone
+from tests.calls.accounts import two_accounts
 
 POLICY = ParkPolicy(expiration_s=60, ring_back_s=20, reserve_s=15)
 FORWARDING = ParkPolicy(expiration_s=60, ring_back_s=20, reserve_s=0, not_picked_up=NotPickedUp.EXTENSION, forward_to="120")
@@ -94,7 +94,7 @@ class Crowd:
                 {name: device for name, device in full.devices.items() if device.account == "globex"},
             )
         )
-        self.play = CallPlay(self.directories[0], seed)
+        self.rig = CallRig(self.directories[0], seed)
         self.under_way: list[Input] = []
         self.silent: set[str] = set()
         """Legs whose device has sent its last message."""
@@ -106,7 +106,7 @@ class Crowd:
     # Who can do something
 
     def able(self) -> list[Phone]:
-        return [p for p in self.play.phones.values() if not p.gone and p.leg not in self.silent]
+        return [p for p in self.rig.phones.values() if not p.gone and p.leg not in self.silent]
 
     def alerted(self) -> list[Phone]:
         return [p for p in self.able() if p.outgoing and p.leg not in self.picked_up]
@@ -126,13 +126,13 @@ class Crowd:
         """The oldest message of the same leg arrives: one device's messages keep their order."""
         leg = getattr(self.under_way[which], "leg", None)
         first = next(n for n, given in enumerate(self.under_way) if getattr(given, "leg", None) == leg)
-        self.play.tell(self.under_way.pop(first))
+        self.rig.tell(self.under_way.pop(first))
 
     def call(self, device: str, dialled: str) -> None:
-        self.play.call(device, dialled)
+        self.rig.call(device, dialled)
 
     def replace(self, device: str, replaced: Phone, early_only: bool = False) -> None:
-        self.play.call(device, "", replaces=replaced, early_only=early_only)
+        self.rig.call(device, "", replaces=replaced, early_only=early_only)
 
     def ring(self, phone: Phone, crossing: bool) -> None:
         self.send(LegRang(phone.leg, early_media=len(phone.leg) % 2 == 0), crossing)
@@ -164,15 +164,15 @@ class Crowd:
             self.send(PromptEnded(phone.leg, phone.hears.prompt), crossing)
 
     def transfer(self, phone: Phone, target: str) -> None:
-        self.play.transfer(phone, target)
+        self.rig.transfer(phone, target)
 
     def attended(self, phone: Phone, consult: Phone) -> None:
-        self.play.transfer(phone, "", consult)
+        self.rig.transfer(phone, "", consult)
 
     def command(self, what: str, code: str, device: str) -> None:
         """A program asks for something, of the right account or another."""
-        board = self.play.control._board
-        call = next(iter(board.calls), "none")
+        state = self.rig.control._state
+        call = next(iter(state.calls), "none")
         wanted: dict[str, Wanted] = {
             "park": ParkCall(call, "102", note="x"),
             "retrieve": RetrieveCall(code, device),
@@ -181,22 +181,22 @@ class Crowd:
             "note": NoteCall(code, "for Ann"),
             "list": ListParked(),
         }
-        self.play.command("globex" if device.startswith("g") else "acme", wanted[what])
+        self.rig.command("globex" if device.startswith("g") else "acme", wanted[what])
 
     def reload(self, directory: Directory) -> None:
-        self.play.tell(DirectoryChanged(directory))
+        self.rig.tell(DirectoryChanged(directory))
 
     def crash(self, lost: Sequence[Phone] = ()) -> None:
         """What was kept comes back as it was: no deadline moves, no code changes hands, nothing happens twice."""
-        before, known = facts(self.play), {call for call, _ in calls(self.play)}
-        told = len(self.play.effects)
-        self.lost_commands |= self.play.commands - set(self.play.replies)
-        self.play.crash(lost)
-        ended = {e.call for e in self.play.effects[told:] if isinstance(e, CallEnded)}
-        after = facts(self.play)
-        self.vanished |= known - ended - {call for call, _ in calls(self.play)}
+        before, known = facts(self.rig), {call for call, _ in calls(self.rig)}
+        told = len(self.rig.effects)
+        self.lost_commands |= self.rig.commands - set(self.rig.replies)
+        self.rig.crash(lost)
+        ended = {e.call for e in self.rig.effects[told:] if isinstance(e, CallEnded)}
+        after = facts(self.rig)
+        self.vanished |= known - ended - {call for call, _ in calls(self.rig)}
         if not lost:
-            assert {call for call, is_kept_ in calls(self.play) if is_kept_} >= set(before)
+            assert {call for call, is_kept_ in calls(self.rig) if is_kept_} >= set(before)
             for call, fact in before.items():
                 assert after[call] == fact
 
@@ -206,7 +206,7 @@ class Crowd:
         alerted, in_call, able = self.alerted(), self.in_call(), self.able()
         moves: list[Callable[[], None]] = [
             lambda: self.call(str(choose(DEVICES)), str(choose(DIALLED))),
-            lambda: self.play.advance(float(str(choose(PAUSES)))),
+            lambda: self.rig.advance(float(str(choose(PAUSES)))),
             *[lambda: self.call(str(choose(ACME_DEVICES)), str(choose(("*801", "*802", "*803"))))] * 4,
         ]
         if self.crashes and chance() < 0.15:
@@ -248,46 +248,46 @@ class Crowd:
         """Everybody hangs up; then nothing may be left, and what was told must have been a story."""
         while self.under_way:
             self.deliver(0)
-        for phone in list(self.play.phones.values()):
+        for phone in list(self.rig.phones.values()):
             if not phone.gone:
-                self.play.hang_up(phone)
-        assert self.play.control.counts()[:3] == (0, 0, 0)
-        self.play.advance(31)
-        assert not any(self.play.control.counts())
-        assert self.play.control.deadline() is None
+                self.rig.hang_up(phone)
+        assert self.rig.control.counts()[:3] == (0, 0, 0)
+        self.rig.advance(31)
+        assert not any(self.rig.control.counts())
+        assert self.rig.control.deadline() is None
         last: dict[str, type[CallEvent]] = {}
-        for event in self.play.events():
+        for event in self.rig.events():
             if type(event) is not ParkFailed:
                 before = last.get(event.call)
                 assert type(event) in LEGAL[before], (before, event)
                 last[event.call] = type(event)
         assert {kind for call, kind in last.items() if call not in self.vanished} <= {CallEnded}
         assert {kind for call, kind in last.items() if call in self.vanished} <= {CallStarted}
-        assert not self.play.kept
-        assert not [slot for slot in self.play.slots.values() if slot.state is not SlotState.FREE]
-        assert self.play.commands - self.lost_commands == set(self.play.replies)
-        assert not self.play.not_restored
+        assert not self.rig.kept
+        assert not [slot for slot in self.rig.slots.values() if slot.state is not SlotState.FREE]
+        assert self.rig.commands - self.lost_commands == set(self.rig.replies)
+        assert not self.rig.not_restored
 
 
-def calls(play: CallPlay) -> list[tuple[object, bool]]:
-    return [(call.id, is_kept(call)) for call in play.control._board.calls.values()]
+def calls(rig: CallRig) -> list[tuple[object, bool]]:
+    return [(call.id, is_kept(call)) for call in rig.control._state.calls.values()]
 
 
-def facts(play: CallPlay) -> dict[object, tuple[object, ...]]:
+def facts(rig: CallRig) -> dict[object, tuple[object, ...]]:
     """What of each call must be the same after a crash, as far as nothing is due."""
-    board = play.control._board
+    state = rig.control._state
     result: dict[object, tuple[object, ...]] = {}
-    for call in board.calls.values():
-        stage, until = call.stage, board.timers.when(call.id)
-        if not is_kept(call) or isinstance(stage, Ringing) or (until is not None and until <= play.now):
+    for call in state.calls.values():
+        stage, until = call.stage, state.timers.when(call.id)
+        if not is_kept(call) or isinstance(stage, Ringing) or (until is not None and until <= rig.now):
             continue
         parked = stage if isinstance(stage, Parked) else stage.picked_up if isinstance(stage, Talking) else None
         if isinstance(stage, Talking):
             until = None
         stay = parked.stay if parked else None
         reserved = call.reserved and (call.reserved[0].lot.id, call.reserved[1])
-        release = call.reserved and board.timers.when((LotTimer.RELEASE, *call.reserved))
-        if release is not None and release <= play.now:
+        release = call.reserved and state.timers.when((LotTimer.RELEASE, *call.reserved))
+        if release is not None and release <= rig.now:
             continue
         result[call.id] = (
             type(stage),
@@ -297,19 +297,19 @@ def facts(play: CallPlay) -> dict[object, tuple[object, ...]]:
             (reserved, release),
             [(leg.id, leg.up, bool(leg.held)) for leg in (call.party, call.other) if leg],
             sorted(
-                (slot, lot.last_pick_up(slot), board.timers.when((LotTimer.FORGET, lot, slot)))
-                for lots in board.lots.values()
+                (slot, lot.last_pick_up(slot), state.timers.when((LotTimer.FORGET, lot, slot)))
+                for lots in state.lots.values()
                 for lot in lots.values()
                 for slot in range(801, 806)
-                if (last := lot.last_pick_up(slot)) and last.call == call.id and not _is_due(play, lot, slot)
+                if (last := lot.last_pick_up(slot)) and last.call == call.id and not _is_due(rig, lot, slot)
             ),
         )
     return result
 
 
-def _is_due(play: CallPlay, lot: ParkLot, slot: int) -> bool:
-    until = play.control._board.timers.when((LotTimer.FORGET, lot, slot))
-    return until is not None and until <= play.now
+def _is_due(rig: CallRig, lot: ParkLot, slot: int) -> bool:
+    until = rig.control._state.timers.when((LotTimer.FORGET, lot, slot))
+    return until is not None and until <= rig.now
 
 
 class CallMachine(RuleBasedStateMachine):
@@ -362,7 +362,7 @@ class CallMachine(RuleBasedStateMachine):
     @rule(data=st.data(), to=st.sampled_from(DIALLED), answered=st.booleans())
     def consult_and_transfer(self, data: st.DataObject, to: str, answered: bool) -> None:
         phone = data.draw(st.sampled_from(self.crowd.in_call()))
-        consult = self.crowd.play.call(phone.device, to)
+        consult = self.crowd.rig.call(phone.device, to)
         if answered and self.crowd.alerted():
             self.crowd.answer(self.crowd.alerted()[-1], crossing=False)
         self.crowd.attended(phone, consult)
@@ -386,10 +386,10 @@ class CallMachine(RuleBasedStateMachine):
     @rule(code=st.sampled_from(["*801", "*802", "*803"]), devices=st.permutations(ACME_DEVICES))
     def race_for_a_code(self, code: str, devices: list[str]) -> None:
         """All dial at once: whatever is parked there goes to one of them at most."""
-        since = len(self.crowd.play.effects)
+        since = len(self.crowd.rig.effects)
         for device in devices[:3]:
             self.crowd.call(device, code)
-        events = [e for e in self.crowd.play.effects[since:] if isinstance(e, CallRetrieved)]
+        events = [e for e in self.crowd.rig.effects[since:] if isinstance(e, CallRetrieved)]
         assert len(events) <= 1
 
     @precondition(lambda self: self.crowd.under_way)
@@ -399,11 +399,11 @@ class CallMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from(PAUSES))
     def time_passes(self, seconds: float) -> None:
-        self.crowd.play.advance(seconds)
+        self.crowd.rig.advance(seconds)
 
     @rule(seconds=st.sampled_from(PAUSES))
     def the_wake_up_is_late(self, seconds: float) -> None:
-        self.crowd.play.now += seconds
+        self.crowd.rig.now += seconds
 
     @rule(data=st.data(), legs_lost=st.sampled_from([0, 0, 0, 1, 3]))
     def the_process_dies(self, data: st.DataObject, legs_lost: int) -> None:
@@ -438,7 +438,7 @@ def test_a_thousand_random_moves_leak_nothing(seed: int) -> None:
     crowd, chance = Crowd(seed), random.Random(seed)
     for _ in range(1000):
         crowd.anything(chance.choice, chance.random)
-    kinds = {type(event) for event in crowd.play.events()}
+    kinds = {type(event) for event in crowd.rig.events()}
     assert kinds >= set(get_args(Event)) - {CallReturned}, "the crowd was not wild enough"
     crowd.go_home()
 
@@ -453,38 +453,38 @@ def test_a_thousand_random_moves_and_crashes_lose_nobody(seed: int) -> None:
 
 def test_one_call_of_a_thousand_moves_leaks_nothing() -> None:
     crowd, chance = Crowd(7), random.Random(7)
-    play = crowd.play
-    outside, phone = play.conversation("gw", "102")
+    rig = crowd.rig
+    outside, phone = rig.conversation("gw", "102")
     for _ in range(1000):
         what = chance.choice(["hold", "park", "keys", "transfer", "attended", "crash"])
         if what == "hold":
-            play.hold(phone)
-            play.resume(phone)
+            rig.hold(phone)
+            rig.resume(phone)
         elif what == "park":
-            code = play.transfers[play.transfer(phone, "*800")][-1].park_code
+            code = rig.transfers[rig.transfer(phone, "*800")][-1].park_code
             assert code
-            phone = play.call(chance.choice(ACME_DEVICES[:5]), code)
+            phone = rig.call(chance.choice(ACME_DEVICES[:5]), code)
         elif what == "crash":
-            play.crash()
+            rig.crash()
         elif what == "keys":
-            play.press(phone, "*5")
+            rig.press(phone, "*5")
             assert isinstance(phone.hears, Spoken)
             code = "*" + "".join(phone.hears.phrases[2:])
-            play.listen(phone)
-            phone = play.call(chance.choice(ACME_DEVICES[:5]), code)
+            rig.listen(phone)
+            phone = rig.call(chance.choice(ACME_DEVICES[:5]), code)
         else:
             device, extension = chance.choice([("bob", "102"), ("carol", "103"), ("wall", "110")])
             if device == phone.device:
                 continue
             if what == "transfer":
-                play.transfer(phone, extension)
-                phone = play.answer(device)
+                rig.transfer(phone, extension)
+                phone = rig.answer(device)
             else:
-                consult, target = play.conversation(phone.device, extension)
-                play.transfer(phone, extension, consult)
+                consult, target = rig.conversation(phone.device, extension)
+                rig.transfer(phone, extension, consult)
                 phone = target
-        assert play.talking(outside, phone)
-        assert len(play.control) == 1
-        play.phones = {leg: p for leg, p in play.phones.items() if not p.gone}
+        assert rig.talking(outside, phone)
+        assert len(rig.control) == 1
+        rig.phones = {leg: p for leg, p in rig.phones.items() if not p.gone}
     assert outside.hears == Peer(phone.leg)
     crowd.go_home()

@@ -9,8 +9,8 @@ from parkade.calls.effects import AnswerLeg, Hear, OpenEarlyMedia, RingDevice, S
 from parkade.calls.events import CallAnswered, CallEnded, CallStarted
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import DirectoryChanged, Failure, LegAnswered, LegEnded, LegFailed
-from parkade.testing.call_play import Phone
-from tests.calls.cast import play_with, two_accounts
+from parkade.testing.call_rig import Phone
+from tests.calls.accounts import rig_with, two_accounts
 
 ALICE, BOB = Identity("Alice", "101"), Identity("Bob", "102")
 
@@ -20,65 +20,65 @@ def refusal_of(phone: Phone) -> str | None:
 
 
 def test_an_extension_rings_all_devices_of_its_owner_and_the_first_answer_wins() -> None:
-    play = play_with()
-    bob = play.call("bob", "101")
-    assert play.all_ringing() == {"alice", "alice-app"}
-    app = play.ringing("alice-app")
-    desk = play.answer("alice")
-    assert play.talking(bob, desk)
+    rig = rig_with()
+    bob = rig.call("bob", "101")
+    assert rig.all_ringing() == {"alice", "alice-app"}
+    app = rig.ringing("alice-app")
+    desk = rig.answer("alice")
+    assert rig.talking(bob, desk)
     assert app.ended
     assert app.ended.answered_elsewhere
 
 
 def test_both_hear_each_other_before_the_caller_is_answered() -> None:
-    play = play_with()
-    alice, bob = play.conversation("alice", "102")
-    order = [type(e) for e in play.effects]
+    rig = rig_with()
+    alice, bob = rig.conversation("alice", "102")
+    order = [type(e) for e in rig.effects]
     assert order.index(AnswerLeg) > max(n for n, kind in enumerate(order) if kind is Hear)
     assert (alice.display, bob.display) == (BOB, ALICE)
 
 
 def test_a_second_answer_that_crosses_is_ended() -> None:
-    play = play_with()
-    play.call("bob", "101")
-    app = play.ringing("alice-app")
-    play.answer("alice")
-    effects = play.tell(LegAnswered(app.leg))
+    rig = rig_with()
+    rig.call("bob", "101")
+    app = rig.ringing("alice-app")
+    rig.answer("alice")
+    effects = rig.tell(LegAnswered(app.leg))
     assert [type(e).__name__ for e in effects] == ["EndLeg"]
 
 
 def test_the_caller_sees_who_is_alerted_once_however_many_devices_ring() -> None:
-    play = play_with()
-    bob = play.call("bob", "101")
-    play.rings("alice")
-    play.rings("alice")
-    play.rings("alice-app")
-    assert [e for e in play.effects if isinstance(e, ShowRinging)] == [ShowRinging(bob.leg, ALICE)]
+    rig = rig_with()
+    bob = rig.call("bob", "101")
+    rig.rings("alice")
+    rig.rings("alice")
+    rig.rings("alice-app")
+    assert [e for e in rig.effects if isinstance(e, ShowRinging)] == [ShowRinging(bob.leg, ALICE)]
 
 
 def test_phones_prefer_the_codec_of_the_caller() -> None:
-    play = play_with()
-    bob = play.call("bob", "101")
-    assert {e.beside for e in play.effects if isinstance(e, RingDevice)} == {bob.leg}
+    rig = rig_with()
+    bob = rig.call("bob", "101")
+    assert {e.beside for e in rig.effects if isinstance(e, RingDevice)} == {bob.leg}
 
 
 def test_early_media_is_heard_before_the_answer() -> None:
-    play = play_with()
-    bob = play.call("bob", "103")
-    carol = play.rings("carol", early_media=True)
+    rig = rig_with()
+    bob = rig.call("bob", "103")
+    carol = rig.rings("carol", early_media=True)
     assert bob.hears == Peer(carol.leg)
-    assert OpenEarlyMedia(bob.leg, Identity("Carol", "103")) in play.effects
-    assert not any(isinstance(e, ShowRinging) for e in play.effects)
-    assert play.talking(bob, play.answer("carol"))
+    assert OpenEarlyMedia(bob.leg, Identity("Carol", "103")) in rig.effects
+    assert not any(isinstance(e, ShowRinging) for e in rig.effects)
+    assert rig.talking(bob, rig.answer("carol"))
 
 
 def test_when_the_device_with_early_media_fails_the_caller_hears_the_others_ring() -> None:
-    play = play_with()
-    bob = play.call("bob", "101")
-    play.rings("alice", early_media=True)
-    play.fail("alice", Failure.BUSY)
+    rig = rig_with()
+    bob = rig.call("bob", "101")
+    rig.rings("alice", early_media=True)
+    rig.fail("alice", Failure.BUSY)
     assert bob.hears == Tone("ringback")
-    assert play.talking(bob, play.answer("alice-app"))
+    assert rig.talking(bob, rig.answer("alice-app"))
 
 
 @pytest.mark.parametrize(
@@ -93,63 +93,63 @@ def test_when_the_device_with_early_media_fails_the_caller_hears_the_others_ring
     ],
 )
 def test_the_failure_that_says_most_is_told_when_all_have_failed(desk: Failure, app: Failure, told: str) -> None:
-    play = play_with()
-    bob = play.call("bob", "101")
-    play.fail("alice", desk)
+    rig = rig_with()
+    bob = rig.call("bob", "101")
+    rig.fail("alice", desk)
     assert bob.refused is None
-    play.fail("alice-app", app)
+    rig.fail("alice-app", app)
     assert refusal_of(bob) == told
 
 
 def test_declined_on_one_phone_is_declined_on_all_of_the_person() -> None:
-    play = play_with()
-    bob = play.call("bob", "101")
-    play.fail("alice", Failure.DECLINED)
-    assert play.all_ringing() == set()
+    rig = rig_with()
+    bob = rig.call("bob", "101")
+    rig.fail("alice", Failure.DECLINED)
+    assert rig.all_ringing() == set()
     assert refusal_of(bob) == "declined"
 
 
 def test_in_a_ring_group_one_who_declines_does_not_speak_for_the_others() -> None:
-    play = play_with()
-    alice = play.call("alice", "120")
-    assert play.all_ringing() == {"bob", "carol"}
-    assert play.ringing("bob").display == ALICE
-    play.fail("bob", Failure.DECLINED)
-    assert play.talking(alice, play.answer("carol"))
+    rig = rig_with()
+    alice = rig.call("alice", "120")
+    assert rig.all_ringing() == {"bob", "carol"}
+    assert rig.ringing("bob").display == ALICE
+    rig.fail("bob", Failure.DECLINED)
+    assert rig.talking(alice, rig.answer("carol"))
     assert alice.display == Identity("Carol", "103")
 
 
 def test_nobody_answers_for_two_minutes() -> None:
-    play = play_with()
-    bob = play.call("bob", "103")
-    play.advance(119.9)
+    rig = rig_with()
+    bob = rig.call("bob", "103")
+    rig.advance(119.9)
     assert bob.refused is None
-    play.advance(0.2)
+    rig.advance(0.2)
     assert refusal_of(bob) == "no_answer"
-    assert not play.is_ringing("carol")
+    assert not rig.is_ringing("carol")
 
 
 def test_ones_own_extension_rings_ones_other_devices() -> None:
-    play = play_with()
-    play.call("alice", "101")
-    assert play.all_ringing() == {"alice-app"}
+    rig = rig_with()
+    rig.call("alice", "101")
+    assert rig.all_ringing() == {"alice-app"}
 
 
 def test_ones_own_extension_is_busy_from_the_only_phone() -> None:
-    assert refusal_of(play_with().call("bob", "102")) == "busy"
+    assert refusal_of(rig_with().call("bob", "102")) == "busy"
 
 
 def test_a_common_area_phone_calls_and_is_called() -> None:
-    play = play_with()
-    wall, bob = play.conversation("wall", "102")
+    rig = rig_with()
+    wall, bob = rig.conversation("wall", "102")
     assert bob.display == Identity("Wall", "110")
-    play.hang_up(wall)
+    rig.hang_up(wall)
     assert bob.gone
-    assert play.talking(*play.conversation("alice", "110"))
+    assert rig.talking(*rig.conversation("alice", "110"))
 
 
 def test_a_number_nobody_has_is_refused_aloud() -> None:
-    phone = play_with().call("alice", "555")
+    phone = rig_with().call("alice", "555")
     assert phone.refused
     assert (phone.refused.refusal.id, phone.refused.phrases, phone.refused.language) == (
         "no_such_number",
@@ -159,139 +159,139 @@ def test_a_number_nobody_has_is_refused_aloud() -> None:
 
 
 def test_an_extension_of_another_account_is_no_number() -> None:
-    play = play_with()
-    assert refusal_of(play.call("alice", "105")) == "no_such_number"
-    gina = play.call("gina", "101")
+    rig = rig_with()
+    assert refusal_of(rig.call("alice", "105")) == "no_such_number"
+    gina = rig.call("gina", "101")
     assert refusal_of(gina) == "busy"  # the own extension, not Acme's
 
 
 @pytest.mark.parametrize("dialled", ["101", "*800", "*801"])
 def test_without_a_licence_nothing_can_be_called(dialled: str) -> None:
-    phone = play_with().call("dan", dialled)
+    phone = rig_with().call("dan", dialled)
     assert refusal_of(phone) == "not_licensed"
     assert phone.refused
     assert phone.refused.phrases == ("not-licensed",)
 
 
 def test_an_unknown_device_is_refused() -> None:
-    assert refusal_of(play_with().call("nobody", "101")) == "no_such_number"
+    assert refusal_of(rig_with().call("nobody", "101")) == "no_such_number"
 
 
 def test_a_caller_who_gives_up_stops_all_ringing() -> None:
-    play = play_with()
-    bob = play.call("bob", "101")
-    app = play.ringing("alice-app")
-    play.hang_up(bob)
-    assert play.all_ringing() == set()
+    rig = rig_with()
+    bob = rig.call("bob", "101")
+    app = rig.ringing("alice-app")
+    rig.hang_up(bob)
+    assert rig.all_ringing() == set()
     assert app.ended
     assert not app.ended.answered_elsewhere
-    assert not any(play.control.counts())
+    assert not any(rig.control.counts())
 
 
 def test_whoever_hangs_up_ends_the_call() -> None:
     for who in (0, 1):
-        play = play_with()
-        ends = play.conversation("alice", "102")
-        play.hang_up(ends[who])
+        rig = rig_with()
+        ends = rig.conversation("alice", "102")
+        rig.hang_up(ends[who])
         assert ends[1 - who].gone
-        assert not any(play.control.counts())
+        assert not any(rig.control.counts())
 
 
 def test_what_is_known_of_a_gateways_caller_is_shown() -> None:
-    play = play_with()
-    play.call("gw", "102", caller=Identity("Lan", "+84901234567"))
-    assert play.ringing("bob").display == Identity("Lan", "+84901234567")
+    rig = rig_with()
+    rig.call("gw", "102", caller=Identity("Lan", "+84901234567"))
+    assert rig.ringing("bob").display == Identity("Lan", "+84901234567")
 
 
 def test_a_device_with_a_destination_calls_that_whatever_it_dials() -> None:
-    play = play_with()
-    play.call("lobby", "*801")
-    assert play.all_ringing() == {"carol"}
+    rig = rig_with()
+    rig.call("lobby", "*801")
+    assert rig.all_ringing() == {"carol"}
 
 
 def test_while_one_holds_the_other_hears_music() -> None:
-    play = play_with()
-    alice, bob = play.conversation("alice", "102")
-    play.hold(alice)
+    rig = rig_with()
+    alice, bob = rig.conversation("alice", "102")
+    rig.hold(alice)
     assert bob.hears == Music()
-    play.hold(alice)
-    play.resume(alice)
-    assert play.talking(alice, bob)
+    rig.hold(alice)
+    rig.resume(alice)
+    assert rig.talking(alice, bob)
 
 
 def test_both_may_hold() -> None:
-    play = play_with()
-    alice, bob = play.conversation("alice", "102")
-    play.hold(alice)
-    play.hold(bob)
+    rig = rig_with()
+    alice, bob = rig.conversation("alice", "102")
+    rig.hold(alice)
+    rig.hold(bob)
     assert (alice.hears, bob.hears) == (Music(), Music())
-    play.resume(alice)
+    rig.resume(alice)
     assert (alice.hears, bob.hears) == (Music(), Peer(alice.leg))
-    play.resume(bob)
-    assert play.talking(alice, bob)
+    rig.resume(bob)
+    assert rig.talking(alice, bob)
 
 
 def test_a_resume_without_a_hold_changes_nothing() -> None:
-    play = play_with()
-    alice, _ = play.conversation("alice", "102")
-    before = len(play.effects)
-    play.resume(alice)
-    assert len(play.effects) == before
+    rig = rig_with()
+    alice, _ = rig.conversation("alice", "102")
+    before = len(rig.effects)
+    rig.resume(alice)
+    assert len(rig.effects) == before
 
 
 @pytest.mark.parametrize("who", [0, 1])
 def test_either_may_hang_up_during_a_hold(who: int) -> None:
-    play = play_with()
-    ends = play.conversation("alice", "102")
-    play.hold(ends[0])
-    play.hang_up(ends[who])
+    rig = rig_with()
+    ends = rig.conversation("alice", "102")
+    rig.hold(ends[0])
+    rig.hang_up(ends[who])
     assert ends[1 - who].gone
-    assert not any(play.control.counts())
+    assert not any(rig.control.counts())
 
 
 def test_another_device_takes_the_place_of_one_in_a_conversation() -> None:
-    play = play_with()
-    alice, bob = play.conversation("alice", "102")
-    carol = play.call("carol", "", replaces=alice)
-    assert play.talking(carol, bob)
+    rig = rig_with()
+    alice, bob = rig.conversation("alice", "102")
+    carol = rig.call("carol", "", replaces=alice)
+    assert rig.talking(carol, bob)
     assert alice.ended
     assert (bob.display, carol.display) == (Identity("Carol", "103"), BOB)
 
 
 def test_another_device_picks_up_what_rings_elsewhere() -> None:
-    play = play_with()
-    bob = play.call("bob", "101")
-    desk = play.ringing("alice")
-    carol = play.call("carol", "", replaces=desk)
-    assert play.talking(bob, carol)
+    rig = rig_with()
+    bob = rig.call("bob", "101")
+    desk = rig.ringing("alice")
+    carol = rig.call("carol", "", replaces=desk)
+    assert rig.talking(bob, carol)
     assert desk.ended
     assert desk.ended.answered_elsewhere
-    assert play.all_ringing() == set()
+    assert rig.all_ringing() == set()
 
 
 def test_another_device_takes_over_the_waiting() -> None:
-    play = play_with()
-    bob = play.call("bob", "101")
-    play.rings("alice")
-    carol = play.call("carol", "", replaces=bob)
+    rig = rig_with()
+    bob = rig.call("bob", "101")
+    rig.rings("alice")
+    carol = rig.call("carol", "", replaces=bob)
     assert carol.display == ALICE
     assert not carol.up
-    assert play.talking(carol, play.answer("alice"))
+    assert rig.talking(carol, rig.answer("alice"))
 
 
 def test_nobody_takes_a_place_in_another_account() -> None:
-    play = play_with()
-    alice, bob = play.conversation("alice", "102")
-    assert refusal_of(play.call("gus", "", replaces=alice)) == "no_such_number"
-    assert play.talking(alice, bob)
+    rig = rig_with()
+    alice, bob = rig.conversation("alice", "102")
+    assert refusal_of(rig.call("gus", "", replaces=alice)) == "no_such_number"
+    assert rig.talking(alice, bob)
 
 
 def test_calls_are_told_from_start_to_end() -> None:
-    play = play_with()
-    alice, _ = play.conversation("alice", "102")
-    play.advance(65)
-    play.hang_up(alice)
-    started, answered, ended = play.events()
+    rig = rig_with()
+    alice, _ = rig.conversation("alice", "102")
+    rig.advance(65)
+    rig.hang_up(alice)
+    started, answered, ended = rig.events()
     assert isinstance(started, CallStarted)
     assert isinstance(answered, CallAnswered)
     assert isinstance(ended, CallEnded)
@@ -302,30 +302,30 @@ def test_calls_are_told_from_start_to_end() -> None:
 
 
 def test_inputs_about_legs_that_are_gone_are_ignored() -> None:
-    play = play_with()
-    alice, bob = play.conversation("alice", "102")
-    play.hang_up(alice)
-    before = len(play.effects)
-    play.tell(LegEnded(alice.leg))
-    play.tell(LegFailed(bob.leg, Failure.BUSY))
-    play.hold(bob)
-    play.press(bob, "*5")
-    assert len(play.effects) == before
+    rig = rig_with()
+    alice, bob = rig.conversation("alice", "102")
+    rig.hang_up(alice)
+    before = len(rig.effects)
+    rig.tell(LegEnded(alice.leg))
+    rig.tell(LegFailed(bob.leg, Failure.BUSY))
+    rig.hold(bob)
+    rig.press(bob, "*5")
+    assert len(rig.effects) == before
 
 
 def test_calls_go_on_when_the_account_is_removed() -> None:
-    play = play_with()
-    alice, bob = play.conversation("alice", "102")
+    rig = rig_with()
+    alice, bob = rig.conversation("alice", "102")
     everything = two_accounts()
     globex_only = type(everything)(
         {"globex": everything.accounts["globex"]},
         {name: device for name, device in everything.devices.items() if device.account == "globex"},
     )
-    play.tell(DirectoryChanged(globex_only))
-    play.press(alice, "*5")
-    play.hold(alice)
+    rig.tell(DirectoryChanged(globex_only))
+    rig.press(alice, "*5")
+    rig.hold(alice)
     assert bob.hears == Music()
-    assert play.progress(play.transfer(alice, "103"))[0].value == "refused"
-    assert refusal_of(play.call("carol", "102")) == "no_such_number"
-    play.hang_up(bob)
-    assert not any(play.control.counts())
+    assert rig.progress(rig.transfer(alice, "103"))[0].value == "refused"
+    assert refusal_of(rig.call("carol", "102")) == "no_such_number"
+    rig.hang_up(bob)
+    assert not any(rig.control.counts())

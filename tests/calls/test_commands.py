@@ -20,38 +20,38 @@ from parkade.calls.effects import Progress, SlotState
 from parkade.calls.events import CallRetrieved, CallTimedOut
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Cause, Failure
-from parkade.testing.call_play import CallPlay, Phone
-from tests.calls.cast import play_with
+from parkade.testing.call_rig import CallRig, Phone
+from tests.calls.accounts import rig_with
 
 
-def parked(play: CallPlay, target: str = "*800") -> Phone:
+def parked(rig: CallRig, target: str = "*800") -> Phone:
     """Bob, parked by Alice."""
-    alice, bob = play.conversation("alice", "102")
-    play.transfer(alice, target)
+    alice, bob = rig.conversation("alice", "102")
+    rig.transfer(alice, target)
     return bob
 
 
-def refusal_of(play: CallPlay, command: str) -> str | None:
-    refusal = play.replies[command].refusal
+def refusal_of(rig: CallRig, command: str) -> str | None:
+    refusal = rig.replies[command].refusal
     return refusal.id if refusal else None
 
 
-def the_call(play: CallPlay) -> str:
-    (call,) = play.control._board.calls
+def the_call(rig: CallRig) -> str:
+    (call,) = rig.control._state.calls
     return call
 
 
 def test_a_call_is_parked_by_its_id() -> None:
-    play = play_with()
-    alice, bob = play.conversation("alice", "102")
-    call = the_call(play)
-    reply = play.replies[play.command("acme", ParkCall(call, "101", "805", "for Carol"))]
+    rig = rig_with()
+    alice, bob = rig.conversation("alice", "102")
+    call = the_call(rig)
+    reply = rig.replies[rig.command("acme", ParkCall(call, "101", "805", "for Carol"))]
     assert reply.result == ParkedCall(
-        "*805", "Main", 805, call, Identity("Bob", "102"), "101", "for Carol", play.now, play.now + 600
+        "*805", "Main", 805, call, Identity("Bob", "102"), "101", "for Carol", rig.now, rig.now + 600
     )
     assert bob.hears == Music()
     assert alice.ended
-    assert play.talking(play.call("carol", "*805"), bob)
+    assert rig.talking(rig.call("carol", "*805"), bob)
 
 
 @pytest.mark.parametrize(
@@ -74,195 +74,195 @@ def test_a_call_is_parked_by_its_id() -> None:
     ],
 )
 def test_what_cannot_be_is_refused_by_id_and_changes_nothing(account: str, wanted: Wanted, refusal: str) -> None:
-    play = play_with()
-    alice, bob = play.conversation("alice", "102")
+    rig = rig_with()
+    alice, bob = rig.conversation("alice", "102")
     if isinstance(wanted, ParkCall | HangUpCall) and wanted.call == "it":
-        wanted = type(wanted)(the_call(play), *([wanted.by, wanted.slot] if isinstance(wanted, ParkCall) else []))  # type: ignore[arg-type]
-    assert refusal_of(play, play.command(account, wanted)) == refusal
-    assert play.talking(alice, bob)
+        wanted = type(wanted)(the_call(rig), *([wanted.by, wanted.slot] if isinstance(wanted, ParkCall) else []))  # type: ignore[arg-type]
+    assert refusal_of(rig, rig.command(account, wanted)) == refusal
+    assert rig.talking(alice, bob)
 
 
 def test_a_code_of_another_account_looks_like_a_free_one() -> None:
-    play = play_with()
-    parked(play)
-    taken = play.replies[play.command("globex", RetrieveCall("*801", "gus"))].refusal
-    free = play.replies[play.command("globex", RetrieveCall("*802", "gus"))].refusal
+    rig = rig_with()
+    parked(rig)
+    taken = rig.replies[rig.command("globex", RetrieveCall("*801", "gus"))].refusal
+    free = rig.replies[rig.command("globex", RetrieveCall("*802", "gus"))].refusal
     assert taken
     assert free
     assert taken.en.replace("*801", "*802") == free.en
 
 
 def test_a_phone_is_rung_and_then_connected_and_the_call_stays_parked_until_then() -> None:
-    play = play_with()
-    bob = parked(play)
-    command = play.command("acme", RetrieveCall("*801", "carol"))
-    assert command not in play.replies
-    carol = play.rings("carol")
+    rig = rig_with()
+    bob = parked(rig)
+    command = rig.command("acme", RetrieveCall("*801", "carol"))
+    assert command not in rig.replies
+    carol = rig.rings("carol")
     assert carol.display == Identity("Park *801 Bob", "102")
     assert bob.hears == Music()
-    play.advance(5)
-    play.answer("carol")
-    assert play.talking(carol, bob)
-    result = play.replies[command].result
+    rig.advance(5)
+    rig.answer("carol")
+    assert rig.talking(carol, bob)
+    result = rig.replies[command].result
     assert isinstance(result, ParkedCall)
     assert (result.code, result.caller) == ("*801", Identity("Bob", "102"))
-    assert play.events(CallRetrieved)[0].retrieved_by == "103"
+    assert rig.events(CallRetrieved)[0].retrieved_by == "103"
 
 
 def test_whoever_dials_the_code_first_has_the_call_and_the_phone_stops_ringing() -> None:
-    play = play_with()
-    bob = parked(play)
-    command = play.command("acme", RetrieveCall("*801", "carol"))
-    wall = play.call("wall", "*801")
-    assert play.talking(wall, bob)
-    assert play.all_ringing() == set()
-    assert refusal_of(play, command) == "already_picked_up"
+    rig = rig_with()
+    bob = parked(rig)
+    command = rig.command("acme", RetrieveCall("*801", "carol"))
+    wall = rig.call("wall", "*801")
+    assert rig.talking(wall, bob)
+    assert rig.all_ringing() == set()
+    assert refusal_of(rig, command) == "already_picked_up"
 
 
 def test_of_two_phones_that_ring_for_one_call_the_first_has_it() -> None:
-    play = play_with()
-    bob = parked(play)
-    first = play.command("acme", RetrieveCall("*801", "carol"))
-    second = play.command("acme", RetrieveCall("*801", "wall"))
-    assert play.talking(play.answer("wall"), bob)
-    assert refusal_of(play, first) == "already_picked_up"
-    assert play.replies[second].result
-    assert play.all_ringing() == set()
+    rig = rig_with()
+    bob = parked(rig)
+    first = rig.command("acme", RetrieveCall("*801", "carol"))
+    second = rig.command("acme", RetrieveCall("*801", "wall"))
+    assert rig.talking(rig.answer("wall"), bob)
+    assert refusal_of(rig, first) == "already_picked_up"
+    assert rig.replies[second].result
+    assert rig.all_ringing() == set()
 
 
 @pytest.mark.parametrize("why", [Failure.BUSY, Failure.DECLINED, Failure.NOT_REGISTERED, Failure.REDIRECTED])
 def test_a_phone_that_does_not_take_the_call_leaves_it_parked(why: Failure) -> None:
-    play = play_with()
-    bob = parked(play)
-    command = play.command("acme", RetrieveCall("*801", "carol"))
-    play.fail("carol", why)
-    assert refusal_of(play, command) is not None
-    assert play.talking(play.call("wall", "*801"), bob)
+    rig = rig_with()
+    bob = parked(rig)
+    command = rig.command("acme", RetrieveCall("*801", "carol"))
+    rig.fail("carol", why)
+    assert refusal_of(rig, command) is not None
+    assert rig.talking(rig.call("wall", "*801"), bob)
 
 
 def test_a_phone_that_nobody_picks_up_stops_ringing_after_half_a_minute() -> None:
-    play = play_with()
-    parked(play)
-    command = play.command("acme", RetrieveCall("*801", "carol"))
-    play.advance(30)
-    assert play.all_ringing() == set()
-    assert refusal_of(play, command) == "no_answer"
+    rig = rig_with()
+    parked(rig)
+    command = rig.command("acme", RetrieveCall("*801", "carol"))
+    rig.advance(30)
+    assert rig.all_ringing() == set()
+    assert refusal_of(rig, command) == "no_answer"
 
 
 @pytest.mark.parametrize("what", ["expires", "hangs up", "is given back", "is hung up"])
 def test_a_call_that_leaves_its_code_stops_the_phone(what: str) -> None:
-    play = play_with()
-    bob = parked(play)
-    call = the_call(play)
-    play.advance(590)
-    command = play.command("acme", RetrieveCall("*801", "carol"))
+    rig = rig_with()
+    bob = parked(rig)
+    call = the_call(rig)
+    rig.advance(590)
+    command = rig.command("acme", RetrieveCall("*801", "carol"))
     if what == "expires":
-        play.advance(10)
+        rig.advance(10)
     elif what == "hangs up":
-        play.hang_up(bob)
+        rig.hang_up(bob)
     elif what == "is given back":
-        play.command("acme", GiveBackCall("*801"))
+        rig.command("acme", GiveBackCall("*801"))
     else:
-        play.command("acme", HangUpCall(call))
-    assert not play.is_ringing("carol")
-    assert refusal_of(play, command) == "no_call_parked"
+        rig.command("acme", HangUpCall(call))
+    assert not rig.is_ringing("carol")
+    assert refusal_of(rig, command) == "no_call_parked"
 
 
 def test_a_phone_that_dies_while_it_rings_leaves_the_call_parked() -> None:
-    play = play_with()
-    bob = parked(play)
-    command = play.command("acme", RetrieveCall("*801", "carol"))
-    play.hang_up(play.ringing("carol"), Cause.LOST)
-    assert refusal_of(play, command) == "unreachable"
-    assert play.talking(play.call("wall", "*801"), bob)
+    rig = rig_with()
+    bob = parked(rig)
+    command = rig.command("acme", RetrieveCall("*801", "carol"))
+    rig.hang_up(rig.ringing("carol"), Cause.LOST)
+    assert refusal_of(rig, command) == "unreachable"
+    assert rig.talking(rig.call("wall", "*801"), bob)
 
 
 def test_a_crash_while_the_phone_rings_leaves_the_call_parked() -> None:
-    play = play_with()
-    bob = parked(play)
-    play.command("acme", RetrieveCall("*801", "carol"))
-    play.crash()
-    assert play.all_ringing() == set()
-    assert play.talking(play.call("wall", "*801"), bob)
+    rig = rig_with()
+    bob = parked(rig)
+    rig.command("acme", RetrieveCall("*801", "carol"))
+    rig.crash()
+    assert rig.all_ringing() == set()
+    assert rig.talking(rig.call("wall", "*801"), bob)
 
 
 def test_a_call_is_given_back_before_its_deadline() -> None:
-    play = play_with()
-    bob = parked(play)
-    assert refusal_of(play, play.command("acme", GiveBackCall("*801"))) is None
-    assert play.all_ringing() == {"alice", "alice-app"}
-    assert play.talking(play.answer("alice"), bob)
-    assert play.events(CallTimedOut) == []
+    rig = rig_with()
+    bob = parked(rig)
+    assert refusal_of(rig, rig.command("acme", GiveBackCall("*801"))) is None
+    assert rig.all_ringing() == {"alice", "alice-app"}
+    assert rig.talking(rig.answer("alice"), bob)
+    assert rig.events(CallTimedOut) == []
 
 
 def test_a_call_that_nobody_parked_cannot_be_given_back() -> None:
-    play = play_with()
-    play.call("door", "")
-    assert refusal_of(play, play.command("acme", GiveBackCall("*801"))) == "nobody_parked_it"
+    rig = rig_with()
+    rig.call("door", "")
+    assert refusal_of(rig, rig.command("acme", GiveBackCall("*801"))) == "nobody_parked_it"
 
 
 @pytest.mark.parametrize("stage", ["ringing", "talking", "parked", "recalled"])
 def test_a_call_is_hung_up_in_any_stage(stage: str) -> None:
-    play = play_with(ParkPolicy(reserve_s=0))
+    rig = rig_with(ParkPolicy(reserve_s=0))
     if stage == "ringing":
-        play.call("alice", "102")
+        rig.call("alice", "102")
     elif stage == "talking":
-        play.conversation("alice", "102")
+        rig.conversation("alice", "102")
     else:
-        parked(play)
-        play.advance(600 if stage == "recalled" else 1)
-    play.command("acme", HangUpCall(the_call(play)))
-    assert all(phone.gone for phone in play.phones.values())
-    assert not any(play.control.counts())
+        parked(rig)
+        rig.advance(600 if stage == "recalled" else 1)
+    rig.command("acme", HangUpCall(the_call(rig)))
+    assert all(phone.gone for phone in rig.phones.values())
+    assert not any(rig.control.counts())
 
 
 def test_a_note_is_listed_and_survives() -> None:
-    play = play_with()
-    parked(play)
-    play.call("door", "")
-    play.command("acme", NoteCall("*801", "wants Ann"))
-    play.crash()
-    result = play.replies[play.command("acme", ListParked())].result
+    rig = rig_with()
+    parked(rig)
+    rig.call("door", "")
+    rig.command("acme", NoteCall("*801", "wants Ann"))
+    rig.crash()
+    result = rig.replies[rig.command("acme", ListParked())].result
     assert isinstance(result, tuple)
     assert [(one.code, one.note, one.parked_by) for one in result] == [("*801", "wants Ann", "101"), ("*802", "", None)]
-    assert play.replies[play.command("globex", ListParked())].result == ()
+    assert rig.replies[rig.command("globex", ListParked())].result == ()
 
 
 def test_a_board_sees_a_slot_taken_reserved_and_free() -> None:
-    play = play_with()
-    bob = parked(play)
+    rig = rig_with()
+    bob = parked(rig)
     at = ("acme", "", 801)
-    slot = play.slots[at]
+    slot = rig.slots[at]
     assert (slot.state, slot.code, slot.caller, slot.parked_by) == (SlotState.TAKEN, "*801", Identity("Bob", "102"), "101")
-    assert (slot.since, slot.expires_at) == (play.now, play.now + 600)
-    play.call("carol", "*801")
-    assert (play.slots[at].state, play.slots[at].expires_at) == (SlotState.RESERVED, play.now + 30)
-    play.advance(30)
-    assert play.slots[at].state is SlotState.FREE
+    assert (slot.since, slot.expires_at) == (rig.now, rig.now + 600)
+    rig.call("carol", "*801")
+    assert (rig.slots[at].state, rig.slots[at].expires_at) == (SlotState.RESERVED, rig.now + 30)
+    rig.advance(30)
+    assert rig.slots[at].state is SlotState.FREE
     assert not bob.gone
 
 
 def test_a_board_sees_every_slot_again_after_a_restart() -> None:
-    play = play_with()
-    parked(play)
-    before = dict(play.slots)
-    play.crash()
-    assert play.slots == before
+    rig = rig_with()
+    parked(rig)
+    before = dict(rig.slots)
+    rig.crash()
+    assert rig.slots == before
 
 
 def test_events_have_ids_of_their_own() -> None:
-    play = play_with()
-    parked(play)
-    play.call("carol", "*801")
-    ids = [event.id for event in play.events()]
+    rig = rig_with()
+    parked(rig)
+    rig.call("carol", "*801")
+    ids = [event.id for event in rig.events()]
     assert all(ids)
     assert len(set(ids)) == len(ids)
 
 
 def test_a_phone_that_rings_so_as_to_retrieve_a_call_cannot_transfer_it() -> None:
-    play = play_with()
-    bob = play.call("door", "")
-    play.command("acme", RetrieveCall("*801", "carol"))
-    assert play.progress(play.transfer(play.ringing("carol"), "", bob)) == [Progress.REFUSED]
-    assert play.progress(play.transfer(play.ringing("carol"), "102")) == [Progress.REFUSED]
-    assert play.talking(play.answer("carol"), bob)
+    rig = rig_with()
+    bob = rig.call("door", "")
+    rig.command("acme", RetrieveCall("*801", "carol"))
+    assert rig.progress(rig.transfer(rig.ringing("carol"), "", bob)) == [Progress.REFUSED]
+    assert rig.progress(rig.transfer(rig.ringing("carol"), "102")) == [Progress.REFUSED]
+    assert rig.talking(rig.answer("carol"), bob)

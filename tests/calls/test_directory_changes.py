@@ -19,7 +19,7 @@ from parkade.calls.call import Parked
 from parkade.calls.directory import Account, Device, Directory, Lot, NotPickedUp, Owner, ParkPolicy, Site
 from parkade.calls.events import CallReparked, CallTimedOut
 from parkade.calls.inputs import DirectoryChanged
-from parkade.testing.call_play import CallPlay, Phone
+from parkade.testing.call_rig import CallRig, Phone
 
 POLICY = ParkPolicy(expiration_s=60, ring_back_s=20, reserve_s=15)
 NORTH, SOUTH = Lot("North", 801, 803, POLICY, "lot-n"), Lot("South", 801, 803, POLICY, "lot-s")
@@ -46,14 +46,14 @@ def directory(acme: Account) -> Directory:
     return Directory({"acme": acme}, {device.id: device for device in [*phones, GATEWAY]})
 
 
-def change(play: CallPlay, acme: Account) -> None:
-    play.tell(DirectoryChanged(directory(acme)))
+def change(rig: CallRig, acme: Account) -> None:
+    rig.tell(DirectoryChanged(directory(acme)))
 
 
-def parked_by_alice(play: CallPlay, target: str = "*800") -> Phone:
-    outside = play.call("gw", "101")
-    alice = play.answer("alice")
-    play.transfer(alice, target)
+def parked_by_alice(rig: CallRig, target: str = "*800") -> Phone:
+    outside = rig.call("gw", "101")
+    alice = rig.answer("alice")
+    rig.transfer(alice, target)
     assert outside.hears == Music()
     return outside
 
@@ -69,101 +69,101 @@ def without_north(account: Account) -> Account:
 
 
 def test_a_code_works_on_when_its_site_is_renamed() -> None:
-    play = CallPlay(directory(ACME))
-    caller = parked_by_alice(play)
-    change(play, renamed(ACME))
-    assert play.talking(play.call("alice", "*801"), caller)
+    rig = CallRig(directory(ACME))
+    caller = parked_by_alice(rig)
+    change(rig, renamed(ACME))
+    assert rig.talking(rig.call("alice", "*801"), caller)
 
 
 def test_a_code_works_on_when_the_parker_moves_to_another_site() -> None:
-    play = CallPlay(directory(ACME))
-    caller = parked_by_alice(play)
-    change(play, replace(ACME, owners={**OWNERS, "101": replace(OWNERS["101"], site="s")}))
-    assert play.talking(play.call("alice", "*801"), caller)
+    rig = CallRig(directory(ACME))
+    caller = parked_by_alice(rig)
+    change(rig, replace(ACME, owners={**OWNERS, "101": replace(OWNERS["101"], site="s")}))
+    assert rig.talking(rig.call("alice", "*801"), caller)
 
 
 def test_a_code_works_on_when_its_site_is_removed() -> None:
-    play = CallPlay(directory(ACME))
-    caller = parked_by_alice(play, "*803")
-    change(play, without_north(ACME))
-    assert play.talking(play.call("bob", "*803"), caller)
+    rig = CallRig(directory(ACME))
+    caller = parked_by_alice(rig, "*803")
+    change(rig, without_north(ACME))
+    assert rig.talking(rig.call("bob", "*803"), caller)
 
 
 def test_a_code_works_on_when_multi_site_is_switched() -> None:
     for before, after in ((True, False), (False, True)):
-        play = CallPlay(directory(replace(ACME, multi_site=before)))
-        outside = play.call("gw", "103")
-        play.transfer(play.answer("carol"), "*802")
-        change(play, replace(ACME, multi_site=after))
-        assert play.talking(play.call("alice", "*802"), outside)
+        rig = CallRig(directory(replace(ACME, multi_site=before)))
+        outside = rig.call("gw", "103")
+        rig.transfer(rig.answer("carol"), "*802")
+        change(rig, replace(ACME, multi_site=after))
+        assert rig.talking(rig.call("alice", "*802"), outside)
 
 
 def test_a_code_works_on_when_the_range_shrinks_or_the_order_of_sites_changes() -> None:
-    play = CallPlay(directory(ACME))
-    caller = parked_by_alice(play, "*803")
-    change(play, replace(ACME, lots={"lot-s": SOUTH, "lot-n": replace(NORTH, last=801)}, main_lot="lot-s"))
-    assert play.talking(play.call("alice", "*803"), caller)
+    rig = CallRig(directory(ACME))
+    caller = parked_by_alice(rig, "*803")
+    change(rig, replace(ACME, lots={"lot-s": SOUTH, "lot-n": replace(NORTH, last=801)}, main_lot="lot-s"))
+    assert rig.talking(rig.call("alice", "*803"), caller)
 
 
 def test_a_call_of_a_lot_that_is_gone_is_parked_again_in_the_lot_its_parker_has_now() -> None:
-    play = CallPlay(directory(ACME))
-    caller = parked_by_alice(play)
-    change(play, without_north(ACME))
-    play.advance(60 + 20)
-    (again,) = play.events(CallReparked)
+    rig = CallRig(directory(ACME))
+    caller = parked_by_alice(rig)
+    change(rig, without_north(ACME))
+    rig.advance(60 + 20)
+    (again,) = rig.events(CallReparked)
     assert again.lot == "South"
-    assert play.talking(play.call("bob", again.code), caller)
+    assert rig.talking(rig.call("bob", again.code), caller)
 
 
 def test_a_call_beyond_a_range_that_shrank_is_parked_again_within_it() -> None:
-    play = CallPlay(directory(ACME))
-    caller = parked_by_alice(play, "*803")
-    change(play, replace(ACME, lots={"lot-n": replace(NORTH, last=801), "lot-s": SOUTH}))
-    play.advance(60 + 20)
-    assert play.talking(play.call("alice", "*801"), caller)
+    rig = CallRig(directory(ACME))
+    caller = parked_by_alice(rig, "*803")
+    change(rig, replace(ACME, lots={"lot-n": replace(NORTH, last=801), "lot-s": SOUTH}))
+    rig.advance(60 + 20)
+    assert rig.talking(rig.call("alice", "*801"), caller)
 
 
 def test_a_code_in_use_in_a_lot_that_is_gone_is_given_to_nobody_else() -> None:
-    play = CallPlay(directory(ACME))
-    caller = parked_by_alice(play)
-    change(play, without_north(ACME))
-    second = play.call("gw", "102")
-    bob = play.answer("bob")
-    steps = play.transfers[play.transfer(bob, "*801")]
+    rig = CallRig(directory(ACME))
+    caller = parked_by_alice(rig)
+    change(rig, without_north(ACME))
+    second = rig.call("gw", "102")
+    bob = rig.answer("bob")
+    steps = rig.transfers[rig.transfer(bob, "*801")]
     assert steps[-1].refusal
     assert steps[-1].refusal.id == "slot_taken"
-    assert play.transfers[play.transfer(bob, "*800")][-1].park_code == "*802"
-    assert play.talking(play.call("alice", "*801"), caller)
-    assert play.talking(play.call("alice", "*802"), second)
+    assert rig.transfers[rig.transfer(bob, "*800")][-1].park_code == "*802"
+    assert rig.talking(rig.call("alice", "*801"), caller)
+    assert rig.talking(rig.call("alice", "*802"), second)
 
 
 def test_a_parker_with_another_number_by_then_is_rung_back_and_not_whoever_has_the_old_one() -> None:
-    play = CallPlay(directory(ACME))
-    parked_by_alice(play)
+    rig = CallRig(directory(ACME))
+    parked_by_alice(rig)
     owners = {"109": replace(OWNERS["101"], extension="109"), "101": replace(OWNERS["102"], extension="101")}
-    change(play, replace(ACME, owners=owners))
-    play.advance(60)
-    assert play.all_ringing() == {"alice"}
+    change(rig, replace(ACME, owners=owners))
+    rig.advance(60)
+    assert rig.all_ringing() == {"alice"}
 
 
 def test_the_parkers_own_settings_count_and_not_those_of_the_lot() -> None:
     own = ParkPolicy(expiration_s=30, not_picked_up=NotPickedUp.DISCONNECT)
-    play = CallPlay(directory(replace(ACME, owners={**OWNERS, "101": replace(OWNERS["101"], policy=own)})))
-    caller = parked_by_alice(play)
-    play.advance(30)
-    assert play.events(CallTimedOut)
+    rig = CallRig(directory(replace(ACME, owners={**OWNERS, "101": replace(OWNERS["101"], policy=own)})))
+    caller = parked_by_alice(rig)
+    rig.advance(30)
+    assert rig.events(CallTimedOut)
     assert caller.hears != Music()
 
 
 def test_a_person_who_may_not_park_may_where_the_lot_allows_others() -> None:
     off = ParkPolicy(enable=False)
-    play = CallPlay(directory(replace(ACME, owners={**OWNERS, "101": replace(OWNERS["101"], policy=off)})))
-    play.call("gw", "101")
-    steps = play.transfers[play.transfer(play.answer("alice"), "*800")]
+    rig = CallRig(directory(replace(ACME, owners={**OWNERS, "101": replace(OWNERS["101"], policy=off)})))
+    rig.call("gw", "101")
+    steps = rig.transfers[rig.transfer(rig.answer("alice"), "*800")]
     assert steps[-1].refusal
     assert steps[-1].refusal.id == "parking_disabled"
-    play.call("gw", "102")
-    assert play.transfers[play.transfer(play.answer("bob"), "*800")][-1].park_code == "*801"
+    rig.call("gw", "102")
+    assert rig.transfers[rig.transfer(rig.answer("bob"), "*800")][-1].park_code == "*801"
 
 
 class DirectoryMachine(RuleBasedStateMachine):
@@ -172,56 +172,56 @@ class DirectoryMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.acme = ACME
-        self.play = CallPlay(directory(ACME))
+        self.rig = CallRig(directory(ACME))
         self.callers: dict[str, Phone] = {}
 
     def put(self, acme: Account) -> None:
         self.acme = acme
-        change(self.play, acme)
+        change(self.rig, acme)
 
     def talkers(self) -> list[Phone]:
-        there = [p for p in self.play.phones.values() if p.up and not p.gone and p.device != "gw"]
+        there = [p for p in self.rig.phones.values() if p.up and not p.gone and p.device != "gw"]
         return [p for p in there if p.device in {name for owner in self.acme.owners.values() for name in owner.devices}]
 
     # Calls
 
     @rule(number=st.sampled_from(["101", "102", "103"]), then=st.sampled_from(["park", "hold and park", "talk", "ring"]))
     def call(self, number: str, then: str) -> None:
-        caller = self.play.call("gw", number)
+        caller = self.rig.call("gw", number)
         if caller.gone:
             return
-        ringing = self.play.all_ringing()
+        ringing = self.rig.all_ringing()
         if then == "ring" or not ringing:
-            self.play.hang_up(caller)
+            self.rig.hang_up(caller)
             return
         self.callers[caller.leg] = caller
-        phone = self.play.answer(max(ringing))
+        phone = self.rig.answer(max(ringing))
         if not caller.up:
             del self.callers[caller.leg]
-            self.play.hang_up(caller)
+            self.rig.hang_up(caller)
         elif then == "park":
-            self.play.transfer(phone, "*800")
+            self.rig.transfer(phone, "*800")
         elif then == "hold and park":
-            self.play.hold(phone)
-            self.play.call(phone.device, "*800")
+            self.rig.hold(phone)
+            self.rig.call(phone.device, "*800")
 
     @precondition(lambda self: self.talkers())
     @rule(data=st.data(), to=st.sampled_from(["*800", "*801", "*802", "*803", "101", "103"]))
     def transfer(self, data: st.DataObject, to: str) -> None:
-        self.play.transfer(data.draw(st.sampled_from(self.talkers())), to)
+        self.rig.transfer(data.draw(st.sampled_from(self.talkers())), to)
 
     @rule(device=st.sampled_from(["alice", "bob", "carol"]), code=st.sampled_from(["*801", "*802", "*803"]))
     def retrieve(self, device: str, code: str) -> None:
-        self.play.call(device, code)
+        self.rig.call(device, code)
 
-    @precondition(lambda self: self.play.all_ringing())
+    @precondition(lambda self: self.rig.all_ringing())
     @rule()
     def answer(self) -> None:
-        self.play.answer(min(self.play.all_ringing()))
+        self.rig.answer(min(self.rig.all_ringing()))
 
     @rule(seconds=st.sampled_from([1.0, 11.0, 16.0, 21.0, 61.0]))
     def time_passes(self, seconds: float) -> None:
-        self.play.advance(seconds)
+        self.rig.advance(seconds)
 
     # Changes
 
@@ -278,29 +278,29 @@ class DirectoryMachine(RuleBasedStateMachine):
         for leg, caller in list(self.callers.items()):
             if caller.gone:
                 assert caller.ended, leg
-                assert self.play.events(CallTimedOut), leg
+                assert self.rig.events(CallTimedOut), leg
                 del self.callers[leg]
 
     @invariant()
     def every_code_retrieves_its_call(self) -> None:
-        board = self.play.control._board
+        state = self.rig.control._state
         codes: dict[int, int] = {}
-        for lot in board.lots.get("acme", {}).values():
+        for lot in state.lots.get("acme", {}).values():
             for slot in {*lot.occupied()} | {*lot._picked_up}:
                 codes[slot] = codes.get(slot, 0) + 1
-        parked = [call for call in board.calls.values() if isinstance(call.stage, Parked)]
+        parked = [call for call in state.calls.values() if isinstance(call.stage, Parked)]
         for call in parked:
             assert isinstance(call.stage, Parked)
             stay = call.stage.stay
             if codes[stay.slot] > 1 and stay.lot is not self.own_lot_of_carol():
                 continue
-            world = copy.deepcopy(self.play)
+            world = copy.deepcopy(self.rig)
             phone = world.call("carol", stay.code)
             assert world.talking(phone, world.phones[call.party.id]), (stay.code, phone)
 
     def own_lot_of_carol(self) -> object:
         lot = self.acme.lot_of(self.acme.owners["103"].site)
-        return self.play.control._board.lots["acme"].get(lot.id) if lot else None
+        return self.rig.control._state.lots["acme"].get(lot.id) if lot else None
 
 
 DirectoryMachine.TestCase.settings = settings(

@@ -6,12 +6,12 @@ import pytest
 
 from parkade.calls.inputs import Failure
 from parkade.calls.ring import REFUSALS
-from parkade.testing.call_play import CallPlay, Phone
-from tests.calls.cast import play_with
+from parkade.testing.call_rig import CallRig, Phone
+from tests.calls.accounts import rig_with
 
 
-def forwards(play: CallPlay, device: str, target: str | None) -> Phone:
-    return play.fail(device, Failure.REDIRECTED, target)
+def forwards(rig: CallRig, device: str, target: str | None) -> Phone:
+    return rig.fail(device, Failure.REDIRECTED, target)
 
 
 def refusal_of(phone: Phone) -> str | None:
@@ -19,88 +19,88 @@ def refusal_of(phone: Phone) -> str | None:
 
 
 def test_the_extension_that_a_phone_forwards_to_is_rung_instead() -> None:
-    play = play_with()
-    gateway = play.call("gw", "102")
-    forwards(play, "bob", "103")
-    assert play.all_ringing() == {"carol"}
-    assert play.talking(gateway, play.answer("carol"))
+    rig = rig_with()
+    gateway = rig.call("gw", "102")
+    forwards(rig, "bob", "103")
+    assert rig.all_ringing() == {"carol"}
+    assert rig.talking(gateway, rig.answer("carol"))
 
 
 def test_a_group_that_a_phone_forwards_to_is_rung_instead() -> None:
-    play = play_with()
-    play.call("gw", "101")
-    forwards(play, "alice", "120")
-    assert play.all_ringing() == {"alice-app", "bob", "carol"}
+    rig = rig_with()
+    rig.call("gw", "101")
+    forwards(rig, "alice", "120")
+    assert rig.all_ringing() == {"alice-app", "bob", "carol"}
 
 
 def test_the_callers_own_extension_is_busy() -> None:
-    play = play_with()
-    carol = play.call("carol", "102")
-    forwards(play, "bob", "103")
+    rig = rig_with()
+    carol = rig.call("carol", "102")
+    forwards(rig, "bob", "103")
     assert refusal_of(carol) == "busy"
 
 
 @pytest.mark.parametrize("target", [None, "+84901234567", "105", "sip:x"])
 def test_a_number_that_is_not_of_the_account_is_called_that(target: str | None) -> None:
-    play = play_with()
-    carol = play.call("carol", "102")
-    forwards(play, "bob", target)
+    rig = rig_with()
+    carol = rig.call("carol", "102")
+    forwards(rig, "bob", target)
     assert refusal_of(carol) == "forwarded_outside"
 
 
 @pytest.mark.parametrize("target", ["102", "*801", "*800", "park"])
 def test_circles_and_codes_are_not_followed(target: str) -> None:
-    play = play_with()
-    carol = play.call("carol", "102")
-    forwards(play, "bob", target)
+    rig = rig_with()
+    carol = rig.call("carol", "102")
+    forwards(rig, "bob", target)
     assert refusal_of(carol) == "forwarded_in_vain"
 
 
 def test_two_phones_that_forward_to_each_other_come_to_an_end() -> None:
-    play = play_with()
-    gateway = play.call("gw", "102")
-    forwards(play, "bob", "103")
-    forwards(play, "carol", "102")
+    rig = rig_with()
+    gateway = rig.call("gw", "102")
+    forwards(rig, "bob", "103")
+    forwards(rig, "carol", "102")
     assert refusal_of(gateway) == "forwarded_in_vain"
-    assert not any(play.control.counts())
+    assert not any(rig.control.counts())
 
 
 def test_members_of_a_group_that_forward_to_each_other_come_to_an_end() -> None:
-    play = play_with()
-    gateway = play.call("gw", "120")
-    forwards(play, "bob", "103")
-    assert play.all_ringing() == {"carol"}
-    forwards(play, "carol", "102")
+    rig = rig_with()
+    gateway = rig.call("gw", "120")
+    forwards(rig, "bob", "103")
+    assert rig.all_ringing() == {"carol"}
+    forwards(rig, "carol", "102")
     assert refusal_of(gateway) == "forwarded_in_vain"
 
 
 def test_no_more_than_three_phones_forward_a_call() -> None:
-    play = play_with()
-    gateway = play.call("gw", "102")
-    forwards(play, "bob", "103")
-    forwards(play, "carol", "110")
-    forwards(play, "wall", "104")
-    assert play.all_ringing() == {"dan"}
-    forwards(play, "dan", "101")
+    rig = rig_with()
+    gateway = rig.call("gw", "102")
+    forwards(rig, "bob", "103")
+    forwards(rig, "carol", "110")
+    forwards(rig, "wall", "104")
+    assert rig.all_ringing() == {"dan"}
+    forwards(rig, "dan", "101")
     assert refusal_of(gateway) == "forwarded_in_vain"
 
 
 def test_a_phone_that_rings_already_is_not_rung_again() -> None:
-    play = play_with()
-    play.call("gw", "120")
-    carol = play.ringing("carol")
-    forwards(play, "bob", "103")
-    assert play.all_ringing() == {"carol"}
-    assert play.ringing("carol") is carol
+    rig = rig_with()
+    rig.call("gw", "120")
+    carol = rig.ringing("carol")
+    forwards(rig, "bob", "103")
+    assert rig.all_ringing() == {"carol"}
+    assert rig.ringing("carol") is carol
 
 
 def test_a_ring_back_is_followed_too() -> None:
-    play = play_with()
-    alice, bob = play.conversation("alice", "102")
-    play.transfer(alice, "*800")
-    play.advance(600)
-    forwards(play, "alice", "103")
-    assert play.talking(play.answer("carol"), bob)
+    rig = rig_with()
+    alice, bob = rig.conversation("alice", "102")
+    rig.transfer(alice, "*800")
+    rig.advance(600)
+    forwards(rig, "alice", "103")
+    assert rig.talking(rig.answer("carol"), bob)
 
 
 def test_every_way_to_fail_has_words_of_its_own() -> None:
@@ -111,14 +111,14 @@ def test_every_way_to_fail_has_words_of_its_own() -> None:
 
 @pytest.mark.parametrize("why", [why for why in Failure if why is not Failure.REDIRECTED])
 def test_the_caller_is_told_what_it_was(why: Failure) -> None:
-    play = play_with()
-    carol = play.call("carol", "102")
-    play.fail("bob", why)
+    rig = rig_with()
+    carol = rig.call("carol", "102")
+    rig.fail("bob", why)
     assert refusal_of(carol) == REFUSALS[why].id
 
 
 def test_an_extension_without_a_phone_has_none_registered() -> None:
-    play = play_with()
-    assert refusal_of(play.call("carol", "102")) is None
-    play.fail("bob", Failure.NOT_REGISTERED)
-    assert [p.refused.refusal.en for p in play.phones.values() if p.refused] == ["No phone is registered there."]
+    rig = rig_with()
+    assert refusal_of(rig.call("carol", "102")) is None
+    rig.fail("bob", Failure.NOT_REGISTERED)
+    assert [p.refused.refusal.en for p in rig.phones.values() if p.refused] == ["No phone is registered there."]

@@ -9,7 +9,7 @@ import pytest
 from parkade.calls.directory import FeatureCodes
 from parkade.calls.identity import Identity
 from parkade.calls.route import ParkCode, ParkSelf, People, Route, SlotCode, route
-from tests.calls.cast import ACME
+from tests.calls.accounts import ACME
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 
 from parkade.base.journal import Drop, Json, Keep
 from parkade.calls import keeping
-from parkade.calls.board import Board
 from parkade.calls.call import Parked
+from parkade.calls.state import CallState
 from parkade.switch.switch import Switch
 from parkade.testing.day import DayPlan
 from parkade.testing.days import main, outcome_of
@@ -79,8 +79,8 @@ def test_what_is_not_written_down_is_missed(what: str, monkeypatch: pytest.Monke
 
 
 def test_a_timeout_that_is_not_written_down_is_told_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_ringing(board: Board) -> list[Keep | Drop]:
-        return [c for c in keeping.changes(board) if not (isinstance(c, Keep) and "ring_back" in str(c.value))]
+    def without_ringing(state: CallState) -> list[Keep | Drop]:
+        return [c for c in keeping.changes(state) if not (isinstance(c, Keep) and "ring_back" in str(c.value))]
 
     monkeypatch.setattr("parkade.calls.control.changes", without_ringing)
     assert a_violation_is_found()

@@ -12,80 +12,80 @@ it does so only while the other is not answered: a pick-up that comes a moment l
 from __future__ import annotations
 
 from parkade.calls import calling, parking
-from parkade.calls.board import Board
 from parkade.calls.call import Leg
 from parkade.calls.effects import RefuseLeg
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import LegArrived
 from parkade.calls.refusals import ALREADY_ANSWERED, NO_SUCH_NUMBER, NOT_LICENSED, NOTHING_TO_PARK, Refusal
 from parkade.calls.route import ParkCode, ParkSelf, People, SlotCode, route
+from parkade.calls.state import CallState
 
 
-def arrived(board: Board, given: LegArrived) -> None:
+def arrived(state: CallState, given: LegArrived) -> None:
     """A device calls."""
-    device = board.directory.devices.get(given.device)
-    account = board.directory.accounts.get(device.account) if device else None
+    device = state.directory.devices.get(given.device)
+    account = state.directory.accounts.get(device.account) if device else None
     if device is None or account is None:
-        board.out.append(RefuseLeg(given.leg, NO_SUCH_NUMBER))
+        state.out.append(RefuseLeg(given.leg, NO_SUCH_NUMBER))
         return
     owner = account.owners.get(device.extension)
     identity = given.caller or (owner.identity if owner else Identity("", device.extension))
     leg = Leg(given.leg, device, owner, identity, owner.language if owner else account.language)
     if owner and not owner.licensed:
-        board.refuse(leg, NOT_LICENSED)
+        state.refuse(leg, NOT_LICENSED)
         return
     if given.replaces is not None:
-        _replace(board, leg, given.replaces, given.early_only)
+        _replace(state, leg, given.replaces, given.early_only)
         return
     match route(account, device.destination or given.dialled):
         case People() as people:
-            calling.call_people(board, leg, people)
+            calling.call_people(state, leg, people)
         case SlotCode(slot, only_pick_up):
-            _slot_dialled(board, leg, slot, only_pick_up)
+            _slot_dialled(state, leg, slot, only_pick_up)
         case ParkCode():
-            _park_held(board, leg, last_held(board, leg), None)
+            _park_held(state, leg, last_held(state, leg), None)
         case ParkSelf(wanted):
-            parking.park_arriving(board, leg, wanted)
+            parking.park_arriving(state, leg, wanted)
         case None:
-            board.refuse(leg, NO_SUCH_NUMBER)
+            state.refuse(leg, NO_SUCH_NUMBER)
 
 
-def last_held(board: Board, leg: Leg) -> Leg | None:
+def last_held(state: CallState, leg: Leg) -> Leg | None:
     """Of the conversations that the device of ``leg`` has on hold, its leg of the one held last."""
-    others = board.by_device.get(leg.device.id, {}).values()
+    others = state.by_device.get(leg.device.id, {}).values()
     return max((other for other in others if other.held and other.call.talking), key=lambda other: other.held, default=None)
 
 
-def _slot_dialled(board: Board, leg: Leg, slot: int, only_pick_up: bool) -> None:
-    held = None if only_pick_up else last_held(board, leg)
+def _slot_dialled(state: CallState, leg: Leg, slot: int, only_pick_up: bool) -> None:
+    held = None if only_pick_up else last_held(state, leg)
     if held and (
-        parking.is_kept_for(board, held.call, slot)
-        or (parking.find(board, leg, slot) is None and parking.may_park_at(board, leg, slot))
+        parking.is_kept_for(state, held.call, slot)
+        or (parking.find(state, leg, slot) is None and parking.may_park_at(state, leg, slot))
     ):
-        _park_held(board, leg, held, str(slot))
+        _park_held(state, leg, held, str(slot))
     else:
-        parking.pick_up(board, leg, slot)
+        parking.pick_up(state, leg, slot)
 
 
-def _park_held(board: Board, leg: Leg, held: Leg | None, wanted: str | None) -> None:
+def _park_held(state: CallState, leg: Leg, held: Leg | None, wanted: str | None) -> None:
     if held is None:
-        board.refuse(leg, NOTHING_TO_PARK)
+        state.refuse(leg, NOTHING_TO_PARK)
         return
-    stay = parking.park_far_end(board, held, wanted)
+    stay = parking.park_far_end(state, held, wanted)
     if isinstance(stay, Refusal):
-        board.refuse(leg, stay)
+        state.refuse(leg, stay)
     else:
-        parking.announce(board, leg, stay, held)
+        parking.announce(state, leg, stay, held)
 
 
-def _replace(board: Board, leg: Leg, replaced_id: str, early_only: bool) -> None:
+def _replace(state: CallState, leg: Leg, replaced_id: str, early_only: bool) -> None:
     """``leg`` takes the place of another leg of its account: of an end of a call, or of a device that still rings."""
-    replaced = board.legs.get(replaced_id)
+    replaced = state.legs.get(replaced_id)
     if replaced is None or replaced.device.account != leg.device.account:
-        board.refuse(leg, NO_SUCH_NUMBER)
+        state.refuse(leg, NO_SUCH_NUMBER)
         return
     if early_only and replaced.up:
-        board.refuse(leg, ALREADY_ANSWERED)
+        state.refuse(leg, ALREADY_ANSWERED)
         return
-    if refusal := board.rules(replaced.call).replaced(board, replaced.call, replaced, leg):
-        board.refuse(leg, refusal)
+    if refusal := state.rules(replaced.call).replaced(state, replaced.call, replaced, leg):
+        state.refuse(leg, refusal)

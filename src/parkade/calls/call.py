@@ -1,7 +1,7 @@
 """A call, its legs and the stages it goes through.
 
-A call has a ``party``, whom nothing may ever lose, perhaps an ``other`` leg, and a stage that says what is happening and what
-each leg hears meanwhile::
+A call has a ``party`` (who is parked, transferred, or waits for an answer), perhaps an ``other`` leg, and a stage that says
+what is happening and what each leg hears meanwhile::
 
     stage       party                    other                     ends at its deadline with
     Ringing     waits for an answer      who transfers, if still   giving up: the purpose knows what then
@@ -33,7 +33,7 @@ from parkade.calls.park import ParkLot
 from parkade.calls.refusals import Refusal
 
 if TYPE_CHECKING:
-    from parkade.calls.board import Board
+    from parkade.calls.state import CallState
 
 SILENCE = Silence()
 MUSIC = Music()
@@ -94,7 +94,7 @@ class Call:
 
 
 class Purpose(Protocol):
-    """Why devices ring, and what follows. ``board.connect`` has joined the two before ``answered``."""
+    """Why devices ring, and what follows. ``state.connect`` has joined the two before ``answered``."""
 
     @property
     def ring_s(self) -> float:
@@ -108,16 +108,16 @@ class Purpose(Protocol):
     def meanwhile(self) -> Sound:
         """What a party hears whose leg is up."""
 
-    def rang(self, board: Board, call: Call) -> None:
+    def rang(self, state: CallState, call: Call) -> None:
         """The first device rings."""
 
-    def answered(self, board: Board, call: Call, transferor: Leg | None) -> None:
+    def answered(self, state: CallState, call: Call, transferor: Leg | None) -> None:
         """``call.other`` has picked up; ``transferor`` was waiting aside."""
 
-    def failed(self, board: Board, call: Call, why: Failure) -> None:
+    def failed(self, state: CallState, call: Call, why: Failure) -> None:
         """Nothing rings any more and nobody has answered."""
 
-    def caller_gone(self, board: Board, call: Call) -> None:
+    def caller_gone(self, state: CallState, call: Call) -> None:
         """The party has hung up; nothing rings any more."""
 
 
@@ -302,25 +302,25 @@ def ignored(*_: object) -> None:
 
 
 class StageRules(NamedTuple):
-    """What a call does in one stage. Every rule is given the board and a call that is in the stage.
+    """What a call does in one stage. Every rule is given the state and a call that is in the stage.
 
-    ``overdue(board, call)``: the deadline has come, or what is being said has been heard.
-    ``gone(board, call, leg, given)``: ``leg``, an end of the call, has ended as ``given`` says and is forgotten already.
-    ``replaced(board, call, old, new)``: ``new``, just arrived, takes the place of ``old``, which is ended; or why not.
-    ``consulted(board, call, consult, first, leg, given)``: the party of ``leg`` facing it in the call ``first`` takes the place
+    ``overdue(state, call)``: the deadline has come, or what is being said has been heard.
+    ``gone(state, call, leg, given)``: ``leg``, an end of the call, has ended as ``given`` says and is forgotten already.
+    ``replaced(state, call, old, new)``: ``new``, just arrived, takes the place of ``old``, which is ended; or why not.
+    ``consulted(state, call, consult, first, leg, given)``: the party of ``leg`` facing it in the call ``first`` takes the place
     of ``consult``, a leg of this call (an attended transfer, ``given``); or why not.
-    ``pressed(board, call, leg, key)``: a key was pressed on ``leg``.
-    ``rang(board, call, leg, early_media)``, ``answered(board, call, leg)``, ``failed(board, call, leg, why, target)``: of a
+    ``pressed(state, call, leg, key)``: a key was pressed on ``leg``.
+    ``rang(state, call, leg, early_media)``, ``answered(state, call, leg)``, ``failed(state, call, leg, why, target)``: of a
     device that the stage rings (``ringing``).
-    ``restored(board, call)``: the call was read back after the process had died, and its ends hear what they heard.
+    ``restored(state, call)``: the call was read back after the process had died, and its ends hear what they heard.
     """
 
-    overdue: Callable[[Board, Call], None]
-    gone: Callable[[Board, Call, Leg, LegEnded], None]
-    replaced: Callable[[Board, Call, Leg, Leg], Refusal | None]
-    consulted: Callable[[Board, Call, Leg, Call, Leg, TransferAsked], Refusal | None]
-    pressed: Callable[[Board, Call, Leg, str], None] = ignored
-    rang: Callable[[Board, Call, Leg, bool], None] = ignored
-    answered: Callable[[Board, Call, Leg], None] = ignored
-    failed: Callable[[Board, Call, Leg, Failure, str | None], None] = ignored
-    restored: Callable[[Board, Call], None] = ignored
+    overdue: Callable[[CallState, Call], None]
+    gone: Callable[[CallState, Call, Leg, LegEnded], None]
+    replaced: Callable[[CallState, Call, Leg, Leg], Refusal | None]
+    consulted: Callable[[CallState, Call, Leg, Call, Leg, TransferAsked], Refusal | None]
+    pressed: Callable[[CallState, Call, Leg, str], None] = ignored
+    rang: Callable[[CallState, Call, Leg, bool], None] = ignored
+    answered: Callable[[CallState, Call, Leg], None] = ignored
+    failed: Callable[[CallState, Call, Leg, Failure, str | None], None] = ignored
+    restored: Callable[[CallState, Call], None] = ignored

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from parkade.base.sound import Sound
 from parkade.calls import emit, ring
-from parkade.calls.board import Board
 from parkade.calls.call import RINGBACK, Call, Leg, Ringing
 from parkade.calls.effects import Alert, ShowRinging
 from parkade.calls.inputs import Failure
 from parkade.calls.route import People
+from parkade.calls.state import CallState
 
 RING_S = 120.0
-"""A caller who wants to wait may wait: shorter limits are for those who route calls, not for the telephone."""
+"""How long the devices ring at most. Shorter limits belong to the routing of calls, which does not exist yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,29 +24,29 @@ class OrdinaryCall:
     alert: Alert = Alert.NORMAL
     meanwhile: Sound = RINGBACK
 
-    def rang(self, board: Board, call: Call) -> None:
+    def rang(self, state: CallState, call: Call) -> None:
         """The caller hears it ring, unless a device already sends sound of its own."""
         assert isinstance(call.stage, Ringing)
         if call.stage.early is None:
-            board.out.append(ShowRinging(call.party.id, call.stage.shown))
+            state.out.append(ShowRinging(call.party.id, call.stage.shown))
 
-    def answered(self, board: Board, call: Call, transferor: Leg | None) -> None:
+    def answered(self, state: CallState, call: Call, transferor: Leg | None) -> None:
         """They talk."""
-        emit.answered(board, call)
+        emit.answered(state, call)
 
-    def failed(self, board: Board, call: Call, why: Failure) -> None:
+    def failed(self, state: CallState, call: Call, why: Failure) -> None:
         """The caller is told why."""
-        board.refuse(call.party, ring.REFUSALS[why])
-        board.drop(call)
+        state.refuse(call.party, ring.REFUSALS[why])
+        state.drop(call)
 
-    def caller_gone(self, board: Board, call: Call) -> None:
+    def caller_gone(self, state: CallState, call: Call) -> None:
         """Nothing is left of the call."""
-        board.drop(call)
+        state.drop(call)
 
 
-def call_people(board: Board, caller: Leg, people: People) -> None:
+def call_people(state: CallState, caller: Leg, people: People) -> None:
     """``caller``, who has just arrived, calls ``people``."""
     stage = Ringing(OrdinaryCall(), people.shown, people.owners, caller.identity)
-    call = board.new_call(caller, stage)
-    emit.started(board, call, people.shown.number)
-    ring.begin(board, call, stage)
+    call = state.new_call(caller, stage)
+    emit.started(state, call, people.shown.number)
+    ring.begin(state, call, stage)

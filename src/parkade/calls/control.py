@@ -1,11 +1,13 @@
 """Call control: the pure machine that is told what happens on legs and answers with what shall happen.
 
-Read ``park.py`` first, then ``call.py`` (the stages of a call), ``stages.py`` (what a call does in each) and ``board.py`` (the
-moves). Here is only which input goes where. Everything due before an input is done before it, so a code that has expired can
+Read ``park.py`` first, then ``call.py`` (the stages of a call), ``stages.py`` (what a call does in each) and ``state.py`` (the
+operations). Here is only which input goes where.
+
+Everything due before an input is done before it, so a code that has expired can
 no longer be dialled, however late the wake-up comes.
 
 Inputs about legs that are gone are ignored: they have crossed the effect that ended the leg. The one exception is an answer:
-it is ended once more, lest a person talk into nothing.
+it is ended once more, for nobody would be at the other end.
 """
 
 from __future__ import annotations
@@ -16,8 +18,7 @@ from typing import Any, NamedTuple
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.journal import Json
-from parkade.calls import arrive, obeying, parking, transfer
-from parkade.calls.board import Board, LotTimer, RetrieveTimer
+from parkade.calls import arrive, executing, parking, transfer
 from parkade.calls.call import Leg, Parked, Ringing
 from parkade.calls.commands import Command
 from parkade.calls.directory import Directory
@@ -41,6 +42,7 @@ from parkade.calls.keeping import changes
 from parkade.calls.restoring import restore
 from parkade.calls.slots import slot_changes
 from parkade.calls.stages import STAGES
+from parkade.calls.state import CallState, LotTimer, RetrieveTimer
 from parkade.calls.transfer import Transferring
 
 
@@ -60,7 +62,7 @@ class CallControl:
     """All calls of one installation."""
 
     def __init__(self, directory: Directory, ids: Ids) -> None:
-        self._board = Board(directory, ids, STAGES)
+        self._state = CallState(directory, ids, STAGES)
         self._holds = 0
         self._inputs: dict[type[Input], Callable[[Any], None]] = {
             LegArrived: self._arrived,
@@ -85,19 +87,19 @@ class CallControl:
         ``kept`` may hold keys of others. ``lost`` are legs that the switch could not continue; they may also be told later as
         ``LegEnded`` with ``Cause.LOST``. What is due at ``now`` is done; a value that cannot be read is a ``NotRestored``.
         """
-        self._board.now = now
-        restore(self._board, kept, lost)
-        self._holds = max((leg.held for leg in self._board.legs.values()), default=0)
+        self._state.now = now
+        restore(self._state, kept, lost)
+        self._holds = max((leg.held for leg in self._state.legs.values()), default=0)
         self._run_due(now)
         return self._drain()
 
     def legs(self) -> Collection[str]:
         """Every leg that call control knows: after ``restore``, all others are to be ended."""
-        return self._board.legs.keys()
+        return self._state.legs.keys()
 
     def transfers(self) -> set[str]:
         """Every transfer that will be reported on: after ``restore``, all others have failed."""
-        stages = [call.stage for call in self._board.calls.values()]
+        stages = [call.stage for call in self._state.calls.values()]
         purposes = [stage.purpose for stage in stages if isinstance(stage, Ringing)]
         return {purpose.transfer for purpose in purposes if isinstance(purpose, Transferring)}
 
@@ -109,7 +111,7 @@ class CallControl:
 
     def deadline(self) -> Instant | None:
         """When ``wake`` wants to be called next."""
-        return self._board.timers.deadline()
+        return self._state.timers.deadline()
 
     def wake(self, now: Instant) -> list[Effect]:
         """Do everything that is due at ``now``."""
@@ -118,13 +120,13 @@ class CallControl:
 
     def counts(self) -> Counts:
         """What is alive."""
-        board = self._board
-        lots = [lot for lots in board.lots.values() for lot in lots.values()]
+        state = self._state
+        lots = [lot for lots in state.lots.values() for lot in lots.values()]
         return Counts(
-            legs=len(board.legs),
-            devices=len(board.by_device),
-            calls=len(board.calls),
-            timers=len(board.timers),
+            legs=len(state.legs),
+            devices=len(state.by_device),
+            calls=len(state.calls),
+            timers=len(state.timers),
             parked=sum(1 for lot in lots for _ in lot.parked()),
             reserved=sum(lot.reserved_count for lot in lots),
             pick_ups=sum(lot.pick_up_count for lot in lots),
@@ -132,116 +134,116 @@ class CallControl:
 
     def __len__(self) -> int:
         """How many calls there are."""
-        return len(self._board.calls)
+        return len(self._state.calls)
 
     @property
     def parked(self) -> int:
         """How many callers are parked."""
-        return sum(isinstance(call.stage, Parked) for call in self._board.calls.values())
+        return sum(isinstance(call.stage, Parked) for call in self._state.calls.values())
 
     def __bool__(self) -> bool:
         """Call control exists also when nobody calls."""
         return True
 
     def _run_due(self, now: Instant) -> None:
-        board = self._board
-        board.now = now
-        due = board.timers.deadline()
+        state = self._state
+        state.now = now
+        due = state.timers.deadline()
         if due is None or due > now:
             return
-        for key in board.timers.pop_due(now):
+        for key in state.timers.pop_due(now):
             if isinstance(key, str):
-                call = board.calls[key]
-                board.rules(call).overdue(board, call)
+                call = state.calls[key]
+                state.rules(call).overdue(state, call)
                 continue
             if isinstance(key, RetrieveTimer):
-                obeying.gave_up(board, key.leg)
+                executing.gave_up(state, key.leg)
                 continue
             what, lot, slot = key
             if what is LotTimer.RELEASE:
-                parking.release_over(board, lot, slot)
+                parking.release_over(state, lot, slot)
             else:
                 # A call that goes on need not be written again: who reads it back sees that the time is over.
-                if (last := lot.last_pick_up(slot)) and last.call not in board.calls:
-                    board.touched[last.call] = None
+                if (last := lot.last_pick_up(slot)) and last.call not in state.calls:
+                    state.touched[last.call] = None
                 lot.forget(slot)
 
     def _drain(self) -> list[Effect]:
-        board = self._board
-        effects, board.out = board.out, []
-        if board.slots_changed:
-            effects += slot_changes(board)
-        if board.touched:
-            effects += changes(board)
+        state = self._state
+        effects, state.out = state.out, []
+        if state.slots_changed:
+            effects += slot_changes(state)
+        if state.touched:
+            effects += changes(state)
         return effects
 
     # One method an input
 
     def _arrived(self, given: LegArrived) -> None:
-        arrive.arrived(self._board, given)
+        arrive.arrived(self._state, given)
 
     def _rang(self, given: LegRang) -> None:
         if leg := self._rung(given.leg):
-            self._board.rules(leg.call).rang(self._board, leg.call, leg, given.early_media)
+            self._state.rules(leg.call).rang(self._state, leg.call, leg, given.early_media)
 
     def _answered(self, given: LegAnswered) -> None:
         if leg := self._rung(given.leg):
-            self._board.rules(leg.call).answered(self._board, leg.call, leg)
-        elif given.leg not in self._board.legs:
-            self._board.out.append(EndLeg(given.leg, answered_elsewhere=True))
+            self._state.rules(leg.call).answered(self._state, leg.call, leg)
+        elif given.leg not in self._state.legs:
+            self._state.out.append(EndLeg(given.leg, answered_elsewhere=True))
 
     def _failed(self, given: LegFailed) -> None:
         if leg := self._rung(given.leg):
-            self._board.rules(leg.call).failed(self._board, leg.call, leg, given.why, given.target)
+            self._state.rules(leg.call).failed(self._state, leg.call, leg, given.why, given.target)
 
     def _ended(self, given: LegEnded) -> None:
-        board = self._board
-        leg = board.legs.get(given.leg)
+        state = self._state
+        leg = state.legs.get(given.leg)
         if leg is None:
             return
         call = leg.call
         if leg is call.party or leg is call.other:
-            board.forget(leg)
-            board.rules(call).gone(board, call, leg, given)
+            state.forget(leg)
+            state.rules(call).gone(state, call, leg, given)
         else:
-            board.rules(call).failed(board, call, leg, Failure.UNREACHABLE, None)
+            state.rules(call).failed(state, call, leg, Failure.UNREACHABLE, None)
 
     def _held(self, given: LegHeld) -> None:
-        if leg := self._board.legs.get(given.leg):
+        if leg := self._state.legs.get(given.leg):
             if not leg.held:
                 self._holds += 1
                 leg.held = self._holds
-                self._board.touched[leg.call.id] = None
-            self._board.tune(leg.call)
+                self._state.touched[leg.call.id] = None
+            self._state.update_sound(leg.call)
 
     def _resumed(self, given: LegResumed) -> None:
-        if leg := self._board.legs.get(given.leg):
+        if leg := self._state.legs.get(given.leg):
             if leg.held:
                 leg.held = 0
-                self._board.touched[leg.call.id] = None
-            self._board.tune(leg.call)
+                self._state.touched[leg.call.id] = None
+            self._state.update_sound(leg.call)
 
     def _key_pressed(self, given: KeyPressed) -> None:
-        if leg := self._board.legs.get(given.leg):
-            self._board.rules(leg.call).pressed(self._board, leg.call, leg, given.key)
+        if leg := self._state.legs.get(given.leg):
+            self._state.rules(leg.call).pressed(self._state, leg.call, leg, given.key)
 
     def _transfer_asked(self, given: TransferAsked) -> None:
-        transfer.asked(self._board, given)
+        transfer.asked(self._state, given)
 
     def _prompt_ended(self, given: PromptEnded) -> None:
-        board = self._board
-        leg = board.legs.get(given.leg)
+        state = self._state
+        leg = state.legs.get(given.leg)
         spoken = leg.call.stage.spoken if leg else None
         if leg and spoken and spoken.prompt == given.prompt:
-            board.rules(leg.call).overdue(board, leg.call)
+            state.rules(leg.call).overdue(state, leg.call)
 
     def _command(self, given: Command) -> None:
-        obeying.obey(self._board, given)
+        executing.execute(self._state, given)
 
     def _directory_changed(self, given: DirectoryChanged) -> None:
-        self._board.load(given.directory)
+        self._state.load(given.directory)
 
     def _rung(self, leg_id: str) -> Leg | None:
         """A leg that rings: known, and neither end of its call."""
-        leg = self._board.legs.get(leg_id)
+        leg = self._state.legs.get(leg_id)
         return None if leg is None or leg is leg.call.party or leg is leg.call.other else leg

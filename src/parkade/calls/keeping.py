@@ -4,7 +4,7 @@ What is kept of a call is its value as of the end of an input: account, ends, st
 who picked it up last (also for a while after the call is over, so that whoever dials the code learns who was first). A call
 whose party is not answered yet is not kept: nothing of it survives.
 
-Not kept: keys of a feature code that is half pressed, what was being explained to somebody who cannot park, and phones that
+Not kept: keys of a feature code that is half pressed, what was being prompt_over to somebody who cannot park, and phones that
 ring; ringing begins anew. People and lots are kept by id, with what is needed of them should the directory not know
 them any more. The values are plain JSON (``base/journal.py``); unknown members are passed over.
 """
@@ -16,7 +16,6 @@ from typing import Any
 
 from parkade.base.journal import Drop, Json, Keep
 from parkade.base.sound import Spoken
-from parkade.calls.board import Board, LotTimer
 from parkade.calls.call import (
     MUSIC,
     Announcing,
@@ -36,6 +35,7 @@ from parkade.calls.directory import Owner
 from parkade.calls.identity import Identity
 from parkade.calls.park import ParkLot
 from parkade.calls.recall import RingBack
+from parkade.calls.state import CallState, LotTimer
 from parkade.calls.transfer import Returning, Transferring
 
 PREFIX = "call/"
@@ -44,19 +44,19 @@ PREFIX = "call/"
 VERSION = 1
 
 
-def changes(board: Board) -> list[Keep | Drop]:
+def changes(state: CallState) -> list[Keep | Drop]:
     """What has become of the calls that were touched since this was last asked."""
     result: list[Keep | Drop] = []
-    for call_id in board.touched:
-        call = board.calls.get(call_id)
-        value = _written(board, call) if call is not None and is_kept(call) else _remembered(board, call_id)
+    for call_id in state.touched:
+        call = state.calls.get(call_id)
+        value = _written(state, call) if call is not None and is_kept(call) else _remembered(state, call_id)
         if value is not None:
-            board.kept.add(call_id)
+            state.kept.add(call_id)
             result.append(Keep(PREFIX + call_id, value))
-        elif call_id in board.kept:
-            board.kept.discard(call_id)
+        elif call_id in state.kept:
+            state.kept.discard(call_id)
             result.append(Drop(PREFIX + call_id))
-    board.touched.clear()
+    state.touched.clear()
     return result
 
 
@@ -68,7 +68,7 @@ def is_kept(call: Call) -> bool:
 # Writing
 
 
-def _written(board: Board, call: Call) -> dict[str, Json]:
+def _written(state: CallState, call: Call) -> dict[str, Json]:
     stage = call.stage
     return {
         "version": VERSION,
@@ -78,33 +78,33 @@ def _written(board: Board, call: Call) -> dict[str, Json]:
         "other": _leg(call.other) if call.other else None,
         "stage": _NAMES[type(stage)],
         "is": _STAGES[type(stage)](stage),
-        "until": board.timers.when(call.id),
-        "reserved": _reserved(board, call),
-        "picked_up": _pick_ups(board, call.id),
+        "until": state.timers.when(call.id),
+        "reserved": _reserved(state, call),
+        "picked_up": _pick_ups(state, call.id),
     }
 
 
-def _remembered(board: Board, call_id: str) -> dict[str, Json] | None:
+def _remembered(state: CallState, call_id: str) -> dict[str, Json] | None:
     """Of a call that is over: who picked it up, as long as that is remembered."""
-    pick_ups = _pick_ups(board, call_id)
+    pick_ups = _pick_ups(state, call_id)
     return {"version": VERSION, "picked_up": pick_ups} if pick_ups else None
 
 
-def _reserved(board: Board, call: Call) -> Json:
+def _reserved(state: CallState, call: Call) -> Json:
     if call.reserved is None:
         return None
     lot, slot = call.reserved
-    return {"lot": _lot(lot), "slot": slot, "until": board.timers.when((LotTimer.RELEASE, lot, slot))}
+    return {"lot": _lot(lot), "slot": slot, "until": state.timers.when((LotTimer.RELEASE, lot, slot))}
 
 
-def _pick_ups(board: Board, call_id: str) -> list[Json]:
-    there = board.pick_ups.get(call_id)
+def _pick_ups(state: CallState, call_id: str) -> list[Json]:
+    there = state.pick_ups.get(call_id)
     if there is None:
         return []
     result: list[Json] = []
     for lot, slot in tuple(there):
         last = lot.last_pick_up(slot)
-        until = board.timers.when((LotTimer.FORGET, lot, slot))
+        until = state.timers.when((LotTimer.FORGET, lot, slot))
         if last is None or last.call != call_id or until is None:
             there.discard((lot, slot))
             continue
@@ -120,7 +120,7 @@ def _pick_ups(board: Board, call_id: str) -> list[Json]:
             }
         )
     if not there:
-        del board.pick_ups[call_id]
+        del state.pick_ups[call_id]
     return result
 
 

@@ -1,9 +1,9 @@
-"""What becomes of a parked call that nobody picks up. It is never dropped without a word.
+"""What becomes of a parked call that nobody picks up. It is not dropped without an announcement.
 
 At its deadline the code becomes free and the policy of the stay says what follows (``ACTIONS``). Ringing somebody back, or
 ringing the extension that the policy forwards to, is the same: the caller goes on hearing music, and if nobody answers it is
 parked again under the next code. After ``ROUNDS`` rounds it is told so and hung up on. If no code is free it stays on music
-and the next round comes after ``PATIENCE_S``.
+and the next round comes after ``NO_SLOT_RETRY_S``.
 
 Limits of this version: voicemail and outside numbers do not exist yet, so these two actions ring back.
 """
@@ -15,20 +15,20 @@ from dataclasses import dataclass
 
 from parkade.base.sound import Sound
 from parkade.calls import emit, ring
-from parkade.calls.board import Board
 from parkade.calls.call import MUSIC, Call, Leg, Parked, Stay, Waiting
 from parkade.calls.directory import NotPickedUp
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure
-from parkade.calls.parking import parked_identity, put, put_somewhere, settle, stop_retrieving
+from parkade.calls.parking import enter_parked, parked_identity, stop_retrieving, take_another_slot, take_slot
 from parkade.calls.refusals import NO_CALL_PARKED
 from parkade.calls.route import People, people
+from parkade.calls.state import CallState
 
 ROUNDS = 3
 """How often nobody may answer before the caller is told that nobody is there."""
 
-PATIENCE_S = 15.0
+NO_SLOT_RETRY_S = 15.0
 """How long a caller for whom no code is free hears music before the next round."""
 
 
@@ -41,69 +41,69 @@ class RingBack:
     alert: Alert = Alert.PARK_RETURN
     meanwhile: Sound = MUSIC
 
-    def rang(self, board: Board, call: Call) -> None:
+    def rang(self, state: CallState, call: Call) -> None:
         """The caller hears music all the same."""
 
-    def answered(self, board: Board, call: Call, transferor: Leg | None) -> None:
-        """The caller is back."""
+    def answered(self, state: CallState, call: Call, transferor: Leg | None) -> None:
+        """The caller has somebody to talk to again."""
         assert call.other is not None
-        emit.returned(board, call, self.stay, call.other.identity)
+        emit.returned(state, call, self.stay, call.other.identity)
 
-    def failed(self, board: Board, call: Call, why: Failure) -> None:
-        """Into the lot again."""
-        park_again(board, call, self.stay)
+    def failed(self, state: CallState, call: Call, why: Failure) -> None:
+        """The call is parked again."""
+        park_again(state, call, self.stay)
 
-    def caller_gone(self, board: Board, call: Call) -> None:
-        """Too late."""
-        emit.abandoned(board, call, self.stay)
-        board.drop(call)
+    def caller_gone(self, state: CallState, call: Call) -> None:
+        """The caller has hung up meanwhile."""
+        emit.abandoned(state, call, self.stay)
+        state.drop(call)
 
 
-def expired(board: Board, call: Call) -> None:
+def expired(state: CallState, call: Call) -> None:
     """Nobody picked up in time: the code is free."""
     assert isinstance(call.stage, Parked)
     stay = call.stage.stay
-    leave(board, call.stage)
-    emit.timed_out(board, call, stay)
-    ACTIONS[stay.policy.not_picked_up](board, call, stay)
+    leave(state, call.stage)
+    emit.timed_out(state, call, stay)
+    ACTIONS[stay.policy.not_picked_up](state, call, stay)
 
 
-def leave(board: Board, parked: Parked) -> None:
+def leave(state: CallState, parked: Parked) -> None:
     """The code is free; whoever was about to retrieve the call comes too late."""
     if parked.retrieving:
-        stop_retrieving(board, parked, NO_CALL_PARKED.with_(code=parked.stay.code))
+        stop_retrieving(state, parked, NO_CALL_PARKED.with_(code=parked.stay.code))
     parked.stay.lot.leave(parked.stay.slot)
 
 
-def give_back(board: Board, call: Call) -> None:
+def give_back(state: CallState, call: Call) -> None:
     """Before its deadline: whoever parked the call is rung."""
     assert isinstance(call.stage, Parked)
     stay = call.stage.stay
-    leave(board, call.stage)
-    _ring_back(board, call, stay)
+    leave(state, call.stage)
+    _ring_back(state, call, stay)
 
 
-def waited(board: Board, call: Call) -> None:
+def waited(state: CallState, call: Call) -> None:
     """No code was free a while ago: the parker is asked again, and there may be one now."""
     assert isinstance(call.stage, Waiting)
     stay = call.stage.stay
-    ACTIONS[stay.policy.not_picked_up](board, call, stay)
+    ACTIONS[stay.policy.not_picked_up](state, call, stay)
 
 
-def park_again(board: Board, call: Call, stay: Stay) -> None:
+def park_again(state: CallState, call: Call, stay: Stay) -> None:
     """Under the next code, which is another one than before, unless it was the last round."""
     stay.rounds += 1
     if stay.rounds >= ROUNDS:
-        board.say_farewell(call)
+        state.say_farewell(call)
         return
     old_code = stay.code
-    if put_somewhere(board, call, stay):
-        board.enter(call, Waiting(stay), board.now + PATIENCE_S)
+    if take_another_slot(state, call, stay):
+        state.enter(call, Waiting(stay), state.now + NO_SLOT_RETRY_S)
     else:
-        emit.reparked(board, call, settle(board, call, stay), old_code)
+        emit.reparked(state, call, enter_parked(state, call, stay), old_code)
 
 
-def put_back(board: Board, call: Call, parked: Parked) -> None:
+def put_back(state: CallState, call: Call, parked: Parked) -> None:
     """Whoever picked it up was never really there: it waits where and as long as it would have, or at another free code.
 
     A deadline that has passed meanwhile is due at once.
@@ -111,42 +111,42 @@ def put_back(board: Board, call: Call, parked: Parked) -> None:
     call.other, stay = None, parked.stay
     old_code = stay.code
     may_return = not stay.lot.retired or stay.lot.reserved_for(stay.slot) == call.id
-    if may_return and put(board, call, stay.lot, stay.slot) is None:
-        stage = settle(board, call, stay, parked.expires_at)
-    elif put_somewhere(board, call, stay) is None:
-        stage = settle(board, call, stay)
+    if may_return and take_slot(state, call, stay.lot, stay.slot) is None:
+        stage = enter_parked(state, call, stay, parked.expires_at)
+    elif take_another_slot(state, call, stay) is None:
+        stage = enter_parked(state, call, stay)
     else:
-        board.enter(call, Waiting(stay), board.now + PATIENCE_S)
+        state.enter(call, Waiting(stay), state.now + NO_SLOT_RETRY_S)
         return
-    emit.reparked(board, call, stage, old_code)
+    emit.reparked(state, call, stage, old_code)
 
 
-def _ring_back(board: Board, call: Call, stay: Stay) -> None:
-    parker = board.owner_now(call.account, stay.parker)
+def _ring_back(state: CallState, call: Call, stay: Stay) -> None:
+    parker = state.owner_now(call.account, stay.parker)
     if parker is None:
-        park_again(board, call, stay)
+        park_again(state, call, stay)
     else:
-        _ring(board, call, stay, People(parker.identity, (parker,)))
+        _ring(state, call, stay, People(parker.identity, (parker,)))
 
 
-def _forward(board: Board, call: Call, stay: Stay) -> None:
-    account, forward_to = board.directory.accounts.get(call.account), stay.policy.forward_to
+def _forward(state: CallState, call: Call, stay: Stay) -> None:
+    account, forward_to = state.directory.accounts.get(call.account), stay.policy.forward_to
     target = people(account, forward_to) if account and forward_to else None
     if target is None:
-        _ring_back(board, call, stay)
+        _ring_back(state, call, stay)
     else:
-        _ring(board, call, stay, target)
+        _ring(state, call, stay, target)
 
 
-def _ring(board: Board, call: Call, stay: Stay, target: People) -> None:
+def _ring(state: CallState, call: Call, stay: Stay, target: People) -> None:
     who = call.party.identity
     shown = Identity(f"{parked_identity(stay.code).name} {who.name or who.number}", who.number)
-    ring.start(board, call, target.owners, RingBack(stay, stay.policy.ring_back_s), target.shown, shown)
+    ring.start(state, call, target.owners, RingBack(stay, stay.policy.ring_back_s), target.shown, shown)
 
 
-ACTIONS: dict[NotPickedUp, Callable[[Board, Call, Stay], None]] = {
+ACTIONS: dict[NotPickedUp, Callable[[CallState, Call, Stay], None]] = {
     NotPickedUp.RING_BACK: _ring_back,
-    NotPickedUp.DISCONNECT: lambda board, call, _: board.say_farewell(call),
+    NotPickedUp.DISCONNECT: lambda state, call, _: state.say_farewell(call),
     NotPickedUp.EXTENSION: _forward,
     NotPickedUp.VOICEMAIL: _ring_back,
     NotPickedUp.OUTSIDE_NUMBER: _ring_back,

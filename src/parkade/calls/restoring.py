@@ -16,7 +16,6 @@ from typing import Any
 from parkade.base.clock import Instant
 from parkade.base.journal import Json, KeptError
 from parkade.base.sound import Spoken
-from parkade.calls.board import Board, LotTimer
 from parkade.calls.call import (
     MUSIC,
     RINGBACK,
@@ -39,46 +38,47 @@ from parkade.calls.inputs import Cause, LegEnded
 from parkade.calls.keeping import PREFIX, VERSION
 from parkade.calls.park import ParkLot, PickUp
 from parkade.calls.recall import RingBack, put_back
+from parkade.calls.state import CallState, LotTimer
 from parkade.calls.transfer import Returning, Transferring
 
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
-def restore(board: Board, kept: Mapping[str, Json], lost: Collection[str]) -> None:
-    """Fill an empty board with what was kept, as of ``board.now``. ``lost`` are legs that could not be continued."""
-    homeless: list[tuple[Call, Parked]] = []
+def restore(state: CallState, kept: Mapping[str, Json], lost: Collection[str]) -> None:
+    """Fill an empty state with what was kept, as of ``state.now``. ``lost`` are legs that could not be continued."""
+    without_slot: list[tuple[Call, Parked]] = []
     missing = set(lost)
     for key, value in kept.items():
         if not key.startswith(PREFIX):
             continue
         call_id = key.removeprefix(PREFIX)
-        board.kept.add(call_id)
+        state.kept.add(call_id)
         try:
-            homeless += _take_in(board, call_id, value)
+            without_slot += _read_call(state, call_id, value)
         except KeptError as error:
-            board.out.append(NotRestored(key, str(error)))
-        if call_id not in board.calls:
-            board.touched[call_id] = None
-    calls = list(board.calls.values())
-    for call, parked in homeless:
-        put_back(board, call, parked)
+            state.out.append(NotRestored(key, str(error)))
+        if call_id not in state.calls:
+            state.touched[call_id] = None
+    calls = list(state.calls.values())
+    for call, parked in without_slot:
+        put_back(state, call, parked)
     for leg_id in missing:
-        if leg := board.legs.get(leg_id):
+        if leg := state.legs.get(leg_id):
             call = leg.call
-            board.forget(leg)
-            board.rules(call).gone(board, call, leg, LegEnded(leg_id, cause=Cause.LOST))
+            state.forget(leg)
+            state.rules(call).gone(state, call, leg, LegEnded(leg_id, cause=Cause.LOST))
     # Two lost legs may have faced each other: what was decided for the one that was handled last reaches nobody.
-    board.out = [effect for effect in board.out if getattr(effect, "leg", None) not in missing]
+    state.out = [effect for effect in state.out if getattr(effect, "leg", None) not in missing]
     for call in calls:
-        if board.calls.get(call.id) is call:
-            board.tune(call)
-            board.rules(call).restored(board, call)
+        if state.calls.get(call.id) is call:
+            state.update_sound(call)
+            state.rules(call).restored(state, call)
 
 
-def _take_in(board: Board, call_id: str, value: Json) -> list[tuple[Call, Parked]]:
-    """Put one call on the board; gives it back with its stage if its slot is not free. Raises ``KeptError``."""
+def _read_call(state: CallState, call_id: str, value: Json) -> list[tuple[Call, Parked]]:
+    """Put one call into the state; returned with its stage if its slot is not free. Raises ``KeptError``."""
     try:
-        return _Reader(board, value).call(call_id)
+        return _Reader(state, value).call(call_id)
     except _UNREADABLE as error:
         raise KeptError(f"a kept call that cannot be read: {call_id}: {error!r}") from error
 
@@ -92,16 +92,16 @@ def _number(value: Any) -> float:
 
 
 class _Reader:
-    """Reads one value. Nothing is changed on the board before all of it has been read."""
+    """Reads one value. Nothing is changed in the state before all of it has been read."""
 
-    def __init__(self, board: Board, value: Any) -> None:
-        self._board = board
+    def __init__(self, state: CallState, value: Any) -> None:
+        self._state = state
         self._value = value
         self._account: str = ""
 
     def call(self, call_id: str) -> list[tuple[Call, Parked]]:
         """Read everything, then put it in place."""
-        value, board = self._value, self._board
+        value, state = self._value, self._state
         if value["version"] != VERSION:
             raise ValueError(f"version {value['version']!r}")
         pick_ups = [self._pick_up(call_id, one) for one in value.get("picked_up") or ()]
@@ -117,11 +117,11 @@ class _Reader:
         until = self._until(stage)
         self._check(call)
         # From here on nothing fails.
-        board.calls[call_id] = call
+        state.calls[call_id] = call
         for leg in call.legs():
-            board.seat(leg, call)
+            state.attach(leg, call)
         if until is not None:
-            board.timers.set(call_id, until)
+            state.timers.set(call_id, until)
         self._remember(pick_ups)
         if code is not None:
             self._reserve(call, *code)
@@ -135,7 +135,7 @@ class _Reader:
         if (isinstance(call.stage, Talking) and call.other is None) or (alone and call.other is not None):
             raise ValueError("ends that do not belong to the stage")
         ids = [leg.id for leg in call.legs()]
-        if len(set(ids)) < len(ids) or any(id_ in self._board.legs for id_ in ids):
+        if len(set(ids)) < len(ids) or any(id_ in self._state.legs for id_ in ids):
             raise ValueError("a leg that belongs to another call")
 
     def _until(self, stage: Stage) -> Instant | None:
@@ -149,20 +149,20 @@ class _Reader:
                 return _number(self._value["until"])
 
     def _remember(self, pick_ups: list[tuple[str, Lot, int, PickUp, Instant]]) -> None:
-        board = self._board
+        state = self._state
         for account, value, slot, pick_up, until in pick_ups:
-            lot = board.lot_kept(account, value)
+            lot = state.lot_kept(account, value)
             last = lot.last_pick_up(slot)
             if lot.call_at(slot) is None and (last is None or last.at < pick_up.at):
                 lot.remember(slot, pick_up)
-                board.timers.set((LotTimer.FORGET, lot, slot), until)
-                board.pick_ups.setdefault(pick_up.call, set()).add((lot, slot))
+                state.timers.set((LotTimer.FORGET, lot, slot), until)
+                state.pick_ups.setdefault(pick_up.call, set()).add((lot, slot))
 
     def _reserve(self, call: Call, value: Lot, slot: int, until: Instant) -> None:
-        board, lot = self._board, self._board.lot_kept(call.account, value)
+        state, lot = self._state, self._state.lot_kept(call.account, value)
         if lot.restore(slot, call.id, reserved=True):
             call.reserved = lot, slot
-            board.timers.set((LotTimer.RELEASE, lot, slot), until)
+            state.timers.set((LotTimer.RELEASE, lot, slot), until)
 
     # Stages
 
@@ -211,7 +211,7 @@ class _Reader:
 
     def _leg(self, value: Any) -> Leg:
         device = Device(str(value["device"]), self._account, str(value["extension"]))
-        device = self._board.device_now(device)
+        device = self._state.device_now(device)
         sees, keep = value.get("sees"), self._identity(value["identity"])
         leg = Leg(str(value["id"]), device, self._owner(value.get("owner")), keep, str(value["language"]), up=True)
         leg.held, leg.sees, leg.hears = int(value.get("held", 0)), self._identity(sees) if sees else None, None
@@ -229,7 +229,7 @@ class _Reader:
             site=None if site is None else str(site),
             id=str(value["id"]),
         )
-        return self._board.owner_now(self._account, then)
+        return self._state.owner_now(self._account, then)
 
     def _stay(self, value: Any) -> Stay:
         policy, parker = value["policy"], self._owner(value.get("parker"))
@@ -250,7 +250,7 @@ class _Reader:
         )
 
     def _lot(self, value: Any) -> ParkLot:
-        return self._board.lot_kept(self._account, self._lot_value(value))
+        return self._state.lot_kept(self._account, self._lot_value(value))
 
     def _lot_value(self, value: Any) -> Lot:
         return Lot(str(value["name"]), int(value["first"]), int(value["last"]), id=str(value["id"]))

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from parkade.base.clock import Instant
-from parkade.calls.board import Board
 from parkade.calls.call import Call, Leg, Purpose, Ringing
 from parkade.calls.directory import Owner
 from parkade.calls.effects import OpenEarlyMedia, RingDevice, ShowRinging
@@ -36,6 +35,7 @@ from parkade.calls.refusals import (
     Refusal,
 )
 from parkade.calls.route import People, route
+from parkade.calls.state import CallState
 
 REFUSALS: dict[Failure, Refusal] = {
     Failure.BUSY: BUSY,
@@ -61,7 +61,7 @@ _RANK = {failure: rank for rank, failure in enumerate(Failure)}
 
 
 def start(
-    board: Board,
+    state: CallState,
     call: Call,
     owners: Iterable[Owner],
     purpose: Purpose,
@@ -73,19 +73,19 @@ def start(
 
     ``caller`` is what the phones show, the party's identity unless given.
     """
-    begin(board, call, Ringing(purpose, shown, tuple(owners), caller or call.party.identity, except_device))
+    begin(state, call, Ringing(purpose, shown, tuple(owners), caller or call.party.identity, except_device))
 
 
-def begin(board: Board, call: Call, stage: Ringing, until: Instant | None = None) -> None:
+def begin(state: CallState, call: Call, stage: Ringing, until: Instant | None = None) -> None:
     """Ring whom ``stage`` names, until ``until`` or as long as its purpose says."""
-    board.enter(call, stage, board.now + stage.purpose.ring_s if until is None else until)
-    if failure := _ring(board, call, stage, stage.owners):
+    state.enter(call, stage, state.now + stage.purpose.ring_s if until is None else until)
+    if failure := _ring(state, call, stage, stage.owners):
         stage.failures.append(failure)
-        _nobody(board, call, stage)
+        _nobody_answers(state, call, stage)
 
 
 def _ring(
-    board: Board, call: Call, stage: Ringing, owners: Iterable[Owner], forwarded_by: tuple[str, ...] = ()
+    state: CallState, call: Call, stage: Ringing, owners: Iterable[Owner], forwarded_by: tuple[str, ...] = ()
 ) -> Failure | None:
     """Ring the devices of ``owners`` that have not been rung yet; why none of them can be, if that is so.
 
@@ -94,7 +94,7 @@ def _ring(
     party, branches, failure = call.party, [], Failure.NOT_REGISTERED
     for owner in owners:
         for device_id in owner.devices:
-            device = board.directory.devices.get(device_id)
+            device = state.directory.devices.get(device_id)
             if device is None or device.account != call.account:
                 continue
             if device_id in stage.rung:
@@ -102,124 +102,124 @@ def _ring(
             elif device_id in (party.device.id, stage.except_device):
                 failure = Failure.BUSY
             else:
-                leg = Leg(board.ids.token(), device, owner, owner.identity, owner.language, sees=stage.caller)
+                leg = Leg(state.ids.token(), device, owner, owner.identity, owner.language, sees=stage.caller)
                 leg.forwarded_by = forwarded_by
                 branches.append(leg)
     for leg in branches:
         stage.rung.add(leg.device.id)
         stage.branches[leg.id] = leg
-        board.seat(leg, call)
-        board.out.append(RingDevice(leg.id, leg.device.id, stage.caller, stage.purpose.alert, party.id))
+        state.attach(leg, call)
+        state.out.append(RingDevice(leg.id, leg.device.id, stage.caller, stage.purpose.alert, party.id))
     return None if branches else failure
 
 
-def _follow(board: Board, call: Call, stage: Ringing, leg: Leg, target: str | None) -> Failure | None:
+def _follow(state: CallState, call: Call, stage: Ringing, leg: Leg, target: str | None) -> Failure | None:
     """The device of ``leg`` forwards the call to ``target``: ring there. Why not, if that cannot be."""
-    account, path = board.directory.accounts.get(call.account), (*leg.forwarded_by, leg.device.extension)
+    account, path = state.directory.accounts.get(call.account), (*leg.forwarded_by, leg.device.extension)
     there = route(account, target) if account and target else None
     if there is None:
         return Failure.FORWARDED_OUTSIDE
     if not isinstance(there, People) or target in path or len(path) > MAX_FORWARDS:
         return Failure.FORWARDED_IN_VAIN
-    return _ring(board, call, stage, there.owners, path)
+    return _ring(state, call, stage, there.owners, path)
 
 
-def rang(board: Board, call: Call, leg: Leg, early_media: bool) -> None:
+def rang(state: CallState, call: Call, leg: Leg, early_media: bool) -> None:
     """A device rings, or already sends sound: the first that does so is heard by a caller who is not answered yet."""
     stage = _ringing(call)
     if early_media and not call.party.up and stage.early is None:
         stage.early, stage.early_was_open = leg.id, True
-        board.tune(call)
-        board.out.append(OpenEarlyMedia(call.party.id, stage.shown))
+        state.update_sound(call)
+        state.out.append(OpenEarlyMedia(call.party.id, stage.shown))
     if not stage.alerted:
         stage.alerted = True
-        stage.purpose.rang(board, call)
+        stage.purpose.rang(state, call)
 
 
-def answered(board: Board, call: Call, leg: Leg) -> None:
+def answered(state: CallState, call: Call, leg: Leg) -> None:
     """A device was picked up: it has the call, the others stop ringing."""
     leg.up = True
-    _take(board, call, _ringing(call), leg)
+    _take(state, call, _ringing(call), leg)
 
 
-def _take(board: Board, call: Call, stage: Ringing, winner: Leg) -> None:
+def _take(state: CallState, call: Call, stage: Ringing, winner: Leg) -> None:
     """``winner``, a branch or somebody who picks up for it, gets the call."""
     stage.branches.pop(winner.id, None)
     transferor, call.other = call.other, winner
-    board.connect(call)
+    state.connect(call)
     for loser in stage.branches.values():
-        board.end(loser, answered_elsewhere=True)
-    stage.purpose.answered(board, call, transferor)
+        state.end(loser, answered_elsewhere=True)
+    stage.purpose.answered(state, call, transferor)
 
 
-def failed(board: Board, call: Call, leg: Leg, why: Failure, target: str | None) -> None:
+def failed(state: CallState, call: Call, leg: Leg, why: Failure, target: str | None) -> None:
     """A device could not be reached, is busy, forwards to ``target``, or its owner does not want the call."""
     stage = _ringing(call)
-    board.forget(leg)
+    state.forget(leg)
     del stage.branches[leg.id]
     if why is not Failure.REDIRECTED:
         stage.failures.append(why)
-    elif instead := _follow(board, call, stage, leg, target):
+    elif instead := _follow(state, call, stage, leg, target):
         stage.failures.append(instead)
     if why is Failure.DECLINED:
         for other in [b for b in stage.branches.values() if b.device.extension == leg.device.extension]:
             del stage.branches[other.id]
-            board.end(other)
+            state.end(other)
     if not stage.branches:
-        _nobody(board, call, stage)
+        _nobody_answers(state, call, stage)
     elif stage.early is not None and stage.early not in stage.branches:
         stage.early = None
-        board.tune(call)
+        state.update_sound(call)
 
 
-def gave_up(board: Board, call: Call) -> None:
+def gave_up(state: CallState, call: Call) -> None:
     """It has rung long enough."""
     stage = _ringing(call)
-    stop(board, stage)
+    stop(state, stage)
     stage.failures.append(Failure.NO_ANSWER)
-    _nobody(board, call, stage)
+    _nobody_answers(state, call, stage)
 
 
-def gone(board: Board, call: Call, leg: Leg, _given: LegEnded) -> None:
+def gone(state: CallState, call: Call, leg: Leg, _given: LegEnded) -> None:
     """The party has hung up, or whoever transfers it has."""
     stage = _ringing(call)
     if leg is call.other:
         call.other = None
         return
-    stop(board, stage)
-    stage.purpose.caller_gone(board, call)
+    stop(state, stage)
+    stage.purpose.caller_gone(state, call)
 
 
-def replaced(board: Board, call: Call, old: Leg, new: Leg) -> Refusal | None:
+def replaced(state: CallState, call: Call, old: Leg, new: Leg) -> Refusal | None:
     """Another device picks the call up for one that rings, or takes the place of the party; whoever transfers stays."""
     stage = _ringing(call)
     if old.id in stage.branches:
-        board.seat(new, call)
-        _take(board, call, stage, new)
+        state.attach(new, call)
+        _take(state, call, stage, new)
         return None
     if old is call.other:
         return NO_SUCH_NUMBER
-    board.substitute(call, old, new)
+    state.substitute(call, old, new)
     if old.up:
-        board.tune(call)
-        board.answer(new, stage.shown)
+        state.update_sound(call)
+        state.answer(new, stage.shown)
     else:
         stage.early, stage.early_was_open = None, False
         if stage.alerted:
-            board.out.append(ShowRinging(new.id, stage.shown))
-    board.end(old)
+            state.out.append(ShowRinging(new.id, stage.shown))
+    state.end(old)
     return None
 
 
-def restored(board: Board, call: Call) -> None:
+def restored(state: CallState, call: Call) -> None:
     """Ring again, for the time that is left; nothing that rang was kept."""
-    stage, until = _ringing(call), board.timers.when(call.id)
+    stage, until = _ringing(call), state.timers.when(call.id)
     if stage.branches or until is None:
         return
-    if until > board.now:
-        begin(board, call, stage, until)
+    if until > state.now:
+        begin(state, call, stage, until)
     else:
-        gave_up(board, call)
+        gave_up(state, call)
 
 
 def _ringing(call: Call) -> Ringing:
@@ -227,13 +227,13 @@ def _ringing(call: Call) -> Ringing:
     return call.stage
 
 
-def stop(board: Board, stage: Ringing) -> None:
+def stop(state: CallState, stage: Ringing) -> None:
     """Nothing rings any more."""
     for leg in stage.branches.values():
-        board.end(leg)
+        state.end(leg)
     stage.branches.clear()
 
 
-def _nobody(board: Board, call: Call, stage: Ringing) -> None:
+def _nobody_answers(state: CallState, call: Call, stage: Ringing) -> None:
     why = min(stage.failures, key=_RANK.__getitem__, default=Failure.FORWARDED_IN_VAIN)
-    stage.purpose.failed(board, call, why)
+    stage.purpose.failed(state, call, why)

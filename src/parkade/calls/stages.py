@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from parkade.calls import feature, obeying, parking, recall, ring, talking, transfer
-from parkade.calls.board import Board
+from parkade.calls import executing, feature, parking, recall, ring, talking, transfer
 from parkade.calls.call import Announcing, Call, Leaving, Leg, Parked, Ringing, Stage, StageRules, Talking, Waiting
 from parkade.calls.inputs import LegEnded
+from parkade.calls.state import CallState
 
 
-def _said(board: Board, call: Call) -> None:
+def _farewell_over(state: CallState, call: Call) -> None:
     """The farewell was heard."""
-    board.drop(call)
-    board.end(call.party)
+    state.drop(call)
+    state.end(call.party)
 
 
-def _left(board: Board, call: Call, _leg: Leg, _given: LegEnded) -> None:
+def _gone_during_farewell(state: CallState, call: Call, _leg: Leg, _given: LegEnded) -> None:
     """The party did not hear the farewell to its end."""
-    board.drop(call)
+    state.drop(call)
 
 
 STAGES: Mapping[type[Stage], StageRules] = {
@@ -33,7 +33,7 @@ STAGES: Mapping[type[Stage], StageRules] = {
         restored=ring.restored,
     ),
     Talking: StageRules(
-        overdue=talking.explained,
+        overdue=talking.prompt_over,
         gone=talking.gone,
         replaced=talking.replaced,
         consulted=talking.consulted,
@@ -44,8 +44,8 @@ STAGES: Mapping[type[Stage], StageRules] = {
         gone=parking.parked_gone,
         replaced=parking.party_replaced,
         consulted=transfer.to_code,
-        answered=obeying.answered,
-        failed=obeying.failed,
+        answered=executing.answered,
+        failed=executing.failed,
     ),
     Waiting: StageRules(
         overdue=recall.waited, gone=parking.waiting_gone, replaced=parking.party_replaced, consulted=transfer.impossible
@@ -53,8 +53,10 @@ STAGES: Mapping[type[Stage], StageRules] = {
     Announcing: StageRules(
         overdue=parking.announced,
         gone=parking.announcement_gone,
-        replaced=parking.irreplaceable,
+        replaced=parking.not_replaceable,
         consulted=transfer.to_announcement,
     ),
-    Leaving: StageRules(overdue=_said, gone=_left, replaced=parking.irreplaceable, consulted=transfer.impossible),
+    Leaving: StageRules(
+        overdue=_farewell_over, gone=_gone_during_farewell, replaced=parking.not_replaceable, consulted=transfer.impossible
+    ),
 }

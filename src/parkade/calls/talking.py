@@ -15,63 +15,63 @@ retrieved anything, nor has one that never confirmed the answer: the party is pu
 from __future__ import annotations
 
 from parkade.calls import parking, recall, transfer
-from parkade.calls.board import GRACE_S, Board
 from parkade.calls.call import Call, Leg, Talking
 from parkade.calls.inputs import Cause, LegEnded, TransferAsked
 from parkade.calls.refusals import TRANSFER_IMPOSSIBLE, Refusal
+from parkade.calls.state import GRACE_S, CallState
 
 
-def gone(board: Board, call: Call, leg: Leg, given: LegEnded) -> None:
+def gone(state: CallState, call: Call, leg: Leg, given: LegEnded) -> None:
     """One of the two has gone."""
     assert isinstance(call.stage, Talking)
     parked, lost = call.stage.picked_up, given.cause is Cause.LOST
     if parked and leg is call.other and (not given.established or given.cancelled or (lost and call.reserved)):
-        recall.put_back(board, call, parked)
+        recall.put_back(state, call, parked)
     elif lost and leg.held:
-        _keep(board, call, leg)
+        _keep(state, call, leg)
     else:
-        board.drop(call)
-        board.end(call.facing(leg))
+        state.drop(call)
+        state.end(call.facing(leg))
 
 
-def _keep(board: Board, call: Call, lost: Leg) -> None:
+def _keep(state: CallState, call: Call, lost: Leg) -> None:
     """Whoever ``lost`` had on hold waits on, and the person at ``lost`` gets it back."""
-    person = board.owner(lost)
-    if not isinstance(parking.park_facing(board, call, lost, None), Refusal):
+    person = state.owner(lost)
+    if not isinstance(parking.park_facing(state, call, lost, None), Refusal):
         return
     call.party, call.other = call.facing(lost), None
     if person is None:
-        board.say_farewell(call)
+        state.say_farewell(call)
     else:
-        transfer.give_back(board, call, person)
+        transfer.give_back(state, call, person)
 
 
-def explained(board: Board, call: Call) -> None:
+def prompt_over(state: CallState, call: Call) -> None:
     """What was said aside has been heard: back to the conversation, which nobody has left."""
     assert isinstance(call.stage, Talking)
-    board.enter(call, Talking(picked_up=call.stage.picked_up), None)
+    state.enter(call, Talking(picked_up=call.stage.picked_up), None)
 
 
-def replaced(board: Board, call: Call, old: Leg, new: Leg) -> Refusal | None:
+def replaced(state: CallState, call: Call, old: Leg, new: Leg) -> Refusal | None:
     """Another device takes the place of one end."""
-    board.substitute(call, old, new)
-    board.connect(call)
-    board.end(old)
+    state.substitute(call, old, new)
+    state.connect(call)
+    state.end(old)
     return None
 
 
-def consulted(board: Board, second: Call, consult: Leg, call: Call, leg: Leg, given: TransferAsked) -> Refusal | None:
+def consulted(state: CallState, second: Call, consult: Leg, call: Call, leg: Leg, given: TransferAsked) -> Refusal | None:
     """The two far ends talk; the older of the two calls lives on, with whatever code is kept for it."""
     if call is second:
         return TRANSFER_IMPOSSIBLE
-    transfer.done(board, given)
+    transfer.done(state, given)
     ends = call.facing(leg), second.facing(consult)
     older, younger = (call, second) if call.started_at <= second.started_at else (second, call)
-    board.drop(younger)
+    state.drop(younger)
     older.party, older.other = ends if older is call else ends[::-1]
     for end in ends:
-        board.seat(end, older)
-    board.connect(older)
-    board.end(leg, after_s=GRACE_S)
-    board.end(consult, after_s=GRACE_S)
+        state.attach(end, older)
+    state.connect(older)
+    state.end(leg, after_s=GRACE_S)
+    state.end(consult, after_s=GRACE_S)
     return None

@@ -4,7 +4,7 @@ Blind: to anything a call may go to, the lot included. Attended: the far end tak
 leg, wherever that is: in a conversation, before a phone that still rings, even at a code if somebody has parked the
 transferor. The second leg may also be hearing the code of the call that is being transferred; then all is done already.
 
-Nobody is lost on the way. If the target does not answer the far end goes back to the transferor, whose phone is rung
+No party is lost. If the target does not answer the far end goes back to the transferor, whose phone is rung
 again if its leg is gone; if that fails too the caller is told so. A transfer that was accepted ends with ``DONE`` or
 ``FAILED``, exactly once, also when the leg that asked for it is gone by then.
 """
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from parkade.base.sound import Sound
 from parkade.calls import emit, parking, ring
-from parkade.calls.board import GRACE_S, Board
 from parkade.calls.call import MUSIC, RINGBACK, Announcing, Call, Leg, Parked, Ringing
 from parkade.calls.calling import RING_S, OrdinaryCall
 from parkade.calls.directory import Owner
@@ -24,6 +23,7 @@ from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, TransferAsked
 from parkade.calls.refusals import NO_SUCH_NUMBER, TRANSFER_IMPOSSIBLE, Refusal
 from parkade.calls.route import ParkCode, ParkSelf, People, SlotCode, route
+from parkade.calls.state import GRACE_S, CallState
 
 RETURN_S = 30.0
 """How long the transferor's phones ring when a transfer has failed and it had hung up already."""
@@ -39,34 +39,34 @@ class Transferring:
     alert: Alert = Alert.NORMAL
     meanwhile: Sound = RINGBACK
 
-    def rang(self, board: Board, call: Call) -> None:
+    def rang(self, state: CallState, call: Call) -> None:
         """The transferor's display may say so."""
-        _tell(board, self.transfer, Progress.RINGING)
+        _tell(state, self.transfer, Progress.RINGING)
 
-    def answered(self, board: Board, call: Call, transferor: Leg | None) -> None:
+    def answered(self, state: CallState, call: Call, transferor: Leg | None) -> None:
         """Transferred."""
-        _tell(board, self.transfer, Progress.DONE)
+        _tell(state, self.transfer, Progress.DONE)
         if transferor:
-            board.end(transferor, after_s=GRACE_S)
+            state.end(transferor, after_s=GRACE_S)
 
-    def failed(self, board: Board, call: Call, why: Failure) -> None:
+    def failed(self, state: CallState, call: Call, why: Failure) -> None:
         """Back to the transferor."""
         if call.other:
-            board.connect(call)
-        _tell(board, self.transfer, Progress.FAILED, ring.REFUSALS[why])
+            state.connect(call)
+        _tell(state, self.transfer, Progress.FAILED, ring.REFUSALS[why])
         if call.other:
             return
         if self.transferor:
-            give_back(board, call, self.transferor, RINGBACK)
+            give_back(state, call, self.transferor, RINGBACK)
         else:
-            board.say_farewell(call)
+            state.say_farewell(call)
 
-    def caller_gone(self, board: Board, call: Call) -> None:
+    def caller_gone(self, state: CallState, call: Call) -> None:
         """Nobody is left to be transferred."""
-        _tell(board, self.transfer, Progress.FAILED, TRANSFER_IMPOSSIBLE)
+        _tell(state, self.transfer, Progress.FAILED, TRANSFER_IMPOSSIBLE)
         if call.other:
-            board.end(call.other)
-        board.drop(call)
+            state.end(call.other)
+        state.drop(call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,138 +77,142 @@ class Returning:
     alert: Alert = Alert.NORMAL
     meanwhile: Sound = RINGBACK
 
-    def rang(self, board: Board, call: Call) -> None:
+    def rang(self, state: CallState, call: Call) -> None:
         """The caller hears it ring anyway."""
 
-    def answered(self, board: Board, call: Call, transferor: Leg | None) -> None:
+    def answered(self, state: CallState, call: Call, transferor: Leg | None) -> None:
         """They talk again."""
 
-    def failed(self, board: Board, call: Call, why: Failure) -> None:
+    def failed(self, state: CallState, call: Call, why: Failure) -> None:
         """Nobody is there."""
-        board.say_farewell(call)
+        state.say_farewell(call)
 
-    def caller_gone(self, board: Board, call: Call) -> None:
+    def caller_gone(self, state: CallState, call: Call) -> None:
         """It was too long."""
-        board.drop(call)
+        state.drop(call)
 
 
-def give_back(board: Board, call: Call, person: Owner, meanwhile: Sound = MUSIC) -> None:
+def give_back(state: CallState, call: Call, person: Owner, meanwhile: Sound = MUSIC) -> None:
     """Ring ``person``, who had the call's party last; the party hears ``meanwhile``."""
     who = call.party.identity
     shown = Identity(f"Return {who.name or who.number}", who.number)
-    ring.start(board, call, (person,), Returning(meanwhile=meanwhile), person.identity, shown)
+    ring.start(state, call, (person,), Returning(meanwhile=meanwhile), person.identity, shown)
 
 
-def asked(board: Board, given: TransferAsked) -> None:
+def asked(state: CallState, given: TransferAsked) -> None:
     """A device asks for a transfer."""
-    leg = board.legs.get(given.leg)
+    leg = state.legs.get(given.leg)
     refusal: Refusal | None = TRANSFER_IMPOSSIBLE
     if leg is not None:
-        refusal = _blind(board, leg, given) if given.consult is None else _attended(board, leg, given)
+        refusal = _blind(state, leg, given) if given.consult is None else _attended(state, leg, given)
     if refusal:
-        _tell(board, given.transfer, Progress.REFUSED, refusal)
+        _tell(state, given.transfer, Progress.REFUSED, refusal)
 
 
-def _blind(board: Board, leg: Leg, given: TransferAsked) -> Refusal | None:
-    account = board.account(leg)
+def _blind(state: CallState, leg: Leg, given: TransferAsked) -> Refusal | None:
+    account = state.account(leg)
     if not leg.call.talking:
         return TRANSFER_IMPOSSIBLE
     match route(account, given.target) if account else None:
         case People(shown, owners):
-            _tell(board, given.transfer, Progress.ACCEPTED)
+            _tell(state, given.transfer, Progress.ACCEPTED)
             _turn_to(leg.call, leg)
-            purpose = Transferring(given.transfer, board.owner(leg))
-            ring.start(board, leg.call, owners, purpose, shown, except_device=leg.device.id)
+            purpose = Transferring(given.transfer, state.owner(leg))
+            ring.start(state, leg.call, owners, purpose, shown, except_device=leg.device.id)
             return None
         case ParkCode():
-            return _park(board, leg, given, None)
+            return _park(state, leg, given, None)
         case ParkSelf(wanted):
-            return _park(board, leg, given, wanted)
+            return _park(state, leg, given, wanted)
         case SlotCode(slot, only_pick_up=False):
-            return _park(board, leg, given, str(slot))
+            return _park(state, leg, given, str(slot))
         case SlotCode():
             return TRANSFER_IMPOSSIBLE
         case None:
             return NO_SUCH_NUMBER
 
 
-def _park(board: Board, leg: Leg, given: TransferAsked, wanted: str | None) -> Refusal | None:
-    stay = parking.park_far_end(board, leg, wanted)
+def _park(state: CallState, leg: Leg, given: TransferAsked, wanted: str | None) -> Refusal | None:
+    stay = parking.park_far_end(state, leg, wanted)
     if isinstance(stay, Refusal):
         return stay
-    done(board, given, stay.code)
-    board.end(leg, after_s=GRACE_S)
+    done(state, given, stay.code)
+    state.end(leg, after_s=GRACE_S)
     return None
 
 
-def _attended(board: Board, leg: Leg, given: TransferAsked) -> Refusal | None:
-    consult = board.legs.get(given.consult or "")
+def _attended(state: CallState, leg: Leg, given: TransferAsked) -> Refusal | None:
+    consult = state.legs.get(given.consult or "")
     if consult is None or consult is leg or consult.device.account != leg.device.account:
         return TRANSFER_IMPOSSIBLE
     call, second = leg.call, consult.call
     if call is not second and not call.talking:
         return TRANSFER_IMPOSSIBLE
-    return board.rules(second).consulted(board, second, consult, call, leg, given)
+    return state.rules(second).consulted(state, second, consult, call, leg, given)
 
 
 # What an attended transfer does, by the stage of the second leg's call (for two that talk see talking.py)
 
 
-def impossible(_board: Board, _second: Call, _consult: Leg, _call: Call, _leg: Leg, _given: TransferAsked) -> Refusal | None:
+def impossible(
+    _state: CallState, _second: Call, _consult: Leg, _call: Call, _leg: Leg, _given: TransferAsked
+) -> Refusal | None:
     """There is nobody at the second leg."""
     return TRANSFER_IMPOSSIBLE
 
 
-def to_announcement(board: Board, second: Call, _consult: Leg, call: Call, _leg: Leg, given: TransferAsked) -> Refusal | None:
+def to_announcement(
+    state: CallState, second: Call, _consult: Leg, call: Call, _leg: Leg, given: TransferAsked
+) -> Refusal | None:
     """The second leg hears the code of the call that is being transferred: it is parked already, so both legs may go."""
     if call is not second:
         return TRANSFER_IMPOSSIBLE
     assert isinstance(call.stage, Announcing)
-    done(board, given, call.stage.code)
-    board.drop(call)
+    done(state, given, call.stage.code)
+    state.drop(call)
     for parker in call.legs():
-        board.end(parker, after_s=GRACE_S)
+        state.end(parker, after_s=GRACE_S)
     return None
 
 
-def to_ringing(board: Board, second: Call, consult: Leg, call: Call, leg: Leg, given: TransferAsked) -> Refusal | None:
+def to_ringing(state: CallState, second: Call, consult: Leg, call: Call, leg: Leg, given: TransferAsked) -> Refusal | None:
     """The far end waits in place of the second leg for the phones that ring already."""
     stage = second.stage
     assert isinstance(stage, Ringing)
     if call is second or not isinstance(stage.purpose, OrdinaryCall) or consult is not second.party:
         return TRANSFER_IMPOSSIBLE
-    _tell(board, given.transfer, Progress.ACCEPTED)
-    until = board.timers.when(second.id)
-    board.drop(second)
+    _tell(state, given.transfer, Progress.ACCEPTED)
+    until = state.timers.when(second.id)
+    state.drop(second)
     _turn_to(call, leg)
     for branch in stage.branches.values():
-        board.seat(branch, call)
-    stage.purpose = Transferring(given.transfer, board.owner(leg))
+        state.attach(branch, call)
+    stage.purpose = Transferring(given.transfer, state.owner(leg))
     stage.early = None
-    board.enter(call, stage, until)
+    state.enter(call, stage, until)
     if stage.alerted:
-        stage.purpose.rang(board, call)
-    board.end(consult)
+        stage.purpose.rang(state, call)
+    state.end(consult)
     return None
 
 
-def to_code(board: Board, second: Call, consult: Leg, call: Call, leg: Leg, given: TransferAsked) -> Refusal | None:
+def to_code(state: CallState, second: Call, consult: Leg, call: Call, leg: Leg, given: TransferAsked) -> Refusal | None:
     """The far end waits at the code at which somebody has parked the transferor."""
     stage = second.stage
     assert isinstance(stage, Parked)
     if call is second or consult is not second.party:
         return TRANSFER_IMPOSSIBLE
-    done(board, given)
-    board.drop(second)
-    board.release(call)
+    done(state, given)
+    state.drop(second)
+    state.release(call)
     call.party, call.other = call.facing(leg), None
     stage.stay.lot.hand_over(stage.stay.slot, call.id)
     for one in stage.retrieving.values():
-        board.seat(one.leg, call)
-    board.enter(call, stage, stage.expires_at)
-    emit.parked(board, call, stage)
-    board.end(leg, after_s=GRACE_S)
-    board.end(consult, after_s=GRACE_S)
+        state.attach(one.leg, call)
+    state.enter(call, stage, stage.expires_at)
+    emit.parked(state, call, stage)
+    state.end(leg, after_s=GRACE_S)
+    state.end(consult, after_s=GRACE_S)
     return None
 
 
@@ -217,13 +221,13 @@ def _turn_to(call: Call, transferor: Leg) -> None:
     call.party, call.other = call.facing(transferor), transferor
 
 
-def done(board: Board, given: TransferAsked, park_code: str | None = None) -> None:
+def done(state: CallState, given: TransferAsked, park_code: str | None = None) -> None:
     """A transfer was carried out at once."""
-    _tell(board, given.transfer, Progress.ACCEPTED, park_code=park_code)
-    _tell(board, given.transfer, Progress.DONE, park_code=park_code)
+    _tell(state, given.transfer, Progress.ACCEPTED, park_code=park_code)
+    _tell(state, given.transfer, Progress.DONE, park_code=park_code)
 
 
 def _tell(
-    board: Board, transfer: str, progress: Progress, refusal: Refusal | None = None, park_code: str | None = None
+    state: CallState, transfer: str, progress: Progress, refusal: Refusal | None = None, park_code: str | None = None
 ) -> None:
-    board.out.append(TransferProgress(transfer, progress, refusal, park_code))
+    state.out.append(TransferProgress(transfer, progress, refusal, park_code))

@@ -1,7 +1,7 @@
-"""What call control has before it: all legs, calls, lots and timers, and the few moves everything else is made of.
+"""The state of call control: all legs, calls, lots and timers, and the few operations that change them.
 
-Nothing is decided here. A move changes the tables and appends the effects that follow from it, so that what a leg hears and
-sees is always what its call's stage says, and only changes are told.
+Nothing is decided here. An operation changes the tables and appends the effects that follow from it: what a leg hears and
+sees is always what the stage of its call says, and only changes become effects.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from parkade.calls.phrases import FAREWELL
 from parkade.calls.phrases import refusal as spoken_refusal
 from parkade.calls.refusals import Refusal
 
-LAST_WORDS_S = 11.0
+PROMPT_S = 11.0
 """How long something that is said to a leg may take; then what follows happens without ``PromptEnded``."""
 
 GRACE_S = 0.5
@@ -54,7 +54,7 @@ TimerKey: TypeAlias = str | RetrieveTimer | tuple[LotTimer, ParkLot, int]
 """The id of a call whose stage has a deadline, a phone that is to retrieve a call, or a reminder for a lot."""
 
 
-class Board:
+class CallState:
     """The state of call control. ``now`` and ``out`` belong to the input that is being worked on."""
 
     def __init__(self, directory: Directory, ids: Ids, stages: Mapping[type[Stage], StageRules]) -> None:
@@ -96,29 +96,29 @@ class Board:
     def lot(self, account: Account, lot: Lot) -> ParkLot:
         """The state of one of the account's lots."""
         lots = self.lots.setdefault(account.slug, {})
-        state = lots.get(lot.id)
-        if state is None:
-            state = lots[lot.id] = ParkLot(lot, account.slug, self.slots_changed)
-        return state
+        park_lot = lots.get(lot.id)
+        if park_lot is None:
+            park_lot = lots[lot.id] = ParkLot(lot, account.slug, self.slots_changed)
+        return park_lot
 
     def lot_kept(self, account: str, lot: Lot) -> ParkLot:
         """The state of the lot that has the id of ``lot``, also of one that is gone from the directory by now."""
         known = self.directory.accounts.get(account)
         if known and lot.id in known.lots:
-            state = self.lot(known, known.lots[lot.id])
+            park_lot = self.lot(known, known.lots[lot.id])
         else:
-            state = self.keep_lot(account, ParkLot(lot, account, self.slots_changed))
-        state.retired = known is None or lot.id not in known.lots_in_use()
-        return state
+            park_lot = self.keep_lot(account, ParkLot(lot, account, self.slots_changed))
+        park_lot.retired = known is None or lot.id not in known.lots_in_use()
+        return park_lot
 
     def device_now(self, then: Device) -> Device:
         """A device as of now, or as of ``then`` if the account does not have it any more."""
         now = self.directory.devices.get(then.id)
         return now if now and now.account == then.account else then
 
-    def keep_lot(self, account: str, state: ParkLot) -> ParkLot:
+    def keep_lot(self, account: str, park_lot: ParkLot) -> ParkLot:
         """A retired lot that something is to be parked in again, or the lot that has its id by now."""
-        return self.lots.setdefault(account, {}).setdefault(state.lot.id, state)
+        return self.lots.setdefault(account, {}).setdefault(park_lot.lot.id, park_lot)
 
     def load(self, directory: Directory) -> None:
         """From now on this directory holds. A lot that it does not name is retired, and forgotten once nothing is there."""
@@ -126,11 +126,11 @@ class Board:
         for slug, lots in list(self.lots.items()):
             account = directory.accounts.get(slug)
             in_use = account.lots_in_use() if account else {}
-            for lot_id, state in list(lots.items()):
-                state.retired = lot_id not in in_use
+            for lot_id, park_lot in list(lots.items()):
+                park_lot.retired = lot_id not in in_use
                 if account and lot_id in account.lots:
-                    state.lot = account.lots[lot_id]
-                if state.retired and state.is_idle:
+                    park_lot.lot = account.lots[lot_id]
+                if park_lot.retired and park_lot.is_idle:
                     del lots[lot_id]
             if not lots:
                 del self.lots[slug]
@@ -142,8 +142,8 @@ class Board:
 
     # Legs
 
-    def seat(self, leg: Leg, call: Call) -> None:
-        """``leg`` belongs to ``call`` from now on."""
+    def attach(self, leg: Leg, call: Call) -> None:
+        """``leg`` belongs to ``call`` from now on; it may have belonged to another before."""
         leg.call = call
         self.touched[call.id] = None
         if leg.id not in self.legs:
@@ -156,7 +156,7 @@ class Board:
             call.party = new
         else:
             call.other = new
-        self.seat(new, call)
+        self.attach(new, call)
 
     def forget(self, leg: Leg) -> None:
         """The leg is gone."""
@@ -170,12 +170,12 @@ class Board:
             del self.by_device[leg.device.id]
 
     def end(self, leg: Leg, *, answered_elsewhere: bool = False, after_s: float = 0.0) -> None:
-        """Hang up a leg that is seated."""
+        """Hang up a leg that is attached."""
         self.forget(leg)
         self.out.append(EndLeg(leg.id, answered_elsewhere, after_s))
 
     def refuse(self, leg: Leg, why: Refusal, number: str = "") -> None:
-        """Refuse an incoming leg, seated or not; ``number`` is said after the words of the refusal."""
+        """Refuse an incoming leg, attached or not; ``number`` is said after the words of the refusal."""
         if leg.id in self.legs:
             self.forget(leg)
         self.out.append(RefuseLeg(leg.id, why, spoken_refusal(why, number), leg.language))
@@ -206,7 +206,7 @@ class Board:
         """A call that begins with ``party``. Its stage is entered by whoever makes it."""
         call = Call(self.ids.token(), party.device.account, party, stage, self.now)
         self.calls[call.id] = call
-        self.seat(party, call)
+        self.attach(party, call)
         return call
 
     def enter(self, call: Call, stage: Stage, until: Instant | None) -> None:
@@ -217,9 +217,9 @@ class Board:
             self.timers.cancel(call.id)
         else:
             self.timers.set(call.id, until)
-        self.tune(call)
+        self.update_sound(call)
 
-    def tune(self, call: Call) -> None:
+    def update_sound(self, call: Call) -> None:
         """Both ends hear what the stage says."""
         self.hear(call.party, call.stage.sound(call, call.party))
         if call.other:
@@ -241,7 +241,7 @@ class Board:
         """Nobody was found for the party: tell it so in the account's language, then hang up."""
         account = self.directory.accounts.get(call.account)
         spoken = self.spoken(FAREWELL, account.language if account else call.party.language)
-        self.enter(call, Leaving(spoken), self.now + LAST_WORDS_S)
+        self.enter(call, Leaving(spoken), self.now + PROMPT_S)
 
     def drop(self, call: Call) -> None:
         """The call is over; its legs are gone or belong elsewhere."""

@@ -1,8 +1,8 @@
-"""Call control on a stage of its own: phones without SIP, a clock that jumps, and an umpire.
+"""Drives a ``CallControl`` without SIP: phones that call, park and pick up, and a clock that the test moves.
 
-``CallPlay`` speaks to a ``CallControl`` as the switch would and keeps its own book of every leg from the effects. An effect
+``CallRig`` tells it what the switch would, and records every leg from the effects. An effect
 that a switch could not perform (about a leg that was ended, an answer to a leg that called nobody) is an ``AssertionError`` at
-once, and after every step ``umpire`` looks into the machine itself.
+once, and after every step ``check_invariants`` examines the state of call control.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Phone:
     """Nothing more may be said of this leg."""
 
 
-class CallPlay:
+class CallRig:
     """Phones call, park and pick up by the methods named so; every method returns when all that follows is done."""
 
     def __init__(self, directory: Directory, seed: int = 1, now: Instant = 1_000_000.0) -> None:
@@ -256,7 +256,7 @@ class CallPlay:
         """Events of these classes, all if none is named."""
         return [effect for effect in self.effects if isinstance(effect, kinds or CallEvent)]
 
-    # The book
+    # The record
 
     def _name(self, what: str) -> str:
         self._serial += 1
@@ -270,7 +270,7 @@ class CallPlay:
         for effect in effects:
             self._enter(effect)
         self.effects += effects
-        umpire(self.control, self)
+        check_invariants(self.control, self)
 
     def _enter(self, effect: Effect) -> None:
         match effect:
@@ -333,27 +333,27 @@ class CallPlay:
         return phone
 
 
-def umpire(control: CallControl, play: CallPlay | None = None) -> None:
+def check_invariants(control: CallControl, rig: CallRig | None = None) -> None:
     """Fail unless every invariant holds.
 
     No call in two slots and no slot with two calls; no code kept for a call that is gone; nobody without a next step; every
-    leg in exactly one call, and heard by nobody outside of it; what is kept is what is there. With ``play``, its book and the
-    machine agree on who is there.
+    leg in exactly one call, and heard by nobody outside of it; what is kept is what is there. With ``rig``, its record and
+    the state agree on who is there.
     """
-    board = control._board
-    assert not board.touched
-    assert not board.slots_changed
-    assert board.kept >= {call.id for call in board.calls.values() if is_kept(call)}
-    assert board.kept <= {*board.calls} | {*board.pick_ups}
-    seated: Counter[str] = Counter()
-    for call in board.calls.values():
+    state = control._state
+    assert not state.touched
+    assert not state.slots_changed
+    assert state.kept >= {call.id for call in state.calls.values() if is_kept(call)}
+    assert state.kept <= {*state.calls} | {*state.pick_ups}
+    attached: Counter[str] = Counter()
+    for call in state.calls.values():
         for leg in call.legs():
-            seated[leg.id] += 1
+            attached[leg.id] += 1
             assert leg.call is call
-            assert board.legs[leg.id] is leg
-            assert board.by_device[leg.device.id][leg.id] is leg
+            assert state.legs[leg.id] is leg
+            assert state.by_device[leg.device.id][leg.id] is leg
             assert leg.device.account == call.account
-        until = board.timers.when(call.id)
+        until = state.timers.when(call.id)
         match call.stage:
             case Talking(aside):
                 assert call.other
@@ -381,23 +381,23 @@ def umpire(control: CallControl, play: CallPlay | None = None) -> None:
         for leg in call.legs():
             if isinstance(leg.hears, Peer):
                 assert leg.hears.leg in {other.id for other in call.legs() if other is not leg}
-    assert set(seated) == set(board.legs)
-    assert all(count == 1 for count in seated.values())
-    lots = [lot for lots in board.lots.values() for lot in lots.values()]
+    assert set(attached) == set(state.legs)
+    assert all(count == 1 for count in attached.values())
+    lots = [lot for lots in state.lots.values() for lot in lots.values()]
     parked = Counter(call for lot in lots for _, call in lot.parked())
     assert all(count == 1 for count in parked.values())
-    assert set(parked) == {call.id for call in board.calls.values() if isinstance(call.stage, Parked)}
-    assert sum(lot.reserved_count for lot in lots) == sum(1 for c in board.calls.values() if c.reserved)
-    assert sum(len(legs) for legs in board.by_device.values()) == len(board.legs)
-    if play is not None:
-        present = {leg for leg, phone in play.phones.items() if not phone.gone}
-        assert present == set(board.legs), present ^ set(board.legs)
+    assert set(parked) == {call.id for call in state.calls.values() if isinstance(call.stage, Parked)}
+    assert sum(lot.reserved_count for lot in lots) == sum(1 for c in state.calls.values() if c.reserved)
+    assert sum(len(legs) for legs in state.by_device.values()) == len(state.legs)
+    if rig is not None:
+        present = {leg for leg, phone in rig.phones.items() if not phone.gone}
+        assert present == set(state.legs), present ^ set(state.legs)
         shown = {
             SlotState.TAKEN: {(lot.account, lot.lot.id, slot) for lot in lots for slot, _ in lot.parked()},
             SlotState.RESERVED: {
                 (lot.account, lot.lot.id, slot) for lot in lots for slot in lot.occupied() if lot.reserved_for(slot)
             },
         }
-        for state, where in shown.items():
-            assert {at for at, slot in play.slots.items() if slot.state is state} == where
-        assert set(play.kept) == {f"call/{call}" for call in board.kept}
+        for kind, where in shown.items():
+            assert {at for at, slot in rig.slots.items() if slot.state is kind} == where
+        assert set(rig.kept) == {f"call/{call}" for call in state.kept}

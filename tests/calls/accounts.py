@@ -1,4 +1,4 @@
-"""The cast: Acme with four people, a common-area phone and gateways; Globex next door."""
+"""The accounts of these tests: Acme with four people, a common-area phone and gateways; Globex next door."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from parkade.calls.directory import Account, Device, Directory, Lot, Owner, OwnerKind, ParkPolicy, RingGroup, Site
-from parkade.testing.call_play import CallPlay
+from parkade.testing.call_rig import CallRig
 
 STANDARD = ParkPolicy()
 ACME = Account(
@@ -62,6 +62,6 @@ def two_sites(lots: Mapping[str, Lot]) -> Directory:
     return directory_of(replace(ACME, multi_site=True, owners=owners, sites=sites, lots=by_id, main_lot=main_lot))
 
 
-def play_with(policy: ParkPolicy = STANDARD, first: int = 801, last: int = 899) -> CallPlay:
-    """A play in the two accounts."""
-    return CallPlay(two_accounts(policy, first, last))
+def rig_with(policy: ParkPolicy = STANDARD, first: int = 801, last: int = 899) -> CallRig:
+    """A rig with the two accounts."""
+    return CallRig(two_accounts(policy, first, last))

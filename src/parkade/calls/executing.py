@@ -1,4 +1,4 @@
-"""Carries commands out. What they mean is in ``commands.py``; everything here is made of the moves that phones lead to."""
+"""Carries commands out. What they mean is in ``commands.py``; every command is done by the operations that phones cause too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from parkade.calls import parking, recall, ring
-from parkade.calls.board import GRACE_S, Board, RetrieveTimer
 from parkade.calls.call import Call, Leg, Parked, Retrieving
 from parkade.calls.commands import (
     Command,
@@ -35,23 +34,24 @@ from parkade.calls.refusals import (
     NOTHING_TO_PARK,
     Refusal,
 )
+from parkade.calls.state import GRACE_S, CallState, RetrieveTimer
 
 RETRIEVE_RING_S = 30.0
 """How long a phone rings that is to retrieve a call."""
 
 
-def obey(board: Board, given: Command) -> None:
+def execute(state: CallState, given: Command) -> None:
     """Carry a command out and answer it, now or later."""
-    account = board.directory.accounts.get(given.account)
+    account = state.directory.accounts.get(given.account)
     what = given.command
     if account is None:
         outcome: Outcome = NO_SUCH_CALL
     else:
-        outcome = _OBEY[type(what)](board, account, given.id, what)
+        outcome = _HANDLERS[type(what)](state, account, given.id, what)
     if isinstance(outcome, Refusal):
-        board.out.append(Reply(given.id, refusal=outcome))
+        state.out.append(Reply(given.id, refusal=outcome))
     elif not isinstance(outcome, _Later):
-        board.out.append(Reply(given.id, outcome))
+        state.out.append(Reply(given.id, outcome))
 
 
 class _Later:
@@ -62,8 +62,8 @@ LATER = _Later()
 Outcome = ParkedCall | tuple[ParkedCall, ...] | Refusal | _Later | None
 
 
-def _park(board: Board, account: Account, _: str, what: ParkCall) -> Outcome:
-    call = _call(board, account, what.call)
+def _park(state: CallState, account: Account, _: str, what: ParkCall) -> Outcome:
+    call = _call(state, account, what.call)
     if call is None:
         return NO_SUCH_CALL
     person = account.owners.get(what.by)
@@ -72,21 +72,21 @@ def _park(board: Board, account: Account, _: str, what: ParkCall) -> Outcome:
         return NO_SUCH_CALL
     if not call.talking:
         return NOTHING_TO_PARK
-    stay = parking.park_far_end(board, leg, what.slot, what.note)
+    stay = parking.park_far_end(state, leg, what.slot, what.note)
     if isinstance(stay, Refusal):
         return stay
-    board.end(leg, after_s=GRACE_S)
+    state.end(leg, after_s=GRACE_S)
     return parked_call(call)
 
 
-def _retrieve(board: Board, account: Account, id_: str, what: RetrieveCall) -> Outcome:
-    device = board.directory.devices.get(what.device)
+def _retrieve(state: CallState, account: Account, id_: str, what: RetrieveCall) -> Outcome:
+    device = state.directory.devices.get(what.device)
     if device is None or device.account != account.slug:
         return NO_SUCH_DEVICE
     owner = account.owners.get(device.extension)
     if owner and not owner.licensed:
         return NOT_LICENSED
-    call = _at(board, account, what.code, owner.site if owner else None)
+    call = _at(state, account, what.code, owner.site if owner else None)
     if isinstance(call, Refusal):
         return call
     stage, party = call.stage, call.party
@@ -94,81 +94,81 @@ def _retrieve(board: Board, account: Account, id_: str, what: RetrieveCall) -> O
     identity = owner.identity if owner else Identity("", device.extension)
     who = party.identity
     caller = Identity(f"{parking.parked_identity(stage.stay.code).name} {who.name or who.number}", who.number)
-    leg = Leg(board.ids.token(), device, owner, identity, owner.language if owner else account.language, sees=caller)
+    leg = Leg(state.ids.token(), device, owner, identity, owner.language if owner else account.language, sees=caller)
     stage.retrieving[leg.id] = Retrieving(leg, id_)
-    board.seat(leg, call)
-    board.timers.set(RetrieveTimer(leg.id), board.now + RETRIEVE_RING_S)
-    board.out.append(RingDevice(leg.id, device.id, caller, beside=party.id))
+    state.attach(leg, call)
+    state.timers.set(RetrieveTimer(leg.id), state.now + RETRIEVE_RING_S)
+    state.out.append(RingDevice(leg.id, device.id, caller, beside=party.id))
     return LATER
 
 
-def answered(board: Board, call: Call, leg: Leg) -> None:
+def answered(state: CallState, call: Call, leg: Leg) -> None:
     """A phone that was rung for ``RetrieveCall`` was picked up: it has the call."""
     stage = call.stage
     assert isinstance(stage, Parked)
     was = parked_call(call)
     retrieving = stage.retrieving.pop(leg.id)
-    board.timers.cancel(RetrieveTimer(leg.id))
+    state.timers.cancel(RetrieveTimer(leg.id))
     leg.up = True
-    parking.connect(board, leg, call)
-    board.out.append(Reply(retrieving.command, was))
+    parking.connect(state, leg, call)
+    state.out.append(Reply(retrieving.command, was))
 
 
-def failed(board: Board, call: Call, leg: Leg, why: Failure, _target: str | None) -> None:
+def failed(state: CallState, call: Call, leg: Leg, why: Failure, _target: str | None) -> None:
     """It will not be picked up; the call stays where it is. A phone that forwards is not followed."""
     stage = call.stage
     assert isinstance(stage, Parked)
     retrieving = stage.retrieving.pop(leg.id)
-    board.timers.cancel(RetrieveTimer(leg.id))
-    board.forget(leg)
-    board.out.append(Reply(retrieving.command, refusal=ring.REFUSALS[why]))
+    state.timers.cancel(RetrieveTimer(leg.id))
+    state.forget(leg)
+    state.out.append(Reply(retrieving.command, refusal=ring.REFUSALS[why]))
 
 
-def gave_up(board: Board, leg_id: str) -> None:
+def gave_up(state: CallState, leg_id: str) -> None:
     """The phone has rung long enough."""
-    leg = board.legs[leg_id]
+    leg = state.legs[leg_id]
     stage = leg.call.stage
     assert isinstance(stage, Parked)
     retrieving = stage.retrieving.pop(leg_id)
-    board.end(leg)
-    board.out.append(Reply(retrieving.command, refusal=ring.REFUSALS[Failure.NO_ANSWER]))
+    state.end(leg)
+    state.out.append(Reply(retrieving.command, refusal=ring.REFUSALS[Failure.NO_ANSWER]))
 
 
-def _give_back(board: Board, account: Account, _: str, what: GiveBackCall) -> Outcome:
-    call = _at(board, account, what.code, None)
+def _give_back(state: CallState, account: Account, _: str, what: GiveBackCall) -> Outcome:
+    call = _at(state, account, what.code, None)
     if isinstance(call, Refusal):
         return call
     assert isinstance(call.stage, Parked)
     if call.stage.stay.parker is None:
         return NOBODY_PARKED_IT
-    recall.give_back(board, call)
+    recall.give_back(state, call)
     return None
 
 
-def _hang_up(board: Board, account: Account, _: str, what: HangUpCall) -> Outcome:
-    call = _call(board, account, what.call)
+def _hang_up(state: CallState, account: Account, _: str, what: HangUpCall) -> Outcome:
+    call = _call(state, account, what.call)
     if call is None:
         return NO_SUCH_CALL
     party = call.party
-    board.end(party)
-    board.rules(call).gone(board, call, party, LegEnded(party.id))
+    state.end(party)
+    state.rules(call).gone(state, call, party, LegEnded(party.id))
     return None
 
 
-def _note(board: Board, account: Account, _: str, what: NoteCall) -> Outcome:
-    call = _at(board, account, what.code, None)
+def _note(state: CallState, account: Account, _: str, what: NoteCall) -> Outcome:
+    call = _at(state, account, what.code, None)
     if isinstance(call, Refusal):
         return call
     assert isinstance(call.stage, Parked)
     call.stage.stay.note = what.note
-    board.touched[call.id] = None
+    state.touched[call.id] = None
     return parked_call(call)
 
 
-def _list(board: Board, account: Account, _: str, __: ListParked) -> Outcome:
+def _list(state: CallState, account: Account, _: str, __: ListParked) -> Outcome:
     there = [
-        (lot.lot.name, slot, board.calls[call_id])
-        for lot in board.lots.get(account.slug, {}).values()
+        (lot.lot.name, slot, state.calls[call_id])
+        for lot in state.lots.get(account.slug, {}).values()
         for slot, call_id in lot.parked()
     ]
     return tuple(parked_call(call) for _, _, call in sorted(there, key=lambda one: one[:2]))
@@ -192,25 +192,25 @@ def parked_call(call: Call) -> ParkedCall:
     )
 
 
-def _call(board: Board, account: Account, call_id: str) -> Call | None:
-    call = board.calls.get(call_id)
+def _call(state: CallState, account: Account, call_id: str) -> Call | None:
+    call = state.calls.get(call_id)
     return call if call and call.account == account.slug else None
 
 
-def _at(board: Board, account: Account, code: str, site: str | None) -> Call | Refusal:
+def _at(state: CallState, account: Account, code: str, site: str | None) -> Call | Refusal:
     """The call parked at ``code``: in the lot of ``site``, or in the only lot of the account that has something there."""
     digits = code.removeprefix("*")
     slot = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= len("999999") else 0
-    match parking.find_at(board, account, site, slot):
+    match parking.find_at(state, account, site, slot):
         case _, str(call_id):
-            return board.calls[call_id]
+            return state.calls[call_id]
         case _, PickUp(name=name):
             return ALREADY_PICKED_UP.with_(name=name)
         case _:
             return NO_CALL_PARKED.with_(code=f"*{slot}" if slot else code)
 
 
-_OBEY: dict[type[Wanted], Callable[[Board, Account, str, Any], Outcome]] = {
+_HANDLERS: dict[type[Wanted], Callable[[CallState, Account, str, Any], Outcome]] = {
     ParkCall: _park,
     RetrieveCall: _retrieve,
     GiveBackCall: _give_back,
