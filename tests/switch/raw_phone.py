@@ -45,7 +45,7 @@ class RawPhone:
         self.address = Address(host, 5060)
         self.contact_host = host
         self.password = password_of(device)
-        self._world = world
+        self.world = world
         self._flow = Flow(transport, *SERVER)
         self._out: list[SipEffect] = []
         self._branches = 0
@@ -123,12 +123,12 @@ class RawPhone:
         """A request outside of a dialog with its challenge answered; the one that carries the answer."""
         first = self.request(method, number, headers=headers, body=body, call_id=call_id)
         self.send(first)
-        self._world.run(0.01)
+        self.world.run(0.01)
         if method == "INVITE":
             self.acknowledge(first)
         again = self.request(method, number, headers=[*headers, self.authorization(first)], body=body, call_id=call_id, seq=2)
         self.send(again)
-        self._world.run(0.01)
+        self.world.run(0.01)
         return again
 
     def register(self, *, call_id: str = "register") -> None:
@@ -144,7 +144,7 @@ class RawPhone:
         if response.status >= 300:
             ack.headers.replace_top("Via", str(invite.top_via))
         self.send(ack)
-        self._world.run(0.01)
+        self.world.run(0.01)
 
     def answer(self, request: Request, status: int, headers: HeaderLines = (), body: bytes = b"") -> Response:
         """Respond to what it was sent."""
@@ -153,7 +153,7 @@ class RawPhone:
             lines.append(("Content-Type", "application/sdp"))
         response = make_response(request, status, to_tag="raw-tag", headers=lines, body=body)
         self.send(response)
-        self._world.run(0.01)
+        self.world.run(0.01)
         return response
 
     # What it was told

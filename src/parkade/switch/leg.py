@@ -317,12 +317,16 @@ class PhoneLeg(Quiet):
         session.answer(self.negotiator.offer(), now)
 
     def on_answer(self, session: Session, sdp: bytes, now: Instant) -> None:
-        """The answer to an offer of ours, in an ACK or a response."""
+        """The answer to an offer of ours, in an ACK or a response.
+
+        One that is of no use ends a call only if nothing was agreed before: else that goes on (:rfc:`3261` section 14.1).
+        """
         assert self.negotiator is not None
         try:
             self.negotiator.receive_answer(sdp)
         except SdpError:
-            session.end(now)
+            if self.negotiator.agreed is None:
+                session.end(now)
             return
         self.describe()
 
