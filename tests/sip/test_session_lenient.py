@@ -55,6 +55,22 @@ def test_an_invite_whose_contact_cannot_be_used_gets_400(contact: str) -> None:
     assert rig.us.heard == []
 
 
+@pytest.mark.parametrize("contact", BROKEN)
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE", "REFER"])
+def test_a_request_in_a_dialog_with_an_unreadable_contact_is_taken_and_the_phone_is_where_it_was(
+    method: str, contact: str
+) -> None:
+    rig = Rig()
+    tag = rig.answered_call()
+    assert rig.session.dialog is not None
+    target = rig.session.dialog.target
+    body, extra = (SDP_2, "") if method != "REFER" else ("", "\nRefer-To: <sip:102@example.com>")
+    rig.ask(method, 2, to_tag=tag, body=body, extra=f"Contact: {contact}{extra}", contact="")
+    assert rig.take() == ([f"400 {method}"] if contact == "*" else [] if method == "REFER" else [f"200 {method}"])
+    assert len(rig.us.refers) == (method == "REFER" and contact != "*")
+    assert rig.session.dialog.target == target
+
+
 def test_a_referred_by_that_cannot_be_read_refuses_nothing() -> None:
     for value in ["<phone-102>", "*", "<broken", '"Bob <sip:', "sip:a?b", "\\xff", ",", "<sip:a@b>;=x", "", ";;;"]:
         rig = Rig()

@@ -142,11 +142,15 @@ class Dialog:
         return True
 
     def refresh_target(self, message: Request | Response) -> None:
-        """Follow the Contact of a target refresh request or of its 2xx.
-
-        Raises SipError(400) if that of a request cannot be read; that of a response then counts as missing.
+        """Follow the Contact of a target refresh request or of its 2xx. One that cannot be read counts as missing: the far side
+        is still where it was. Raises SipError(400) for a request whose Contact is ``*``.
         """
-        where = _contact_of(message)
+        try:
+            where = _contact_of(message)
+        except SipError:
+            if (message.headers.get("Contact") or "").strip() == "*":
+                raise
+            return
         if where is not None and where.uri != self.target:
             self.target = where.uri
             self._hop = None
