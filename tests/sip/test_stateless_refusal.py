@@ -23,7 +23,7 @@ class Guarded(Node):
         self.layer = TransactionLayer(self, self.out, Ids(self.entropy), lambda _: ("192.0.2.1", 5060), self.admit)
 
     def admit(self, request: Request, flow: Flow, now: Instant) -> Refusal | None:
-        return None if "Authorization" in request.headers else CHALLENGE
+        return None if "Authorization" in request.headers or request.to.tag is not None else CHALLENGE
 
 
 @pytest.mark.parametrize("method", ["INVITE", "REGISTER", "SUBSCRIBE", "OPTIONS"])

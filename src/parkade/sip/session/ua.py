@@ -201,7 +201,7 @@ class UserAgent:
             tx.respond(make_response(request, status, to_tag=tx.to_tag, headers=headers), now)
             return
         try:
-            if request.to.tag is not None and request.method != "REGISTER":
+            if _names_a_dialog(request):
                 self._in_dialog(tx, now)
             elif request.method == "INVITE":
                 self._invited(tx, now)
@@ -255,6 +255,10 @@ class UserAgent:
         if self._waiting and request.method == "INVITE" and self._accepted_before(request) is not None:
             return None
         refusal = _refusal(request)
+        if _names_a_dialog(request):
+            known = self._find(request) is not None
+            # Within a dialog a refusal is for its session to give.
+            return None if known else refusal or (481, ())
         if refusal is None and request.method == "INVITE":
             refusal = _invite_refusal(request)
         if refusal is None and self._admit is not None:
@@ -328,6 +332,11 @@ def _accept_again(session: Session, tx: ServerTransaction, now: Instant) -> None
 
 
 _QUIET = Quiet()
+
+
+def _names_a_dialog(request: Request) -> bool:
+    """Whether ``request`` claims to be within a dialog; a REGISTER never is, whatever its To says."""
+    return request.to.tag is not None and request.method != "REGISTER"
 
 
 def _refusal(request: Request) -> Refusal | None:

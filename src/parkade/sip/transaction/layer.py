@@ -64,7 +64,7 @@ class TransactionLayer:
         sent_by: Callable[[Flow], tuple[str, int]],
         admit: Admit | None = None,
     ) -> None:
-        """``admit`` is asked about each new request outside of a dialog, before anything is kept for it."""
+        """``admit`` is asked about each new request but CANCEL and ACK, before anything is kept for it."""
         self._admit = admit
         self._table = TransactionTable(user, out, ids)
         self._ids = ids
@@ -167,7 +167,7 @@ class TransactionLayer:
             return
         merge_key = _merge_key(request)
         merged = merge_key in table.merged
-        if self._admit is not None and not merged and request.method != "CANCEL" and request.to.tag is None:
+        if self._admit is not None and not merged and request.method != "CANCEL":
             refusal = self._admit(request, flow, now)
             if refusal is not None:
                 self._refuse_without_state(request, refusal, _response_flow(flow, via))
