@@ -146,6 +146,7 @@ class Rig:
         body: str = "",
         contact: str | None = None,
         reason: str = "Whatever",
+        content_type: str = "application/sdp",
     ) -> None:
         """Answer ``request`` of ours."""
         to = request.headers.get("To") or ""
@@ -161,7 +162,7 @@ class Rig:
             f"CSeq: {request.headers.get('CSeq')}",
             where if status < 300 else "",
             extra,
-            "Content-Type: application/sdp" if body else "",
+            f"Content-Type: {content_type}" if body else "",
         ]
         self.put("\n".join(line for line in lines if line), body)
 

@@ -64,6 +64,58 @@ def test_an_invite_is_understood_wherever_its_sdp_stands(body: str) -> None:
     assert rig.session.request.body == SDP.encode()
 
 
+@pytest.mark.parametrize("kind", ["application / sdp", " Application /SDP;x=y", "", "application", "application/", "/sdp", "\xff"])
+def test_a_type_that_is_none_does_not_hide_an_sdp(kind: str) -> None:
+    """Blanks around the slash are within the grammar; without a type, what begins as SDP is taken for it."""
+    rig = Rig()
+    rig.invite(body=SDP, content_type=kind)
+    assert rig.us.bodies == [SDP.encode()]
+    rig = Rig()
+    rig.call()
+    rig.take()
+    rig.reply(rig.request_sent("INVITE"), 200, body=SDP, content_type=kind)
+    assert rig.session.remote_sdp == SDP.encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("multipart/mixed", multipart(sdp_part())),
+        ("multipart/mixed;boundary=other", multipart(sdp_part())),
+        ("multipart/mixed;boundary=", multipart(sdp_part())),
+        (MIXED, "--b1--\r\n"),
+        (MIXED, "nothing"),
+        ("application/sdpx", SDP),
+        ("text/plain", SDP),
+    ],
+)
+def test_an_offer_that_cannot_be_found_gets_415_rather_than_an_answer_to_something_else(kind: str, text: str) -> None:
+    rig = Rig()
+    rig.invite(body=text, content_type=kind)
+    assert rig.take() == ["415 INVITE"]
+    assert rig.response_sent("415 INVITE").headers.get("Accept-Encoding") is None
+    rig = Rig()
+    rig.invite("Content-Disposition: session;handling=optional", body=text, content_type=kind)
+    assert rig.us.heard == ["invite"]
+    assert rig.session.remote_sdp == b""
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_body_in_an_encoding_that_we_do_not_read_gets_415_and_is_told_which_we_do(method: str) -> None:
+    rig = Rig()
+    rig.invite("Content-Encoding: gzip", body="\x1f")
+    assert rig.take() == ["415 INVITE"]
+    assert rig.response_sent("415 INVITE").headers.get("Accept-Encoding") == "identity"
+    rig = Rig()
+    tag = rig.answered_call()
+    rig.ask(method, 2, to_tag=tag, body="\x1f", extra="e: x-compress, identity")
+    assert rig.take() == [f"415 {method}"]
+    assert rig.response_sent(f"415 {method}").headers.get("Accept-Encoding") == "identity"
+    rig = Rig()
+    rig.invite("Content-Encoding: Identity", body=SDP)
+    assert rig.us.bodies == [SDP.encode()]
+
+
 def test_a_part_that_must_be_understood_and_is_not_gets_415() -> None:
     must = ("application/x-secret", "x;handling=required", "?")
     rig = Rig()

@@ -38,6 +38,12 @@ def test_a_body_that_nobody_reads_gets_415_and_what_is_read(kind: str) -> None:
     assert rig.session.dialog is not None
 
 
+def test_a_body_that_may_be_ignored_is_ignored() -> None:
+    rig = Rig()
+    tag = rig.answered_call()
+    assert info(rig, tag, "text/plain", "x", "Content-Disposition: render;handling=optional") == ["200 INFO"]
+
+
 def test_an_info_without_a_body_is_answered_200() -> None:
     rig = Rig()
     tag = rig.answered_call()

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from parkade.sip.message.errors import SipError
-from parkade.sip.message.grammar import param_of, parse_params
+from parkade.sip.message.grammar import is_token, media_type, param_of, parse_params
 from parkade.sip.message.message import Message
 
 SDP = "application/sdp"
@@ -33,10 +33,9 @@ def keep_sdp(message: Message) -> bool:
     """
     if not message.body:
         return True
-    kind = message.headers.get("Content-Type") or ""
-    if kind == SDP or message.content_type == SDP:
+    if _is_plain(message):
         return True
-    found = find_sdp(kind, message.headers.get("Content-Disposition") or "", message.body)
+    found = _find_in(message)
     message.body = found.sdp or b""
     if found.sdp is not None:
         message.headers.set("Content-Type", SDP)
@@ -45,18 +44,46 @@ def keep_sdp(message: Message) -> bool:
 
 def reads_body(message: Message) -> bool:
     """What ``keep_sdp`` would say, with nothing changed."""
-    if not message.body or message.content_type == SDP:
-        return True
-    kind, disposition = (message.headers.get(name) or "" for name in ("Content-Type", "Content-Disposition"))
-    return find_sdp(kind, disposition, message.body).understood
+    return not message.body or _is_plain(message) or _find_in(message).understood
+
+
+def is_encoded(message: Message) -> bool:
+    """Whether the body has a Content-Encoding, none of which we read: a 415 then says so in Accept-Encoding (8.2.3)."""
+    return any(value.strip().lower() != "identity" for value in message.headers.all("Content-Encoding"))
+
+
+def may_be_ignored(message: Message) -> bool:
+    """Whether the sender says that who does not understand the body may pass it over (:rfc:`3261` section 20.11)."""
+    return _handling(message.headers.get("Content-Disposition") or "") == "optional"
 
 
 def find_sdp(content_type: str, disposition: str, body: bytes) -> Found:
-    """The SDP in a whole body. What is neither SDP nor multipart is understood only if its handling is ``optional``."""
-    kind, _ = _value_of(content_type)
-    if kind == SDP or kind.startswith("multipart/"):
+    """The SDP in a whole body. What is neither SDP nor multipart is understood only if its handling is ``optional``; so is a
+    multipart body of which no part can be found.
+
+    A body without a type, or with one that is none, is SDP if it begins like that.
+    """
+    kind = media_type(content_type)
+    if not all(map(is_token, kind.split("/", 1))) or "/" not in kind:
+        kind = content_type = SDP if body.lstrip()[:3] == b"v=0" else kind
+    if kind == SDP:
         return _read(content_type, disposition, body, 0)
+    if kind.startswith("multipart/"):
+        boundary = _value_of(content_type, "boundary")[1]
+        if boundary and _parts(body, boundary):
+            return _read(content_type, disposition, body, 0)
     return Found(None, _handling(disposition) == "optional")
+
+
+def _is_plain(message: Message) -> bool:
+    return message.content_type == SDP and not is_encoded(message)
+
+
+def _find_in(message: Message) -> Found:
+    kind, disposition = (message.headers.get(name) or "" for name in ("Content-Type", "Content-Disposition"))
+    if is_encoded(message):
+        return Found(None, _handling(disposition) == "optional")
+    return find_sdp(kind, disposition, message.body)
 
 
 def _read(content_type: str, disposition: str, body: bytes, depth: int) -> Found:
@@ -106,12 +133,12 @@ def _fields(head: bytes) -> dict[str, str]:
 
 def _value_of(text: str, param: str = "") -> tuple[str, str | None]:
     """The value before the first ``;`` in lower case, and one parameter of it."""
-    value, semicolon, rest = text.partition(";")
+    _, semicolon, rest = text.partition(";")
     try:
         found = param_of(parse_params(semicolon + rest), param) if param else None
     except SipError:
         found = None
-    return value.strip().lower(), found
+    return media_type(text), found
 
 
 def _handling(disposition: str) -> str:

@@ -88,6 +88,12 @@ def body_start(data: bytes | bytearray, start: int = 0) -> int:
     return empty_line.end() if empty_line else -1
 
 
+def media_type(content_type: str) -> str:
+    """``type/subtype`` of a Content-Type in lower case: without parameters, and without the blanks allowed around the ``/``."""
+    value = content_type.partition(";")[0].strip(WHITESPACE).lower()
+    return "/".join([word.strip(WHITESPACE) for word in value.split("/")]) if " " in value or "\t" in value else value
+
+
 def split_list(text: str) -> list[str]:
     """The comma-separated values of a header line, stripped, empty ones left out; quotes and ``<>`` hide commas."""
     if "," not in text:

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.fields import Headers
-from parkade.sip.message.grammar import WHITESPACE, body_start, is_token, number, split_list
+from parkade.sip.message.grammar import WHITESPACE, body_start, is_token, media_type, number, split_list
 from parkade.sip.message.headers import CSeq, NameAddr, Via, parse_cseq, parse_name_addr, parse_via
 from parkade.sip.message.names import SPELLINGS, spelling
 from parkade.sip.message.reasons import REASONS
@@ -100,7 +100,7 @@ class _Message:
     @property
     def content_type(self) -> str:
         """``type/subtype`` of the body in lower case without parameters; empty if not said."""
-        return (self.headers.get("Content-Type") or "").partition(";")[0].strip(WHITESPACE).lower()
+        return media_type(self.headers.get("Content-Type") or "")
 
     def _option_tags(self, name: str) -> frozenset[str]:
         return frozenset([tag.lower() for tag in self.headers.all(name)])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from parkade.sip.message.bodies import is_encoded
+from parkade.sip.message.message import Request
+
 METHODS = frozenset(
     {
         "INVITE",
@@ -32,9 +35,15 @@ ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, 
 ALLOW_LINE = ("Allow", ALLOW)
 SUPPORTED_LINE = ("Supported", "100rel, replaces, timer, norefersub")
 ACCEPT_LINE = ("Accept", "application/sdp")
+ACCEPT_ENCODING_LINE = ("Accept-Encoding", "identity")
 SDP_LINE = ("Content-Type", "application/sdp")
 INFO_TYPES = frozenset(
     {"application/dtmf-relay", "application/dtmf", "audio/telephone-event", "application/vnd.nortelnetworks.digits"}
 )
 """Bodies of INFO that carry a key."""
 ACCEPT_INFO_LINE = ("Accept", "application/dtmf-relay, application/dtmf, audio/telephone-event")
+
+
+def readable_bodies(request: Request) -> list[tuple[str, str]]:
+    """The headers of a 415 to ``request`` that carries no key (:rfc:`3261` section 21.4.13)."""
+    return [ACCEPT_LINE, ACCEPT_ENCODING_LINE] if is_encoded(request) else [ACCEPT_LINE]

@@ -12,7 +12,7 @@ from parkade.sip.message.message import Request, Response
 from parkade.sip.session import refresh, session_timer
 from parkade.sip.session.accepted import accept, acked
 from parkade.sip.session.agent import Deadline
-from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
+from parkade.sip.session.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LINE, readable_bodies
 from parkade.sip.session.core import Core
 from parkade.sip.session.credentials import HeaderLines, Outcome, Proofs, retry_lines
 from parkade.sip.session.dialog import Dialog
@@ -162,7 +162,7 @@ def _take(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> No
 def _is_acceptable(tx: ServerTransaction, now: Instant) -> bool:
     request = tx.request
     if not keep_sdp(request):
-        respond(tx, 415, now, [ACCEPT_LINE])
+        respond(tx, 415, now, readable_bodies(request))
     elif session_timer.too_brief(request):
         respond(tx, 422, now, [("Min-SE", str(session_timer.MIN_S))])
     else:

@@ -12,7 +12,7 @@ from parkade.base.clock import Instant
 from parkade.sip.message.bodies import keep_sdp
 from parkade.sip.message.errors import SipError
 from parkade.sip.session import exchange, uas
-from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE
+from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE, readable_bodies
 from parkade.sip.session.core import Core
 from parkade.sip.session.dialog import Dialog
 from parkade.sip.session.finish import forget, hung_up, respond
@@ -72,7 +72,7 @@ def _update(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> 
 
 def _prack(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:  # noqa: ARG001 - as the others
     if not keep_sdp(tx.request):
-        respond(tx, 415, now, [ACCEPT_LINE])
+        respond(tx, 415, now, readable_bodies(tx.request))
     else:
         uas.take_prack(core, tx, now)
 

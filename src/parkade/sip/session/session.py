@@ -16,6 +16,7 @@ from typing import Protocol
 
 from parkade.base.clock import Instant
 from parkade.base.journal import Json
+from parkade.sip.message.bodies import may_be_ignored
 from parkade.sip.message.message import Request, Response
 from parkade.sip.session import accepted, exchange, indialog, keeping, refresh, uac, uas
 from parkade.sip.session.agent import Agent, Deadline
@@ -86,7 +87,9 @@ class SessionHandler(Protocol):
         """News of a transfer we asked for, with the headers of the NOTIFY or of the response that refused it."""
 
     def on_info(self, session: Session, request: Request, now: Instant) -> int | None:
-        """An INFO: the status of the answer. None: 200 if keys come in such bodies, else 415; without a body always 200."""
+        """An INFO: the status of the answer. None: 200 if keys come in such bodies or if the sender says that who does not
+        understand the body may ignore it, else 415; without a body always 200.
+        """
 
 
 class Session(Core):
@@ -295,7 +298,7 @@ class Session(Core):
         if not request.body:
             status = 200
         elif status is None:
-            status = 200 if request.content_type in INFO_TYPES else 415
+            status = 200 if request.content_type in INFO_TYPES or may_be_ignored(request) else 415
         if status == 415 and "Info-Package" in request.headers:
             respond(tx, 469, now, [("Recv-Info", "")])
         else:

@@ -21,7 +21,7 @@ from parkade.sip.message.headers import NameAddr
 from parkade.sip.message.message import Request, Response, make_response, parse_message
 from parkade.sip.session import accepted, indialog, keeping, session_timer, uac, uas
 from parkade.sip.session.agent import Agent
-from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW, ALLOW_LINE, METHODS, OPTION_TAGS, SCHEMES
+from parkade.sip.session.capabilities import ALLOW, ALLOW_LINE, METHODS, OPTION_TAGS, SCHEMES, readable_bodies
 from parkade.sip.session.credentials import Credentials, HeaderLines, Outcome
 from parkade.sip.session.dialog import Dialog, DialogId
 from parkade.sip.session.dismissal import Dismissal
@@ -355,7 +355,7 @@ def _refusal(request: Request) -> Refusal | None:
 def _invite_refusal(request: Request) -> Refusal | None:
     """What is refused of an INVITE: a body we cannot read (8.2.3), answers that are none of ours, too short a session."""
     if not reads_body(request):
-        return 415, [ACCEPT_LINE]
+        return 415, readable_bodies(request)
     if not _accepts_sdp(request):
         return 406, ()
     if session_timer.too_brief(request):
