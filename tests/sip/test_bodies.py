@@ -64,7 +64,9 @@ def test_an_invite_is_understood_wherever_its_sdp_stands(body: str) -> None:
     assert rig.session.request.body == SDP.encode()
 
 
-@pytest.mark.parametrize("kind", ["application / sdp", " Application /SDP;x=y", "", "application", "application/", "/sdp", "\xff"])
+@pytest.mark.parametrize(
+    "kind", ["application / sdp", " Application /SDP;x=y", "", "application", "application/", "/sdp", "\xff"]
+)
 def test_a_type_that_is_none_does_not_hide_an_sdp(kind: str) -> None:
     """Blanks around the slash are within the grammar; without a type, what begins as SDP is taken for it."""
     rig = Rig()
