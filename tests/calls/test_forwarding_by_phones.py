@@ -40,7 +40,7 @@ def test_the_callers_own_extension_is_busy() -> None:
     assert refusal_of(carol) == "busy"
 
 
-@pytest.mark.parametrize("target", [None, "+84901234567", "105", "sip:x"])
+@pytest.mark.parametrize("target", ["+84901234567", "105", "sip:x"])
 def test_a_number_that_is_not_of_the_account_is_called_that(target: str | None) -> None:
     rig = rig_with()
     carol = rig.call("carol", "102")
@@ -48,8 +48,8 @@ def test_a_number_that_is_not_of_the_account_is_called_that(target: str | None) 
     assert refusal_of(carol) == "forwarded_outside"
 
 
-@pytest.mark.parametrize("target", ["102", "*801", "*800", "park"])
-def test_circles_and_codes_are_not_followed(target: str) -> None:
+@pytest.mark.parametrize("target", [None, "", "102", "bob", "*801", "*800", "park"])
+def test_circles_codes_and_nothing_at_all_are_not_followed(target: str | None) -> None:
     rig = rig_with()
     carol = rig.call("carol", "102")
     forwards(rig, "bob", target)
@@ -122,3 +122,18 @@ def test_an_extension_without_a_phone_has_none_registered() -> None:
     assert refusal_of(rig.call("carol", "102")) is None
     rig.fail("bob", Failure.NOT_REGISTERED)
     assert [p.refused.refusal.en for p in rig.phones.values() if p.refused] == ["No phone is registered there."]
+
+
+def test_a_phone_may_be_named_by_what_it_registers_as() -> None:
+    rig = rig_with()
+    gateway = rig.call("gw", "102")
+    forwards(rig, "bob", "carol")
+    assert rig.all_ringing() == {"carol"}
+    assert rig.talking(gateway, rig.answer("carol"))
+
+
+def test_a_phone_of_another_account_is_outside() -> None:
+    rig = rig_with()
+    carol = rig.call("carol", "102")
+    forwards(rig, "bob", "other-101")
+    assert refusal_of(carol) == "forwarded_outside"

@@ -18,7 +18,7 @@ the ends. Stages are values; what a call does in each of them stands in one tabl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -310,7 +310,7 @@ class StageRules(NamedTuple):
     ``consulted(state, call, consult, first, leg, given)``: the party of ``leg`` facing it in the call ``first`` takes the place
     of ``consult``, a leg of this call (an attended transfer, ``given``); or why not.
     ``pressed(state, call, leg, key)``: a key was pressed on ``leg``.
-    ``rang(state, call, leg, early_media)``, ``answered(state, call, leg)``, ``failed(state, call, leg, why, target)``: of a
+    ``rang(state, call, leg, early_media)``, ``answered(state, call, leg)``, ``failed(state, call, leg, why, targets)``: of a
     device that the stage rings (``ringing``).
     ``restored(state, call)``: the call was read back after the process had died, and its ends hear what they heard.
     """
@@ -322,5 +322,5 @@ class StageRules(NamedTuple):
     pressed: Callable[[CallState, Call, Leg, str], None] = ignored
     rang: Callable[[CallState, Call, Leg, bool], None] = ignored
     answered: Callable[[CallState, Call, Leg], None] = ignored
-    failed: Callable[[CallState, Call, Leg, Failure, str | None], None] = ignored
+    failed: Callable[[CallState, Call, Leg, Failure, Sequence[str | None]], None] = ignored
     restored: Callable[[CallState, Call], None] = ignored

@@ -194,7 +194,7 @@ class CallControl:
 
     def _failed(self, given: LegFailed) -> None:
         if leg := self._rung(given.leg):
-            self._state.rules(leg.call).failed(self._state, leg.call, leg, given.why, given.target)
+            self._state.rules(leg.call).failed(self._state, leg.call, leg, given.why, (given.target, *given.others))
 
     def _ended(self, given: LegEnded) -> None:
         state = self._state
@@ -206,7 +206,7 @@ class CallControl:
             state.forget(leg)
             state.rules(call).gone(state, call, leg, given)
         else:
-            state.rules(call).failed(state, call, leg, Failure.UNREACHABLE, None)
+            state.rules(call).failed(state, call, leg, Failure.UNREACHABLE, ())
 
     def _held(self, given: LegHeld) -> None:
         if leg := self._state.legs.get(given.leg):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from parkade.calls import parking, recall, ring
@@ -114,7 +114,7 @@ def answered(state: CallState, call: Call, leg: Leg) -> None:
     state.out.append(Reply(retrieving.command, was))
 
 
-def failed(state: CallState, call: Call, leg: Leg, why: Failure, _target: str | None) -> None:
+def failed(state: CallState, call: Call, leg: Leg, why: Failure, _targets: Sequence[str | None]) -> None:
     """It will not be picked up; the call stays where it is. A phone that forwards is not followed."""
     stage = call.stage
     assert isinstance(stage, Parked)

@@ -20,7 +20,8 @@ class Failure(Enum):
     FORWARDED_OUTSIDE = "forwarded_outside"
     """It forwards to a number that is not of the account (made by call control from ``REDIRECTED``)."""
     FORWARDED_IN_VAIN = "forwarded_in_vain"
-    """It forwards in a circle, too often, or to a code (made by call control from ``REDIRECTED``)."""
+    """It forwards in a circle, too often, to a code, or to nothing that could be dialled (made by call control from
+    ``REDIRECTED``)."""
     FORBIDDEN = "forbidden"
     """The phone does not allow the call: 403."""
     UNKNOWN_TO_PHONE = "unknown_to_phone"
@@ -84,12 +85,13 @@ class LegFailed:
     """An outgoing leg ended before it was answered.
 
     ``target`` goes with ``REDIRECTED``: what one would dial to get where the phone forwards to, None for a place that nobody
-    here can dial.
+    here can dial. ``others`` are where else it forwards to, best first: for when ``target`` leads nowhere.
     """
 
     leg: str
     why: Failure
     target: str | None = None
+    others: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ phone has declined on all of them, while the other members of a ring group go on
 others. Of several failures the one that says most about the person counts.
 
 A phone that forwards the call (3xx) is followed within the account, at most ``MAX_FORWARDS`` times one after the other and
-never to an extension that has forwarded it already; a device rings once at most.
+never to an extension that has forwarded it already; a device rings once at most. Of several places that it forwards to, the
+first that can be rung counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from parkade.base.clock import Instant
 from parkade.calls.call import Call, Leg, Purpose, Ringing
@@ -113,10 +114,28 @@ def _ring(
     return None if branches else failure
 
 
-def _follow(state: CallState, call: Call, stage: Ringing, leg: Leg, target: str | None) -> Failure | None:
-    """The device of ``leg`` forwards the call to ``target``: ring there. Why not, if that cannot be."""
+def _follow(state: CallState, call: Call, stage: Ringing, leg: Leg, targets: Sequence[str | None]) -> Failure | None:
+    """The device of ``leg`` forwards the call to the first of ``targets`` that can be rung: ring there.
+
+    Why not the first of all, if none can be.
+    """
+    failures: list[Failure] = []
+    for target in targets:
+        failure = _follow_to(state, call, stage, leg, target)
+        if failure is None:
+            return None
+        failures.append(failure)
+    return failures[0]
+
+
+def _follow_to(state: CallState, call: Call, stage: Ringing, leg: Leg, target: str | None) -> Failure | None:
     account, path = state.directory.accounts.get(call.account), (*leg.forwarded_by, leg.device.extension)
-    there = route(account, target) if account and target else None
+    if not target:
+        return Failure.FORWARDED_IN_VAIN
+    device = state.directory.devices.get(target)
+    if device is not None and device.account == call.account:
+        target = device.extension  # Phones know each other by the names they register under, too.
+    there = route(account, target) if account else None
     if there is None:
         return Failure.FORWARDED_OUTSIDE
     if not isinstance(there, People) or target in path or len(path) > MAX_FORWARDS:
@@ -152,14 +171,14 @@ def _take(state: CallState, call: Call, stage: Ringing, winner: Leg) -> None:
     stage.purpose.answered(state, call, transferor)
 
 
-def failed(state: CallState, call: Call, leg: Leg, why: Failure, target: str | None) -> None:
-    """A device could not be reached, is busy, forwards to ``target``, or its owner does not want the call."""
+def failed(state: CallState, call: Call, leg: Leg, why: Failure, targets: Sequence[str | None]) -> None:
+    """A device could not be reached, is busy, forwards to one of ``targets``, or its owner does not want the call."""
     stage = _ringing(call)
     state.forget(leg)
     del stage.branches[leg.id]
     if why is not Failure.REDIRECTED:
         stage.failures.append(why)
-    elif instead := _follow(state, call, stage, leg, target):
+    elif instead := _follow(state, call, stage, leg, targets):
         stage.failures.append(instead)
     if why is Failure.DECLINED:
         for other in [b for b in stage.branches.values() if b.device.extension == leg.device.extension]:

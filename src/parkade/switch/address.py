@@ -37,8 +37,8 @@ def target_of(refer_to: NameAddr) -> str:
     return readable(_dialled(refer_to.uri, refer_to))
 
 
-def redirect_target(response: Response) -> str | None:
-    """Where a 3xx sends the call, as if it had been dialled: the best Contact (:rfc:`3261` section 8.1.3.4), if any."""
+def redirect_targets(response: Response) -> list[str]:
+    """Where a 3xx sends the call, as if it had been dialled, in the order to be tried (:rfc:`3261` section 8.1.3.4)."""
     offered: list[tuple[float, str]] = []
     for value in response.headers.all("Contact"):
         try:
@@ -47,7 +47,8 @@ def redirect_target(response: Response) -> str | None:
             continue
         if target := target_of(contact):
             offered.append((_quality(contact), target))
-    return max(offered, key=lambda offer: offer[0])[1] if offered else None
+    offered.sort(key=lambda offer: -offer[0])
+    return [target for _, target in offered]
 
 
 def _quality(contact: NameAddr) -> float:

@@ -37,7 +37,7 @@ from parkade.sip.message.message import Request, Response
 from parkade.sip.session.handler import End, Quiet
 from parkade.sip.session.refer import Refer
 from parkade.sip.session.session import Session
-from parkade.switch.address import redirect_target
+from parkade.switch.address import redirect_targets
 from parkade.switch.contact import Phone
 from parkade.switch.displays import ANSWERED_ELSEWHERE
 from parkade.switch.flows import LostFlows
@@ -406,8 +406,8 @@ class Attempt(Quiet):
         if response is None:
             self._failed(why)
         else:
-            target = redirect_target(response) if why is Failure.REDIRECTED else None
-            self._refused(why, now, target, by_all=status >= 600)
+            targets = redirect_targets(response) if why is Failure.REDIRECTED else []
+            self._refused(why, now, targets, by_all=status >= 600)
 
     def on_ended(self, session: Session, why: End, now: Instant) -> None:
         """This place is gone."""
@@ -427,7 +427,7 @@ class Attempt(Quiet):
             return False
         return True
 
-    def _refused(self, why: Failure, now: Instant, target: str | None = None, *, by_all: bool = False) -> None:
+    def _refused(self, why: Failure, now: Instant, targets: Sequence[str] = (), *, by_all: bool = False) -> None:
         """The phone itself has said no. With ``by_all`` it speaks for the person wherever else it rings (section 21.6)."""
         leg = self.leg
         if self not in leg.attempts:
@@ -435,15 +435,16 @@ class Attempt(Quiet):
         others = [attempt for attempt in leg.attempts if attempt is not self and (by_all or (self.rang and attempt.is_silent))]
         leg.attempts = [attempt for attempt in leg.attempts if attempt not in others]
         end_attempts(others, now, elsewhere=False)
-        self._failed(why, target)
+        self._failed(why, targets)
         leg.give_up_silent(now)
 
-    def _failed(self, why: Failure, target: str | None = None) -> None:
+    def _failed(self, why: Failure, targets: Sequence[str] = ()) -> None:
         leg = self.leg
         if self not in leg.attempts:
             return
         leg.attempts.remove(self)
-        leg.failures.append(LegFailed(leg.id, why, target))
+        target, *others = targets or (None,)
+        leg.failures.append(LegFailed(leg.id, why, target, tuple(others)))
         if not leg.attempts:
             leg.tell(worst(leg.failures))
             leg.wiring.gone(leg)
