@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.message import Request, parse_message
 from parkade.switch.contact import request_uri
-from parkade.switch.registrar import DEFAULT_EXPIRES_S, MAX_BINDINGS, Registrar
+from parkade.switch.registrar import DEFAULT_EXPIRES_S, MAX_BINDINGS, MAX_CONTACT_CHARS, Registrar
 
 FLOW = Flow("UDP", "192.0.2.7", 5060)
 NOW = 1_800_000_000.0
@@ -82,6 +82,42 @@ def test_a_star_with_any_other_expiry_is_a_bad_request() -> None:
     registrar.register("d", register("<sip:d@192.0.2.7>"), FLOW, NOW)
     assert registrar.register("d", register("*", cseq=2, expires="60"), FLOW, NOW)[0] == 400
     assert len(registrar) == 1
+
+
+@pytest.mark.parametrize("contact", ["*, <sip:d@192.0.2.9>", "<sip:d@192.0.2.9>, *", "*, *", "*;q=1"])
+def test_a_star_beside_anything_else_is_a_bad_request(contact: str) -> None:
+    """:rfc:`3261` section 10.3 step 6."""
+    registrar = Registrar()
+    registrar.register("d", register("<sip:d@192.0.2.7>"), FLOW, NOW)
+    assert registrar.register("d", register(contact, cseq=2, expires="0"), FLOW, NOW)[0] == 400
+    assert [b.contact for b in registrar.bindings("d", NOW)] == ["sip:d@192.0.2.7"]
+
+
+@pytest.mark.parametrize(
+    ("contact", "uri"),
+    [
+        ("sip:d@h?X=%22y", "sip:d@h"),
+        ("sip:d@h;lr?X=y&Y=z", "sip:d@h;lr"),
+        ("sip:a?b@h", "sip:a?b@h"),
+        ("sip:h?X=y", "sip:h"),
+        ('sip:d e@h;x="y"', "sip:d%20e@h;x=%22y%22"),
+    ],
+)
+def test_a_phone_is_called_without_the_headers_of_its_contact(contact: str, uri: str) -> None:
+    """:rfc:`3261` section 19.1.1 table 1: a Request-URI has none, and a phone refuses one that has."""
+    assert request_uri(contact) == uri
+
+
+def test_however_many_long_contacts_the_answer_fits_into_a_datagram() -> None:
+    registrar = Registrar()
+    for cseq in range(1, 20):
+        contact = f"<sip:d@192.0.2.{cseq};x={'y' * (MAX_CONTACT_CHARS - 30)}>"
+        status, headers = registrar.register("d", register(contact, call_id=f"c{cseq}", cseq=cseq), FLOW, NOW)
+        assert status == 200
+        assert sum(len(name) + len(value) + 4 for name, value in headers) < 40_000
+    contact = f"<sip:d@192.0.2.200;x={'y' * MAX_CONTACT_CHARS}>"
+    assert registrar.register("d", register(contact, call_id="long"), FLOW, NOW) == (513, [])
+    assert len(registrar) == MAX_BINDINGS
 
 
 def test_a_register_overtaken_by_a_later_one_changes_nothing() -> None:

@@ -19,6 +19,7 @@ from parkade.sip.message.uri import SipUri, parse_uri, same_uri
 _SIP = re.compile(r"sips?:[ \t]*[^ \t;?@]", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _MARKS = {"<": re.compile(r'["<]'), ">": re.compile(r'[">]'), ";": re.compile(r'[";]')}
+_HEADERS = re.compile(r"\?.*", re.DOTALL)
 _NOT_IN_REQUEST_URI = re.compile(r'[\x00-\x20\x7f<>"]')
 
 
@@ -76,7 +77,11 @@ def read_contact(value: str) -> Contact | None:
 
 
 def request_uri(contact: str) -> str:
-    """``contact`` as a Request-URI: what would end it too early there is escaped."""
+    """``contact`` as a Request-URI: without its headers (:rfc:`3261` section 19.1.1 table 1), and what would end it too early
+    is escaped.
+    """
+    before, at, after = contact.rpartition("@")
+    contact = f"{before}{at}{_HEADERS.sub('', after)}"
     return _NOT_IN_REQUEST_URI.sub(lambda match: escape(match[0], ""), contact)
 
 
