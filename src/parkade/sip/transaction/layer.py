@@ -1,7 +1,7 @@
 """The transaction layer: bytes in, requests and responses out to their transactions, each told to the user once.
 
 Between the parser and the transaction user (TU). It answers by itself only what must never reach a user: malformed requests
-(400 and the like), retransmissions, CANCEL, the second copy of a request that took two paths (482). It judges neither
+(400 and the like, 513 if a response would not fit into a datagram), retransmissions, CANCEL, the second copy of a request that took two paths (482). It judges neither
 Max-Forwards nor methods nor credentials.
 
 Limits, by design: ``maddr`` in a Via is ignored, because obeying it lets any sender aim our responses at a third party and no
@@ -45,6 +45,11 @@ Admit: TypeAlias = Callable[[Request, Flow, Instant], Refusal | None]
 
 COOKIE = "z9hG4bK"
 """How every branch begins that is unique to its request (8.1.1.7)."""
+
+
+MAX_ECHO_BYTES = 24_576
+"""How much a request in a datagram may have of what its response must repeat, so that the response fits into a datagram."""
+_ECHOED = frozenset({"Via", "From", "To", "Call-ID", "CSeq", "Record-Route", "Timestamp"})
 
 
 class TransactionLayer:
@@ -101,6 +106,10 @@ class TransactionLayer:
             return error
         if isinstance(message, Response):
             self._receive_response(message, flow, now)
+            return None
+        if len(data) > MAX_ECHO_BYTES and message.method != "ACK" and not flow.reliable and _echo_bytes(message) > MAX_ECHO_BYTES:
+            via = _stamp(message, flow)
+            self._refuse_without_state(message, (513, ()), _response_flow(flow, via))
             return None
         self._receive_request(message, flow, now)
         return None
@@ -210,6 +219,10 @@ class TransactionLayer:
             return
         response = make_response(request, error.status, error.reason, to_tag=_stateless_tag(request))
         self._table.out.append(Send(_response_flow(flow, via), response.encode()))
+
+
+def _echo_bytes(request: Request) -> int:
+    return sum([len(value) for name, value in request.headers if name in _ECHOED])
 
 
 def _stamp(request: Request, flow: Flow) -> Via:
