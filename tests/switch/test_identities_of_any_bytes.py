@@ -12,6 +12,7 @@ from parkade.calls.directory import Directory
 from parkade.calls.identity import Identity
 from parkade.sip.message.headers import parse_name_addr
 from parkade.sip.message.message import Request, parse_message
+from parkade.switch.address import number_of
 from parkade.switch.displays import address_of, identity_headers
 from tests.stories.office import GATEWAY, Furnish, Office
 from tests.switch.raw_phone import RawPhone
@@ -101,3 +102,30 @@ def test_any_name_in_the_directory_can_be_shown(name: str) -> None:
     retrieved.hang_up()
     office.run(1)
     assert caller.ended == "bye"
+
+
+@pytest.mark.parametrize(
+    ("uri", "number"),
+    [
+        ("tel:+84-90-123", "+8490123"),
+        ("TEL:555;phone-context=example.com", "555"),
+        ("sip:555;cpc=ordinary@h", "555"),
+        ("sip:+84(90)1@h;user=phone", "+84(90)1"),
+        ("sip:555:secret@h", "555"),
+        ("sip:5%3B5@h", "5;5"),
+        ("sip:h", ""),
+        ("mailto:a@b", ""),
+        ("sip:" + "5" * 5000 + "@h", "5" * 64),
+    ],
+)
+def test_the_number_of_an_outside_caller_is_what_can_be_called_back(uri: str, number: str) -> None:
+    assert number_of(parse_name_addr(f"<{uri}>")) == number
+
+
+def test_a_name_of_any_length_lets_the_phone_ring(office: Office) -> None:
+    """It stands in three headers of the INVITE, which has to fit into a datagram."""
+    bob = office.bob
+    gateway = outside_call(office, display=b'"' + b"\xc3\xa9" * 5000 + b'"', user=b"%C3%A9" * 2000)
+    assert bob.ringing
+    assert len(bob.recorder.received("INVITE")[-1].encode()) < 6000
+    give_up(office, gateway)

@@ -16,10 +16,13 @@ import re
 from urllib.parse import unquote
 
 from parkade.sip.message.errors import SipError
-from parkade.sip.message.grammar import readable
+from parkade.sip.message.grammar import readable, unescape
 from parkade.sip.message.headers import NameAddr, parse_name_addr
 from parkade.sip.message.message import Request, Response
 from parkade.sip.message.uri import parse_uri
+
+MAX_NAME = 128
+MAX_NUMBER = 64
 
 _ORBIT_USERS = frozenset({"callpark", "pickup", "park"})
 _SEPARATORS = str.maketrans("", "", "-.() ")
@@ -30,6 +33,22 @@ _NUMBER = re.compile(r"[+*#]?[-.() ]*[0-9][0-9\-.() ]*")
 def dialled_of(request: Request) -> str:
     """What the caller of an INVITE dialled; empty if nothing can be made of it."""
     return readable(_dialled(request.uri, request.to))
+
+
+def number_of(party: NameAddr) -> str:
+    """The number that a From names, as it can be called back; empty if it names none. Cut at ``MAX_NUMBER`` characters."""
+    scheme, _, rest = party.uri.partition(":")
+    if scheme.lower() == "tel":
+        return readable(unquote(rest.partition(";")[0]).translate(_SEPARATORS))[:MAX_NUMBER]
+    try:
+        return readable(unescape((party.address.user or "").partition(";")[0]))[:MAX_NUMBER]
+    except SipError:
+        return ""
+
+
+def name_of(party: NameAddr) -> str:
+    """The display name of a From. Cut at ``MAX_NAME`` characters: a name stands several times in what a phone is sent."""
+    return party.display[:MAX_NAME]
 
 
 def target_of(refer_to: NameAddr) -> str:

@@ -39,14 +39,13 @@ from parkade.rtp.orders import (
 from parkade.rtp.sdp import SdpError
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow
-from parkade.sip.message.grammar import readable
 from parkade.sip.message.headers import Replaces, parse_replaces
 from parkade.sip.message.message import Request, make_response
 from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE
 from parkade.sip.session.session import Session
 from parkade.sip.session.ua import UserAgent
 from parkade.sip.transaction.layer import ServerTransaction
-from parkade.switch.address import dialled_of
+from parkade.switch.address import dialled_of, name_of, number_of
 from parkade.switch.contact import Phone, read_contact
 from parkade.switch.flows import LostFlows
 from parkade.switch.gate import Gate, Unknown
@@ -384,11 +383,7 @@ class Switch:
         if self._directory.owner_of(device) is not None:
             return None
         from_ = session.request.from_
-        try:
-            number = from_.address.user_text
-        except SipError:
-            number = ""
-        return Identity(from_.display, readable(number))
+        return Identity(name_of(from_), number_of(from_))
 
     # Media, flows, directory
 
