@@ -1,4 +1,4 @@
-"""A response repeats much of its request; one that would not fit into a datagram is 513 instead (:rfc:`3261` section 21.5.7)."""
+"""A response repeats much of its request; one that would not fit into a datagram is a 513 instead (:rfc:`3261` 21.5.7)."""
 
 from __future__ import annotations
 

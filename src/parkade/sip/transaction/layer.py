@@ -1,8 +1,8 @@
 """The transaction layer: bytes in, requests and responses out to their transactions, each told to the user once.
 
 Between the parser and the transaction user (TU). It answers by itself only what must never reach a user: malformed requests
-(400 and the like, 513 if a response would not fit into a datagram), retransmissions, CANCEL, the second copy of a request that took two paths (482). It judges neither
-Max-Forwards nor methods nor credentials.
+(400 and the like), those whose response would not fit into a datagram (513), retransmissions, CANCEL, the second copy of a
+request that took two paths (482). It judges neither Max-Forwards nor methods nor credentials.
 
 Limits, by design: ``maddr`` in a Via is ignored, because obeying it lets any sender aim our responses at a third party and no
 phone asks for it. CANCEL of anything but INVITE finds nothing to cancel (481).
@@ -107,7 +107,12 @@ class TransactionLayer:
         if isinstance(message, Response):
             self._receive_response(message, flow, now)
             return None
-        if len(data) > MAX_ECHO_BYTES and message.method != "ACK" and not flow.reliable and _echo_bytes(message) > MAX_ECHO_BYTES:
+        if (
+            len(data) > MAX_ECHO_BYTES
+            and message.method != "ACK"
+            and not flow.reliable
+            and _echo_bytes(message) > MAX_ECHO_BYTES
+        ):
             via = _stamp(message, flow)
             self._refuse_without_state(message, (513, ()), _response_flow(flow, via))
             return None
