@@ -8,8 +8,8 @@ from parkade.sip.message.flow import Flow, Send
 from tests.sip.test_transaction_layer import PHONE, Node, request_text
 
 LONG = {
-    "Via": "Via: SIP/2.0/UDP h;branch=z9hG4bKb;x=" + "y" * 30_000,
-    "Record-Route": ("Record-Route: <sip:p;lr;x=" + "y" * 3_000 + ">\r\n") * 10,
+    "Via": "Via: SIP/2.0/UDP h;branch=z9hG4bKb;x=" + "y" * 45_000,
+    "Record-Route": ("Record-Route: <sip:p;lr;x=" + "y" * 3_000 + ">\r\n") * 15,
 }
 
 

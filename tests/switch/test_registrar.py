@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.message import Request, parse_message
 from parkade.switch.contact import request_uri
-from parkade.switch.registrar import DEFAULT_EXPIRES_S, MAX_BINDINGS, MAX_CONTACT_CHARS, Registrar
+from parkade.switch.registrar import DEFAULT_EXPIRES_S, MAX_BINDINGS, MAX_CONTACT_BYTES, Registrar
 
 FLOW = Flow("UDP", "192.0.2.7", 5060)
 NOW = 1_800_000_000.0
@@ -111,11 +111,11 @@ def test_a_phone_is_called_without_the_headers_of_its_contact(contact: str, uri:
 def test_however_many_long_contacts_the_answer_fits_into_a_datagram() -> None:
     registrar = Registrar()
     for cseq in range(1, 20):
-        contact = f"<sip:d@192.0.2.{cseq};x={'y' * (MAX_CONTACT_CHARS - 30)}>"
+        contact = f"<sip:d@192.0.2.{cseq};x={'y' * (MAX_CONTACT_BYTES - 30)}>"
         status, headers = registrar.register("d", register(contact, call_id=f"c{cseq}", cseq=cseq), FLOW, NOW)
         assert status == 200
-        assert sum(len(name) + len(value) + 4 for name, value in headers) < 40_000
-    contact = f"<sip:d@192.0.2.200;x={'y' * MAX_CONTACT_CHARS}>"
+        assert sum(len(name) + len(value) + 4 for name, value in headers) < 18_000
+    contact = f"<sip:d@192.0.2.200;x={'y' * MAX_CONTACT_BYTES}>"
     assert registrar.register("d", register(contact, call_id="long"), FLOW, NOW) == (513, [])
     assert len(registrar) == MAX_BINDINGS
 

@@ -24,7 +24,7 @@ MIN_EXPIRES_S = 30
 MAX_EXPIRES_S = 3600
 DEFAULT_EXPIRES_S = 600
 MAX_BINDINGS = 8
-MAX_CONTACT_CHARS = 4096
+MAX_CONTACT_BYTES = 2048
 """Of one Contact URI: a full set of them still fits into the datagram that answers a REGISTER."""
 
 Answer = tuple[int, list[tuple[str, str]]]
@@ -82,7 +82,7 @@ class Registrar:
             # Never beside others (section 10.3 step 6).
             return self._remove_all(device, request, current, now) if len(values) == 1 else (400, [])
         contacts = [contact for value in values if (contact := read_contact(value)) is not None]
-        if any(len(contact.uri) > MAX_CONTACT_CHARS for contact in contacts):
+        if any(len(contact.uri.encode("utf-8", "surrogateescape")) > MAX_CONTACT_BYTES for contact in contacts):
             return 513, []
         if values and not contacts:
             return 400, []  # Also for Contacts of another scheme: 416 is about the Request-URI.

@@ -47,7 +47,7 @@ COOKIE = "z9hG4bK"
 """How every branch begins that is unique to its request (8.1.1.7)."""
 
 
-MAX_ECHO_BYTES = 24_576
+MAX_ECHO_BYTES = 40_960
 """How much a request in a datagram may have of what its response must repeat, so that the response fits into a datagram."""
 _ECHOED = frozenset({"Via", "From", "To", "Call-ID", "CSeq", "Record-Route", "Timestamp"})
 
@@ -227,7 +227,7 @@ class TransactionLayer:
 
 
 def _echo_bytes(request: Request) -> int:
-    return sum([len(value) for name, value in request.headers if name in _ECHOED])
+    return sum([len(value.encode("utf-8", "surrogateescape")) for name, value in request.headers if name in _ECHOED])
 
 
 def _stamp(request: Request, flow: Flow) -> Via:
