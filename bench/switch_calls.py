@@ -16,6 +16,7 @@ import pstats
 import re
 import time
 import tracemalloc
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -32,6 +33,8 @@ GATEWAY, PHONE = Flow("UDP", "127.0.0.2", 5060), Flow("UDP", "127.0.0.3", 5060)
 PORTS = tuple(range(10000, 60000, 2))
 WARM_UP = 300
 PARKED = 2000
+TALK_S = 1.0
+"""How long a call lasts after it was picked up: whoever hangs up at once has given up, and the caller goes back."""
 SDP = (
     "v=0\r\no=- {n} 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 8 101\r\n"
     "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"
@@ -54,6 +57,7 @@ class Office:
     now: Instant = 1.8e9
     spent_s: float = 0.0
     _calls: int = 0
+    _talking: deque[tuple[Instant, bytes]] = field(default_factory=deque)
 
     def tell(self, given: SwitchInput) -> list[SwitchEffect]:
         """Tell the switch, and ask for its deadline as the edge does."""
@@ -72,12 +76,18 @@ class Office:
         return _header(ok, b"X-Parkade-Park-Code")
 
     def retrieve(self, code: str) -> None:
-        """The phone picks up and hangs up, and the gateway agrees."""
+        """The phone picks up; those who have talked for ``TALK_S`` hang up, and the gateway agrees."""
         n, uri = self._calls, f"sip:{code}@127.0.0.1"
         ok = self._call(PHONE, "d", n, uri)
         bye = _request(PHONE, "BYE", "d", n, "sip:127.0.0.1:5060", to=_header(ok, b"To"), seq=2)
-        (theirs,) = [data for data in _sent(self.tell(Received(PHONE, bye))) if data.startswith(b"BYE")]
-        self.tell(Received(GATEWAY, _agree(theirs)))
+        self._talking.append((self.now + TALK_S, bye))
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        while self._talking and self._talking[0][0] <= self.now:
+            _, bye = self._talking.popleft()
+            (theirs,) = [data for data in _sent(self.tell(Received(PHONE, bye))) if data.startswith(b"BYE")]
+            self.tell(Received(GATEWAY, _agree(theirs)))
 
     def _call(self, flow: Flow, call: str, n: int, uri: str) -> bytes:
         sdp = SDP.format(n=n, host=flow.host, port=4000 + 2 * n % 10000)
@@ -89,7 +99,9 @@ class Office:
         return ok
 
     def rest(self) -> None:
-        """Nobody calls until the last timer has fired."""
+        """Whoever talks hangs up, and nobody calls until the last timer has fired."""
+        self.now += TALK_S
+        self._hang_up()
         self.now += 100
         start = time.process_time()
         self.switch.wake(self.now)

@@ -33,9 +33,9 @@ from parkade.switch.transfers import Transfers
 LEG = "leg/"
 """What the keys of kept legs begin with."""
 
-ACKED_KEPT_S = 0.5
-"""How long after an ACK a leg is written again, together with all others that wait for it. Some phones acknowledge no 2xx that
-comes long after the first."""
+ACKED_KEPT_S = 2.0
+"""How long after an ACK a leg is written again, together with all others that wait for it. Every phone expects a 2xx to come
+again 0.5, 1.5 and 3.5 s after the first; much later some do not."""
 
 REPORT_AGAIN_S = 60.0
 """How old the end of a transfer may be to be told again after a restart: the phone may not have heard it."""
@@ -67,7 +67,7 @@ class Keeping:
         changes = self._registrar.changes()
         touched = self._ua.touched
         if touched:
-            for session in sorted(touched, key=_id):
+            for session in touched if len(touched) == 1 else sorted(touched, key=_id):
                 change = self._change(session, now)
                 if change is not None:
                     changes.append(change)

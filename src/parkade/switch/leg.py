@@ -49,7 +49,7 @@ from parkade.switch.statuses import failure_of
 SIGN_OF_LIFE_S = 2.0
 """How long a phone may take for its first response: three INVITEs leave within it over UDP (:rfc:`3261` section 17.1.1.2)."""
 
-GAVE_UP_S = 0.6
+GAVE_UP_S = 0.1
 """A phone that says BYE within this time after its ACK had given up before it heard our answer. Without a provisional response
 it may not send a CANCEL (:rfc:`3261` section 9.1), so it waits for the answer, then sends ACK and BYE."""
 GAVE_UP_AFTER_RESTART_S = 4.0

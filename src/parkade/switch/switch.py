@@ -190,7 +190,12 @@ class Switch:
 
     def deadline(self) -> Instant | None:
         """When ``wake`` wants to be called next."""
-        return min((at for machine in self._machines if (at := machine.deadline()) is not None), default=None)
+        earliest: Instant | None = None
+        for machine in self._machines:
+            at = machine.deadline()
+            if at is not None and (earliest is None or at < earliest):
+                earliest = at
+        return earliest
 
     def wake(self, now: Instant) -> list[SwitchEffect]:
         """Perform everything that is due at ``now``. Raises nothing, like ``tell``."""

@@ -195,7 +195,8 @@ class UserAgent:
     def on_request(self, tx: ServerTransaction, now: Instant) -> None:
         """Any request but ACK and CANCEL."""
         request = tx.request
-        refusal = _refusal(request)
+        # What ``_let_in`` has let in has been looked at.
+        refusal = _refusal(request) if self._admit is None or request.to.tag is not None else None
         if refusal is not None:
             status, headers = refusal
             tx.respond(make_response(request, status, to_tag=tx.to_tag, headers=headers), now)
@@ -297,7 +298,7 @@ class UserAgent:
         if restored is not None:
             _accept_again(restored, tx, now)
             return
-        refusal = _invite_refusal(request)
+        refusal = _invite_refusal(request) if self._admit is None else None
         if refusal is not None:
             status, headers = refusal
             respond(tx, status, now, headers)
