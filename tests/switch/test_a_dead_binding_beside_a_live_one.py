@@ -107,3 +107,30 @@ def test_the_dead_place_is_left_alone_as_long_as_the_live_one_rings(office: Offi
     office.run(40)
     assert call.hears(bob)
     assert bob.current.hears(office.alice)
+
+
+@pytest.mark.parametrize("rings", [True, False])
+@pytest.mark.parametrize("status", [603, 600, 486, 404, 302])
+def test_a_dead_phone_of_another_device_of_the_person_makes_nobody_wait(office: Office, status: int, rings: bool) -> None:
+    """A desk phone says no, and the telephone in somebody's pocket is off but registered."""
+    _ = office.alice, office.bob
+    office.world.device("acme-102-mobile", "acme", "102")
+    mobile = office.phone("acme-102-mobile")
+    office.world.net.cut(mobile.address)
+    office.bob.rings, office.bob.rejects = rings, status
+    call = office.alice.call("102")
+    office.run(SIGN_OF_LIFE_S + AT_ONCE_S)
+    assert call.refused is not None
+    assert call.refused != 408
+
+
+def test_a_phone_that_has_not_registered_takes_nothing_from_the_time_of_the_other(office: Office) -> None:
+    """Nobody has said no: the other phone may be slow, or its answers lost."""
+    _ = office.alice, office.bob
+    office.world.device("acme-102-mobile", "acme", "102")
+    call = office.alice.call("102")
+    office.world.net.lose(lambda packet: packet.data.startswith(b"INVITE sip:acme-102@"), times=3)
+    office.run(10)
+    assert office.bob.ringing
+    call.hang_up()
+    office.run(1)

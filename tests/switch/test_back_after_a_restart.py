@@ -89,3 +89,15 @@ def test_a_call_over_tcp_goes_on_when_its_phone_has_registered_over_a_new_stream
     (bye,) = phone.requests("BYE")
     phone.answer(bye, 200)
     office.run(1)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, 1e300, 10**30])
+def test_a_kept_port_that_cannot_be_is_told_of_and_ordered_from_nobody(office: Office, port: float) -> None:
+    office.talk(office.alice, office.bob)
+    key = next(key for key in office.world.journal if key.startswith("leg/"))
+    kept = office.world.journal[key]
+    assert isinstance(kept, dict)
+    kept["port"] = port
+    office.world.crash_signalling()
+    office.run(1)
+    assert any(key.removeprefix("leg/") in note for note in office.world.notes)

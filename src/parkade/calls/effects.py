@@ -75,6 +75,15 @@ class RefuseLeg:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveUpSilent:
+    """Another phone has refused the call that ``leg`` rings for: if nothing at all has come from the phone of ``leg``, let the
+    leg fail as soon as the phone has had time to say something. One that rings, rings on.
+    """
+
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
 class EndLeg:
     """Hang up, or stop ringing; an incoming leg that still waits is refused without a word. Call control forgets it at once.
 
@@ -168,6 +177,7 @@ Effect: TypeAlias = (
     | OpenEarlyMedia
     | AnswerLeg
     | RefuseLeg
+    | GiveUpSilent
     | EndLeg
     | Hear
     | ShowParty

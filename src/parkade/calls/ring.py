@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from parkade.base.clock import Instant
 from parkade.calls.call import Call, Leg, Purpose, Ringing
 from parkade.calls.directory import Owner
-from parkade.calls.effects import OpenEarlyMedia, RingDevice, ShowRinging
+from parkade.calls.effects import GiveUpSilent, OpenEarlyMedia, RingDevice, ShowRinging
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegEnded
 from parkade.calls.refusals import (
@@ -57,6 +57,9 @@ REFUSALS: dict[Failure, Refusal] = {
 
 MAX_FORWARDS = 3
 """How many phones may forward a call one after the other."""
+
+_SAID_BY_NOBODY = frozenset({Failure.NOT_REGISTERED, Failure.UNREACHABLE, Failure.NO_CAPACITY})
+"""Failures that no phone has told: they do not show that a phone that is there would have answered by now."""
 
 _RANK = {failure: rank for rank, failure in enumerate(Failure)}
 
@@ -184,6 +187,8 @@ def failed(state: CallState, call: Call, leg: Leg, why: Failure, targets: Sequen
         for other in [b for b in stage.branches.values() if b.device.extension == leg.device.extension]:
             del stage.branches[other.id]
             state.end(other)
+    if why not in _SAID_BY_NOBODY:
+        state.out.extend(GiveUpSilent(other) for other in stage.branches)
     if not stage.branches:
         _nobody_answers(state, call, stage)
     elif stage.early is not None and stage.early not in stage.branches:

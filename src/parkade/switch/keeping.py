@@ -221,6 +221,8 @@ def _read(leg_id: str, value: Any, wiring: Wiring) -> PhoneLeg:
     leg.is_a_person = value.get("is_a_person", True) is True
     port = value.get("port")
     leg.port = None if port is None else int(port)
+    if leg.port is not None and not 0 < leg.port < 65536:
+        raise ValueError(f"port {port!r}")
     if (established_at := value.get("established_at")) is not None:
         leg.established_at = float(established_at)
     if (phone := value.get("phone")) is not None:

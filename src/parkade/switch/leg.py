@@ -251,7 +251,7 @@ class PhoneLeg(Quiet):
             session.flow = binding.flow
 
     def give_up_silent(self, now: Instant) -> None:
-        """One place has refused. If nothing has come from any other, they are given up once they have had time to say so.
+        """One place has refused, or another phone. If nothing has come from any other, they are given up in due time.
 
         So a registration of a phone that is gone never makes a caller wait for what the live phone has said already.
         """
@@ -264,7 +264,7 @@ class PhoneLeg(Quiet):
         if self.attempts:
             self.wiring.remind(self, min(attempt.began_at for attempt in self.attempts) + SIGN_OF_LIFE_S)
         else:
-            self.tell(worst(self.failures))
+            self.tell(worst(self.failures or [LegFailed(self.id, Failure.UNREACHABLE)]))
             self.wiring.gone(self)
 
     def tell(self, given: Input) -> None:

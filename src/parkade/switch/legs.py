@@ -63,6 +63,7 @@ class Legs:
             effects.OpenEarlyMedia: self._open_early_media,
             effects.AnswerLeg: self._answer_leg,
             effects.RefuseLeg: self._refuse_leg,
+            effects.GiveUpSilent: self._give_up_silent,
             effects.EndLeg: self._end_leg,
             effects.Hear: self._hear,
             effects.ShowParty: self._show_party,
@@ -324,6 +325,11 @@ class Legs:
         leg.hear(Spoken(leg.refusal_prompt, effect.language, effect.phrases))
         session.progress(183, sdp=sdp, headers=headers, now=now)
         self._linger(leg, now + MAX_SPOKEN_REFUSAL_S)
+
+    def _give_up_silent(self, effect: effects.GiveUpSilent, now: Instant) -> None:
+        leg = self._legs.get(effect.leg)
+        if leg is not None:
+            leg.give_up_silent(now)
 
     def _end_leg(self, effect: effects.EndLeg, now: Instant) -> None:
         leg = self._legs.get(effect.leg)

@@ -26,6 +26,7 @@ from parkade.calls.effects import (
     AnswerLeg,
     Effect,
     EndLeg,
+    GiveUpSilent,
     Hear,
     NotRestored,
     OpenEarlyMedia,
@@ -286,6 +287,8 @@ class CallRig:
             case RefuseLeg(leg):
                 phone = self._waiting(leg)
                 phone.refused, phone.gone = effect, True
+            case GiveUpSilent():
+                pass
             case EndLeg(leg):
                 if (known := self.phones.get(leg)) is None or known.gone:
                     return  # the answer that crossed
