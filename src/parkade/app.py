@@ -202,7 +202,14 @@ class _Signalling:
 def _restored(switch: Switch, kept: Mapping[str, Json], now: Instant) -> list[SwitchEffect]:
     effects = switch.restore(kept, now)
     if kept:
-        log.info("taken up again: %s", ", ".join(f"{count} {what}" for what, count in switch.counts().items()))
+        counts = switch.counts()
+        log.info(
+            "taken up again: %d calls with %d phones, %d of them parked; %d registrations",
+            counts["calls"],
+            counts["legs"],
+            counts["parked"],
+            counts["bindings"],
+        )
     return effects
 
 

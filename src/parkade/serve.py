@@ -126,10 +126,26 @@ class _Place:
             return 0
 
     def write(self, name: str, text: str) -> None:
-        """Replace a file at once, so that nobody reads half of it."""
-        new = self.run / f".{name}.new"
-        new.write_text(text + "\n")
-        new.replace(self.run / name)
+        """Replace a file at once, so that nobody reads half of it. A disk that takes nothing does not stop the server."""
+        path, new = self.run / name, self.run / f".{name}.new"
+        try:
+            new.write_text(text + "\n")
+            new.replace(path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            if not _overwritten(path, text + "\n"):
+                log.error("%s cannot be written: %s; the server goes on", path, _reason(error))
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)  # nothing is better than the number of another process
+
+    def running(self, name: str, program: bytes) -> int:
+        """The process ``name`` if it still is one whose command line has ``program`` in it, else 0."""
+        pid = self.pid_of(name)
+        with contextlib.suppress(OSError):
+            if pid > 0 and program in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        return 0
 
 
 class _Server:
@@ -169,8 +185,9 @@ class _Server:
         lock = self._place.wait_for_lock("signalling", HANDOVER_S)
         if lock is None:
             log.error("the signalling process of a former server does not end: killed")
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._place.pid_of("signalling"), signal.SIGKILL)
+            if pid := self._place.running("signalling", b"parkade"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             lock = self._place.wait_for_lock("signalling", HANDOVER_S)
         if lock is not None:
             os.close(lock)
@@ -185,18 +202,20 @@ class _Server:
             if adopted is not None:
                 return adopted
             lock = self._place.wait_for_lock("media", HANDOVER_S)
-        process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "parkade.media", *wanted],
-            cwd=self._place.run,  # the path of a unix socket may have 107 bytes and no more
-            stdin=subprocess.DEVNULL,
-            stdout=2,
-            env=_environment(),
-            process_group=0,  # Ctrl-C in a terminal is for us
-            pass_fds=[] if lock is None else [lock],
-        )
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-m", "parkade.media", *wanted],
+                cwd=self._place.run,  # the path of a unix socket may have 107 bytes and no more
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                env=_environment(),
+                process_group=0,  # Ctrl-C in a terminal is for us
+                pass_fds=[] if lock is None else [lock],
+            )
+        finally:
+            if lock is not None:
+                os.close(lock)
         process.returncode = 0  # it is waited for by the supervisor, and by nobody else
-        if lock is not None:
-            os.close(lock)
         self._place.write("media.json", json.dumps([__version__, *wanted]))
         self._place.write_pid("media", process.pid)
         return Started(process.pid)
@@ -204,24 +223,24 @@ class _Server:
     def _media_wanted(self) -> list[str]:
         settings = self._settings
         wanted = ["--socket", "media.sock", "--state", "media.state", "--linger", str(LINGER_S), "--host", settings.host]
-        wanted += ["--rtp-ports", str(settings.rtp_ports)]
+        wanted += ["--rtp-ports", str(settings.rtp_ports), "--log-level", settings.log_level]
         if settings.sounds is not None:
             wanted += ["--sounds", str(settings.sounds.absolute())]
         return wanted
 
     def _adopt_media(self, wanted: list[str]) -> Started | None:
         """The media process that another supervisor has left, if it is what we would start; else its end."""
-        pid = self._place.pid_of("media")
+        pid = self._place.running("media", b"parkade.media")
+        if not pid:
+            return None
         try:
             running = json.loads((self._place.run / "media.json").read_text())
         except (OSError, ValueError):
             running = None
-        with contextlib.suppress(OSError):
-            if b"parkade.media" not in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return None
-            if running == [__version__, *wanted]:
-                log.info("the media process %d of the former server goes on", pid)
-                return Started(pid, ours=False)
+        if running == [__version__, *wanted]:
+            log.info("the media process %d of the former server goes on", pid)
+            return Started(pid, ours=False)
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
         return None
 
@@ -230,7 +249,13 @@ class _Server:
     def _start_signalling(self) -> Started:
         ready, say_ready = os.pipe()
         lock = self._place.lock("signalling")
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            for fd in (ready, say_ready, lock):
+                if fd is not None:
+                    os.close(fd)
+            raise
         if pid == 0:
             status = 1
             try:
@@ -301,6 +326,23 @@ def bind(host: str, port: int, before: int = 0) -> tuple[socket.socket, socket.s
 
 def _reason(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+def _overwritten(path: Path, text: str) -> bool:
+    """Write into the file that is there, which needs no room on the disk; whether it could be done."""
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        data = text.encode()
+        written = os.pwrite(file, data, 0) == len(data)
+        os.ftruncate(file, len(data))
+        return written
+    except OSError:
+        return False
+    finally:
+        os.close(file)
 
 
 def _say(fd: int) -> None:

@@ -135,7 +135,11 @@ class Supervisor:
         now = time.monotonic()
         for child in self._children:
             if child.again_at is not None and child.again_at <= now and not self._stopping:
-                self.start(child)
+                try:
+                    self.start(child)
+                except OSError as error:  # no memory, no process, no descriptor left: that may pass
+                    log.error("%s cannot be started: %s", child.name, error.strerror or error)
+                    self._start_later(child, steady=False)
             if child.kill_at is not None and child.kill_at <= now and child.runs:
                 log.error("%s does not end when told: killed", child.name)
                 child.kill_at = None
@@ -149,11 +153,13 @@ class Supervisor:
         self._signals.append(number)
 
     def _told_to_end(self, number: int) -> None:
-        log.info("%s: the server ends", signal.Signals(number).name)
+        name = signal.Signals(number).name
         if not self._stopping:
+            log.info("%s: the server ends", name)
             self._stopping = True
             self._end_next()
             return
+        log.info("%s again: the server ends without waiting for conversations", name)
         for child in self._children:
             if child.runs and child.kill_at is not None:
                 self._signal(child, signal.SIGTERM)  # once more: do not wait for conversations
@@ -188,12 +194,17 @@ class Supervisor:
             self._stopping = True
             self._end_next()
         else:
-            steady = time.monotonic() - child.since > STEADY_S
-            child.failures = 1 if steady else child.failures + 1
-            late = child.failures - _AT_ONCE
-            delay_s = min(LATEST_S, _FIRST_DELAY_S * 2 ** min(late, 10)) if late > 0 else 0.0
-            child.again_at = time.monotonic() + delay_s
-            log.error("%s ended (%s): started again in %.1f s", child.name, _reason(status), delay_s)
+            delay_s = self._start_later(child, steady=time.monotonic() - child.since > STEADY_S)
+            when = f"in {delay_s:.1f} s" if delay_s else "at once"
+            log.error("%s ended (%s): started again %s", child.name, _reason(status), when)
+
+    def _start_later(self, child: Child, *, steady: bool) -> float:
+        """Start ``child`` again after a while that grows with each failure; gives the seconds."""
+        child.failures = 1 if steady else child.failures + 1
+        late = child.failures - _AT_ONCE
+        delay_s = min(LATEST_S, _FIRST_DELAY_S * 2 ** min(late, 10)) if late > 0 else 0.0
+        child.again_at = time.monotonic() + delay_s
+        return delay_s
 
     def _reap(self, child: Child) -> int:
         status = 0

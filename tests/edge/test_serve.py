@@ -50,6 +50,28 @@ def test_media_is_started_again_and_signalling_goes_on(data: Path) -> None:
         assert server.pid("signalling") == signalling
 
 
+def test_a_disk_that_takes_no_new_file_does_not_stop_the_server(data: Path) -> None:
+    with served(data) as server, phone() as caller:
+        here, run = caller.getsockname()[1], data / "run"
+        for name in ("signalling", "media"):
+            (run / f".{name}.pid.new").mkdir()
+            gone = server.kill(name)
+            wait_for(lambda name=name, gone=gone: server.pid(name) != gone, f"{name}: no new process id")  # type: ignore[misc]
+            assert lives(server.pid(name))
+        pid = server.kill("signalling")
+        (run / "signalling.pid").unlink()
+        (run / "signalling.pid").mkdir()  # now it cannot even be written over
+        wait_for(lambda: not lives(pid), "it does not die")
+        caller.sendto(options(1, here), ("127.0.0.1", server.port))
+        assert caller.recv(65536).startswith(b"SIP/2.0 200")
+        (run / "signalling.pid").rmdir()
+        (run / "signalling.pid").write_text("0\n")
+        assert server.stop() == 0
+    log = server.log.read_text()
+    assert "Traceback" not in log
+    assert f"{run}/signalling.pid cannot be written" in log
+
+
 def test_the_next_server_takes_the_place_of_one_that_was_killed(data: Path) -> None:
     with served(data) as first:
         signalling, media = first.pid("signalling"), first.pid("media")

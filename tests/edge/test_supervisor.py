@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -81,6 +82,25 @@ def test_a_child_that_keeps_dying_is_started_ever_later(log: Path) -> None:
     supervisor = Supervisor([steady, dying], lambda: began.append(time.monotonic()), lambda: None)
     assert ran(supervisor, (2.0, signal.SIGTERM)) == 0
     assert 4 <= len(began) <= 8
+
+
+def test_a_child_that_cannot_be_started_again_is_tried_until_it_can(log: Path) -> None:
+    start = shell(READY_AND_WAIT, log)
+    refusals = [OSError(errno.ENOSPC, "no space left on device"), OSError(errno.EAGAIN, "no process left")]
+    began: list[float] = []
+
+    def start_or_not() -> Started:
+        if began and refusals:
+            raise refusals.pop()
+        return start()
+
+    child = Child("child", start_or_not, 5)
+    supervisor = Supervisor([child], lambda: began.append(time.monotonic()), lambda: None)
+    killer = threading.Timer(0.3, lambda: os.kill(child.pid, signal.SIGKILL))
+    killer.start()
+    assert ran(supervisor, (1.5, signal.SIGTERM)) == 0
+    assert not refusals
+    assert said(log) == ["child began"] * 2 + ["child ended"]
 
 
 def test_a_child_that_ends_before_it_was_ready_ends_the_whole_with_its_status(log: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkade.base.sound import Music
+from parkade.media.kept_orders import KeptOrders
 from parkade.media.state import OLDEST_S, StateFile, StreamState, mark_of
 from parkade.rtp.orders import Hear
 from parkade.rtp.packet import sequence_step, timestamp_step
@@ -30,6 +31,16 @@ def test_what_was_written_is_found_by_the_next_process(tmp_path: Path, source: t
     assert second.adopt(leg, 20_000) == PLACE._replace(source=source)
     assert second.adopt(leg, 20_000) is None
     second.close()
+
+
+@pytest.mark.parametrize("make", [StateFile, KeptOrders])
+def test_the_disk_has_room_for_every_record_from_the_beginning(tmp_path: Path, make: type[StateFile | KeptOrders]) -> None:
+    # A page of the map without a block behind it would kill the process when the disk is full.
+    path = tmp_path / "state"
+    for records in (10, 5_000):
+        make(path, records).close()
+        found = path.stat()
+        assert found.st_blocks * 512 >= found.st_size > 96 * records
 
 
 def test_a_cleared_an_old_and_a_forgotten_record_are_found_no_more(tmp_path: Path) -> None:

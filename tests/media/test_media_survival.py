@@ -280,6 +280,18 @@ def test_a_long_inventory_comes_in_parts(lasting: RealMedia) -> None:
     assert [leg.leg for leg in legs] == [f"leg-{n}" for n in range(450)]
 
 
+def test_where_the_state_file_cannot_be_made_it_plays_all_the_same(tmp_path: Path) -> None:
+    place = tmp_path / "state"
+    place.mkdir()
+    media = RealMedia(tmp_path, *LASTING, f"{place}")
+    phone, _ = media.leg("caller")
+    media.order(Hear("caller", Music()))
+    assert len(phone.hears(10)) == 10
+    media.process.terminate()
+    media.close()
+    assert f"{place}: is a directory" in media.log.read_text()
+
+
 def test_it_ends_by_itself_when_nobody_connects_any_more(tmp_path: Path) -> None:
     media = RealMedia(tmp_path, "--rtp-ports", "0-0", "--linger", "0.5")
     phone, _ = media.leg("phone")

@@ -109,6 +109,7 @@ def test_every_complaint_is_given_and_the_error_itself_is_one_line() -> None:
         (b"accounts: &a [*a]\n", 1, "a mapping is wanted"),
         (b"accounts: " + 30 * b"[" + 30 * b"]", 1, "nested too deeply"),
         (b"[" * 1_000, 1, "not YAML"),
+        (b"accounts: " + 3_000 * b"[" + 3_000 * b"]", 1, "not YAML: nested too deeply"),
         (b"a: !!python/object/apply:os.system [x]\n", 1, "there is no such key"),
     ],
 )

@@ -267,5 +267,5 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / DATABASE_FILE) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
-    with pytest.raises(StoreError, match="made by a newer Parkade"):
+    with pytest.raises(StoreError, match="made by a newer version of Parkade"):
         within(tmp_path, lambda store: store.revision())

@@ -42,13 +42,16 @@ def main() -> int:
     parser.add_argument(
         "--silence", type=float, default=SILENCE_S, metavar="S", help="report a leg that was silent for so long"
     )
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     ending = parser.add_mutually_exclusive_group()
     ending.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     ending.add_argument(
         "--linger", type=float, metavar="S", help="end after S seconds without signalling (never, if not given)"
     )
     wanted = parser.parse_args()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="media %(levelname)s %(message)s")
+    logging.basicConfig(
+        stream=sys.stderr, level=wanted.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     settings = MediaSettings(
         socket_path=wanted.socket,
         host=wanted.host,
@@ -63,7 +66,7 @@ def main() -> int:
     try:
         process = MediaProcess(settings)
     except OSError as error:
-        logging.getLogger(__name__).error("cannot start: %s", error)
+        logging.getLogger("parkade.media").error("cannot start: %s", error)
         return 1
     process.run()
     return 0

@@ -5,6 +5,7 @@ for signalling, which may be starting as well. Signalling that comes finds these
 
 Limits: orders of at most ``_TEXT`` bytes a leg, those of a longer description are not kept. Prompts and playlists are not
 kept: whether they were heard is for signalling to say. Text that was cut in the middle fails its checksum and is passed over.
+The file's space on the disk is taken when it is made, as that of the state file is.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class KeptOrders:
             size = _SIZE * (1 + records)
             if os.fstat(file).st_size != size:
                 os.ftruncate(file, 0)
-                os.ftruncate(file, size)
+            os.posix_fallocate(file, 0, size)
             self._map = mmap.mmap(file, size)
         finally:
             os.close(file)

@@ -20,8 +20,10 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
@@ -36,6 +38,7 @@ from parkade.media.worker import Worker
 from parkade.rtp.orders import Inventory, PortsExhausted, PortsReady
 
 log = logging.getLogger(__name__)
+_Kept = TypeVar("_Kept", StateFile, KeptOrders)
 
 PACKETS = 64
 ORDERS = 32
@@ -88,6 +91,16 @@ def raise_file_limit(wanted: int) -> int:
     return limit
 
 
+def _kept(make: Callable[[Path, int], _Kept], path: Path, records: int) -> _Kept | None:
+    """The file, or None where the disk has no room for it or cannot be written: calls matter more."""
+    try:
+        return make(path, records)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        log.error("%s: %s; a media process that is started again begins with new streams (SSRC)", path, reason)
+        return None
+
+
 class MediaProcess:
     """Everything of one media process. ``run`` returns when it was told to end."""
 
@@ -112,8 +125,9 @@ class MediaProcess:
         self._state = self._kept_orders = None
         if settings.state is not None:
             records = (high - low) // 2 + 1 if high else STATE_RECORDS
-            self._state = StateFile(settings.state, records)
-            self._kept_orders = KeptOrders(settings.state.with_name(f"{settings.state.name}.orders"), records)
+            self._state = _kept(StateFile, settings.state, records)
+            self._kept_orders = _kept(KeptOrders, settings.state.with_name(f"{settings.state.name}.orders"), records)
+        if self._state is not None:
             self._reserve.hold(left.port for left in self._state.left(self._now()))
         self._hold_until: Instant | None = self._now() + HOLD_S if self._state is not None else None
         self._signalling = Signalling(settings.socket_path, self._epoll, self._greet)

@@ -166,7 +166,8 @@ class Signalling:
             self._drop(str(error))
             return False
         if not data:
-            self._drop("it left")
+            log.info("signalling has closed its connection; legs go on")
+            self._drop(None)
             return False
         *lines, self._cut = (self._cut + data).split(b"\n")
         self._lines.extend(line for line in lines if line)
@@ -179,7 +180,7 @@ class Signalling:
         if self._connection is None:
             return
         if why is not None:
-            log.warning("signalling is gone (%s); legs stay as they are", why)
+            log.warning("the connection to signalling broke (%s); legs go on", why)
         with contextlib.suppress(OSError):
             self._epoll.unregister(self._connection)
         self._connection.close()

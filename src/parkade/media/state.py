@@ -5,7 +5,8 @@ written twice a second and when a leg opens or closes, in memory only: the kerne
 and writes them to the disk when it pleases. A power cut may lose them; then streams begin anew. A record that was cut in the
 middle fails its checksum and is passed over.
 
-Limits: ``records`` legs at once, those beyond are not kept. One process at a time uses a file.
+Limits: ``records`` legs at once, those beyond are not kept. One process at a time uses a file. Its space on the disk is taken
+when it is made, because writing to a mapped page for which the disk has no room kills the process (SIGBUS).
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class StateFile:
             if fresh:
                 os.ftruncate(file, 0)
             size = max(size, os.fstat(file).st_size // _SIZE * _SIZE)
-            os.ftruncate(file, size)
+            os.posix_fallocate(file, 0, size)
             self._map = mmap.mmap(file, size)
         finally:
             os.close(file)

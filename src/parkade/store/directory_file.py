@@ -86,7 +86,9 @@ def _load(text: bytes, name: str) -> object:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise DirectoryFileError(name, [Complaint(mark.line + 1 if mark else 1, f"not YAML: {error.problem}")]) from None
-    except (YAMLError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise DirectoryFileError(name, [Complaint(1, "not YAML: nested too deeply")]) from None
+    except (YAMLError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise DirectoryFileError(name, [Complaint(1, f"not YAML: {reason}")]) from None
 

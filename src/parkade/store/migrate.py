@@ -42,7 +42,9 @@ def migrate(connection: Connection, path: Path, target: str = NEWEST) -> None:
         else:
             command.upgrade(config, target)
     except CommandError as error:
-        raise StoreError(f"database {path}: made by a newer Parkade? ({error})") from error
+        raise StoreError(
+            f"database {path}: made by a newer version of Parkade, which must be used with it ({error})"
+        ) from error
     if MigrationContext.configure(connection).get_current_revision() == before:
         return
     if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
