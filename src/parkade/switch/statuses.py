@@ -18,6 +18,12 @@ BAD_DESCRIPTION = Refusal(
     "Không đọc được mô tả phiên của máy.",
     "Update the phone.",
 )
+BAD_REPLACES = Refusal(
+    "bad_replaces",
+    "The phone does not say clearly which call it wants to take over.",
+    "Máy không nêu rõ muốn nhận cuộc gọi nào.",
+    "Update the phone.",
+)
 
 _STATUS = {
     refusals.NO_SUCH_NUMBER.id: 404,
@@ -47,6 +53,7 @@ _STATUS = {
     refusals.NO_SUCH_CALL.id: 481,
     DRAINING.id: 503,
     BAD_DESCRIPTION.id: 400,
+    BAD_REPLACES.id: 400,
 }
 
 _FAILURE = {

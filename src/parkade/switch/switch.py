@@ -68,7 +68,7 @@ from parkade.switch.mishaps import mishap
 from parkade.switch.ports import AnnouncedPorts
 from parkade.switch.registrar import Answer, Registrar
 from parkade.switch.secrets import DeviceSecret
-from parkade.switch.statuses import BAD_DESCRIPTION, DRAINING, refusal_headers, status_of
+from parkade.switch.statuses import BAD_DESCRIPTION, BAD_REPLACES, DRAINING, refusal_headers, status_of
 from parkade.switch.transfers import Transfers
 
 NOTE_AGAIN_S = 60.0
@@ -334,12 +334,14 @@ class Switch:
 
     def _replaced(self, request: Request, device: Device) -> tuple[PhoneLeg | None, bool]:
         """The leg that an INVITE with Replaces is to take the place of, and whether only if it still rings (:rfc:`3891`)."""
-        try:
-            replaces = request.headers.typed("Replaces", parse_replaces)
-        except SipError:
-            raise _RefusedError(refusals.NO_SUCH_CALL) from None
-        if replaces is None:
+        values = request.headers.all("Replaces")
+        if not values:
             return None, False
+        try:
+            (value,) = values  # More than one get 400, like one that cannot be read (section 3).
+            replaces = parse_replaces(value)
+        except (SipError, ValueError):
+            raise _RefusedError(BAD_REPLACES) from None
         replaced = self._leg_by_dialog(replaces)
         if replaced is None or replaced.account != device.account:
             raise _RefusedError(refusals.NO_SUCH_CALL)
