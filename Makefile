@@ -3,7 +3,7 @@
 # make setup   .venv/bin/parkade and nothing more
 # make lint    ruff, mypy, import-linter, import circles, codespell
 # make bench   calls per second and parked streams on this machine
-# make reliability   what becomes of 1,000 parked callers and 200 conversations under kill -9   (ARGS=--small: 30, in 40 s)
+# make reliability   what becomes of 1,000 parked callers and 200 conversations under kill -9; 15 min   (ARGS=--small: 30 callers, 40 s)
 # make fuzz    random offices with damaged messages                         (make fuzz ARGS="--seeds 2000 --jobs 2")
 # make days    offices whose server dies, a simulated day each          (make days ARGS="--days 2000 --jobs 2")
 # make lock    pin the dependencies of pyproject.toml anew
