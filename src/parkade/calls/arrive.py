@@ -52,8 +52,10 @@ def arrived(state: CallState, given: LegArrived) -> None:
 
 def last_held(state: CallState, leg: Leg) -> Leg | None:
     """Of the conversations that the device of ``leg`` has on hold, its leg of the one held last."""
-    others = state.by_device.get(leg.device.id, {}).values()
-    return max((other for other in others if other.held and other.call.talking), key=lambda other: other.held, default=None)
+    held = state.holding.get(leg.device.id)
+    if held is None:
+        return None
+    return max((other for other in held.values() if other.call.talking), key=lambda other: other.held, default=None)
 
 
 def _slot_dialled(state: CallState, leg: Leg, slot: int, only_pick_up: bool) -> None:

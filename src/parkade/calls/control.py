@@ -212,14 +212,14 @@ class CallControl:
         if leg := self._state.legs.get(given.leg):
             if not leg.held:
                 self._holds += 1
-                leg.held = self._holds
+                self._state.hold(leg, self._holds)
                 self._state.touched[leg.call.id] = None
             self._state.update_sound(leg.call)
 
     def _resumed(self, given: LegResumed) -> None:
         if leg := self._state.legs.get(given.leg):
             if leg.held:
-                leg.held = 0
+                self._state.hold(leg, 0)
                 self._state.touched[leg.call.id] = None
             self._state.update_sound(leg.call)
 

@@ -65,6 +65,8 @@ class CallState:
         self.out: list[Effect] = []
         self.legs: dict[str, Leg] = {}
         self.by_device: dict[str, dict[str, Leg]] = {}
+        self.holding: dict[str, dict[str, Leg]] = {}
+        """By device: the legs that it holds. A gateway has thousands of legs, and a phone that retrieves is asked what it holds."""
         self.calls: dict[str, Call] = {}
         self.lots: dict[str, dict[str, ParkLot]] = {}
         """By account, then by id of the lot; made when first needed."""
@@ -149,6 +151,21 @@ class CallState:
         if leg.id not in self.legs:
             self.legs[leg.id] = leg
             self.by_device.setdefault(leg.device.id, {})[leg.id] = leg
+            if leg.held:
+                self.hold(leg, leg.held)
+
+    def hold(self, leg: Leg, rank: int) -> None:
+        """The device holds ``leg`` as the ``rank``-th hold of all, or with 0 holds it no more."""
+        leg.held = rank
+        if rank:
+            self.holding.setdefault(leg.device.id, {})[leg.id] = leg
+        else:
+            self._holds_no_more(leg)
+
+    def _holds_no_more(self, leg: Leg) -> None:
+        held = self.holding.get(leg.device.id)
+        if held is not None and held.pop(leg.id, None) is not None and not held:
+            del self.holding[leg.device.id]
 
     def substitute(self, call: Call, old: Leg, new: Leg) -> None:
         """``new`` takes the place of ``old``, one of the two ends. What becomes of ``old`` is the caller's business."""
@@ -168,6 +185,8 @@ class CallState:
         del others[leg.id]
         if not others:
             del self.by_device[leg.device.id]
+        if leg.held:
+            self._holds_no_more(leg)
 
     def end(self, leg: Leg, *, answered_elsewhere: bool = False, after_s: float = 0.0) -> None:
         """Hang up a leg that is attached."""

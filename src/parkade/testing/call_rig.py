@@ -392,6 +392,8 @@ def check_invariants(control: CallControl, rig: CallRig | None = None) -> None:
     assert set(parked) == {call.id for call in state.calls.values() if isinstance(call.stage, Parked)}
     assert sum(lot.reserved_count for lot in lots) == sum(1 for c in state.calls.values() if c.reserved)
     assert sum(len(legs) for legs in state.by_device.values()) == len(state.legs)
+    held = {leg.id for legs in state.holding.values() for leg in legs.values()}
+    assert held == {leg.id for leg in state.legs.values() if leg.held}
     if rig is not None:
         present = {leg for leg, phone in rig.phones.items() if not phone.gone}
         assert present == set(state.legs), present ^ set(state.legs)
