@@ -66,7 +66,7 @@ class CallState:
         self.legs: dict[str, Leg] = {}
         self.by_device: dict[str, dict[str, Leg]] = {}
         self.holding: dict[str, dict[str, Leg]] = {}
-        """By device: the legs that it holds. A gateway has thousands of legs, and a phone that retrieves is asked what it holds."""
+        """By device: the legs that it holds. Some devices have thousands of legs and hold none."""
         self.calls: dict[str, Call] = {}
         self.lots: dict[str, dict[str, ParkLot]] = {}
         """By account, then by id of the lot; made when first needed."""
