@@ -118,6 +118,26 @@ def test_no_header_of_a_later_request_or_its_answer_ends_a_call(name: str, value
     assert not [word for word in rig.us.heard if word.startswith("ended")]
 
 
+@pytest.mark.parametrize("status", [180, 200, 486])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "From: <sip:x@y>;tag=z", "To: <sip:x@y>;tag=z", "Call-ID: other", "CSeq: 9 BYE", "Via: VIA", "Contact: *",
+        "Max-Forwards: 0", "Content-Length: 1x", "Content-Length:", "Content-Length: -1", "Content-Length: 99999999999",
+    ],
+)  # fmt: skip
+def test_what_a_response_says_twice_or_unreadably_hides_nothing_of_it(line: str, status: int) -> None:
+    """A phone cannot be told that its response is wrong; it would sit off-hook without its ACK."""
+    rig = Rig()
+    rig.call()
+    rig.take()
+    invite = rig.request_sent("INVITE")
+    extra = line.replace("VIA", invite.headers.get("Via") or "")
+    rig.reply(invite, status, body=SDP if status == 200 else "", extra=extra)
+    assert rig.us.heard[0] == {180: "progress 180", 200: "answered", 486: "refused 486"}[status]
+    assert rig.take() == ([] if status == 180 else ["ACK"])
+
+
 def test_a_2xx_to_an_invite_that_nobody_knows_any_more_gets_ack_and_bye() -> None:
     rig = Rig()
     stray = (

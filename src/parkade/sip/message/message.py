@@ -1,7 +1,7 @@
 """Requests and responses: a start line, headers kept as text, a body kept as bytes.
 
 Reading a message checks what every layer above relies on: the start line, Content-Length, and that Via, From, To, Call-ID and
-CSeq are there once and can be read. All else is looked at when somebody asks for it. Headers are written as they came, except
+CSeq are there (in a request: once) and can be read. All else is looked at when somebody asks for it. Headers are written as they came, except
 that folded lines become one, names get their usual spelling, and Content-Length is always made anew. Malformed header lines
 are dropped (:rfc:`3261` section 8.2.2), and a value that is written never starts a new line.
 """
@@ -161,7 +161,8 @@ Message: TypeAlias = Request | Response
 def parse_message(data: bytes) -> Message:
     """Read one datagram, or one message from the framer of a stream. Octets beyond Content-Length are ignored.
 
-    Raises SipError; its ``request`` is set where there is somebody to answer.
+    Raises SipError; its ``request`` is set where there is somebody to answer. Nobody can be told what is wrong with a response:
+    of what it says twice the first counts, and a Content-Length that cannot be read counts as missing.
     """
     data = data.lstrip(b"\r\n\0 \t")
     start = body_start(data)
@@ -174,8 +175,8 @@ def parse_message(data: bytes) -> Message:
     headers = _read_headers(lines)
     if start_line[:4].upper() == "SIP/":
         response = _read_status_line(start_line, headers)
-        response.body = _cut_body(body, headers)
-        _check(response)
+        response.body = _cut_body(body, headers, lenient=True)
+        headers.need(_NEEDED)
         return response
     request, version = _read_request_line(start_line, headers)
     try:
@@ -293,26 +294,28 @@ def _read_status_line(line: str, headers: Headers) -> Response:
     return Response(status, match[3] or "", headers)
 
 
-def _cut_body(body: bytes, headers: Headers) -> bytes:
+def _cut_body(body: bytes, headers: Headers, *, lenient: bool = False) -> bytes:
     length_text = headers.get("Content-Length")
     if length_text is None:
         return body
     length = number(length_text)
     if length is None or (headers.repeated(("Content-Length",)) and len(set(headers.all("Content-Length"))) > 1):
+        if lenient:
+            return body
         raise SipError(400, "Broken Content-Length")
     if length > len(body):
         raise SipError(400, "The body is shorter than Content-Length")
     return body[:length] if length < len(body) else body
 
 
-def _check(message: Message) -> None:
+def _check(request: Request) -> None:
     """Raise SipError(400) unless the headers that every layer needs are there, once, and readable."""
-    repeated = message.headers.repeated(_ONCE)
+    repeated = request.headers.repeated(_ONCE)
     if repeated:
         raise SipError(400, f"More than one {repeated}")
-    message.headers.need(_NEEDED)
-    if "," in (message.headers.get("Via") or ""):
-        _ = message.vias
+    request.headers.need(_NEEDED)
+    if "," in (request.headers.get("Via") or ""):
+        _ = request.vias
 
 
 def _check_request_line(request: Request) -> None:

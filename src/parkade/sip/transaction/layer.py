@@ -148,8 +148,9 @@ class TransactionLayer:
 
     def _receive_response(self, response: Response, flow: Flow, now: Instant) -> None:
         via, cseq = response.top_via, response.cseq
-        if len(response.headers.all("Via")) != 1:
-            return
+        vias = response.headers.all("Via")
+        if vias.count(vias[0]) != len(vias):
+            return  # It was on its way to somebody else (8.1.3.3).
         transaction = self._table.clients.get((via.branch or "", cseq.method))
         if transaction is not None:
             if response.status < 200:
