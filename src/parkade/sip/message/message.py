@@ -1,9 +1,9 @@
 """Requests and responses: a start line, headers kept as text, a body kept as bytes.
 
 Reading a message checks what every layer above relies on: the start line, Content-Length, and that Via, From, To, Call-ID and
-CSeq are there (in a request: once) and can be read. All else is looked at when somebody asks for it. Headers are written as they came, except
-that folded lines become one, names get their usual spelling, and Content-Length is always made anew. Malformed header lines
-are dropped (:rfc:`3261` section 8.2.2), and a value that is written never starts a new line.
+CSeq are there and can be read, in a request only once. All else is looked at when somebody asks for it. Headers are written as
+they came, except that folded lines become one, names get their usual spelling, and Content-Length is always made anew.
+Malformed header lines are dropped (:rfc:`3261` section 8.2.2), and a value that is written never starts a new line.
 """
 
 from __future__ import annotations
