@@ -34,8 +34,8 @@ LEG = "leg/"
 """What the keys of kept legs begin with."""
 
 ACKED_KEPT_S = 2.0
-"""How long after an ACK a leg is written again, together with all others that wait for it. Every phone expects a 2xx to come
-again 0.5, 1.5 and 3.5 s after the first; much later some do not."""
+"""How long after an ACK a leg is written again, unless it is over by then. Every phone expects a 2xx to come again 0.5, 1.5
+and 3.5 s after the first; much later some do not."""
 
 REPORT_AGAIN_S = 60.0
 """How old the end of a transfer may be to be told again after a restart: the phone may not have heard it."""
@@ -55,12 +55,12 @@ class Keeping:
         self._kept: dict[str, tuple[object, ...] | None] = {}
         self._unacked: set[str] = set()
         """Legs whose kept value still waits for the ACK."""
-        self._acked: dict[str, Session] = {}
-        self._acked_due: Instant | None = None
+        self._acked: dict[str, tuple[Instant, Session]] = {}
+        """Legs that are to be written again, and when: the next first."""
 
     def deadline(self) -> Instant | None:
         """When ``changes`` wants to be asked without an input."""
-        return self._acked_due
+        return next(iter(self._acked.values()))[0] if self._acked else None
 
     def changes(self, now: Instant) -> list[Keep | Drop]:
         """What has become of the legs and registrations that have changed since this was last asked."""
@@ -72,12 +72,12 @@ class Keeping:
                 if change is not None:
                     changes.append(change)
             touched.clear()
-        if self._acked_due is not None and now >= self._acked_due:
-            acked, self._acked, self._acked_due = self._acked, {}, None
-            for leg_id, session in acked.items():
-                leg = self._legs.anywhere(leg_id)
-                if leg is not None and leg.session is session and leg_id in self._kept and session.state is State.CONFIRMED:
-                    changes.append(Keep(LEG + leg_id, _written(leg, session)))
+        while (due := self.deadline()) is not None and due <= now:
+            leg_id, (_, session) = next(iter(self._acked.items()))
+            del self._acked[leg_id]
+            leg = self._legs.anywhere(leg_id)
+            if leg is not None and leg.session is session and leg_id in self._kept and session.state is State.CONFIRMED:
+                changes.append(Keep(LEG + leg_id, _written(leg, session)))
         return changes
 
     def _change(self, session: Session, now: Instant) -> Keep | Drop | None:
@@ -99,9 +99,7 @@ class Keeping:
         if self._kept.get(leg_id) == fingerprint:
             if session.state is State.CONFIRMED and leg_id in self._unacked:
                 self._unacked.discard(leg_id)
-                self._acked[leg_id] = session
-                if self._acked_due is None:
-                    self._acked_due = now + ACKED_KEPT_S
+                self._acked[leg_id] = now + ACKED_KEPT_S, session
             return None
         self._kept[leg_id] = fingerprint
         self._acked.pop(leg_id, None)
