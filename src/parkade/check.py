@@ -7,6 +7,7 @@ import asyncio
 import ipaddress
 import os
 import resource
+import shutil
 import socket
 import wave
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ SPOKEN_CODE = ("parked-at", "star", *"0123456789")
 _FILES_PER_CALL = 4
 _WANTED_FILES = 4096
 _RTP_SAMPLES = 16
+_LEAST_MIB, _WANTED_MIB = 8, 100
 
 
 class Verdict(Enum):
@@ -48,12 +50,15 @@ class Finding:
 def examine(settings: Settings) -> list[Finding]:
     """Every finding, in the order a person would look."""
     sounds = settings.sounds or Path(str(files("parkade"))) / "media" / "sounds"
+    server = _running_server(settings.data)
     return [
-        *_sip_port(settings.host, settings.sip_port),
+        *([Finding(Verdict.OK, f"server: process {server} serves this data directory now")] if server else ()),
+        *_sip_port(settings.host, settings.sip_port, server),
         _receive_queue(),
-        *_rtp_ports(settings.host, settings.rtp_ports),
+        *_rtp_ports(settings.host, settings.rtp_ports, server),
         *_advertised(settings),
         *_data(settings.data),
+        *_disk(settings.data),
         Finding(Verdict.OK, "TLS: this version does not use it"),
         *_prompts(sounds / "prompts"),
         *_music(sounds / "music"),
@@ -73,12 +78,24 @@ def _bind(kind: socket.SocketKind, host: str, port: int) -> str | None:
     return None
 
 
-def _sip_port(host: str, port: int) -> Iterator[Finding]:
+def _running_server(data: Path) -> int:
+    """The process that serves ``data`` now, 0 if none does."""
+    try:
+        pid = int((data / "run" / "supervisor.pid").read_text())
+        return pid if b"parkade" in Path(f"/proc/{pid}/cmdline").read_bytes() else 0
+    except (OSError, ValueError):
+        return 0
+
+
+def _sip_port(host: str, port: int, server: int) -> Iterator[Finding]:
     if port == 0:
         yield Finding(Verdict.OK, "SIP: a free port will be chosen")
         return
     for kind, name in ((socket.SOCK_DGRAM, "UDP"), (socket.SOCK_STREAM, "TCP")):
         why = _bind(kind, host, port)
+        if why and server:
+            yield Finding(Verdict.OK, f"SIP over {name}: {host} port {port} is in use, as it should be while the server runs")
+            continue
         hint = "" if why is None else f": {why} (is another server running?)"
         yield Finding(Verdict.FAIL if why else Verdict.OK, f"SIP over {name}: {host} port {port}{hint}")
 
@@ -97,12 +114,14 @@ def _receive_queue() -> Finding:
     return Finding(Verdict.OK, f"SIP receive queue: {granted >> 20} MiB")
 
 
-def _rtp_ports(host: str, ports: PortRange) -> Iterator[Finding]:
+def _rtp_ports(host: str, ports: PortRange, server: int) -> Iterator[Finding]:
     step = max(2, (ports.last - ports.first) // _RTP_SAMPLES // 2 * 2)
     tried = range(ports.first, ports.last + 1, step)
     taken = [port for port in tried if _bind(socket.SOCK_DGRAM, host, port)]
     calls = (ports.last - ports.first + 1) // _FILES_PER_CALL
-    if len(taken) == len(tried):
+    if taken and server:
+        yield Finding(Verdict.OK, f"RTP: ports {ports} on {host} are in use, as they should be while the server runs")
+    elif len(taken) == len(tried):
         yield Finding(Verdict.FAIL, f"RTP: none of the ports {ports} tried on {host} can be used")
     elif taken:
         yield Finding(Verdict.WARN, f"RTP: ports {ports} on {host}: {len(taken)} of {len(tried)} tried are taken")
@@ -152,6 +171,14 @@ def _data(data: Path) -> Iterator[Finding]:
         return
     verdict = Verdict.OK if directory.devices else Verdict.WARN
     yield Finding(verdict, f"database: {len(directory.accounts)} accounts, {len(directory.devices)} devices")
+
+
+def _disk(data: Path) -> Iterator[Finding]:
+    place = next(folder for folder in (data, *data.absolute().parents) if folder.exists())
+    free_mib = shutil.disk_usage(place).free >> 20
+    verdict = Verdict.FAIL if free_mib < _LEAST_MIB else Verdict.WARN if free_mib < _WANTED_MIB else Verdict.OK
+    hint = "" if verdict is Verdict.OK else "; on a full disk nothing that changes survives a restart"
+    yield Finding(verdict, f"disk: {free_mib} MiB free{hint}")
 
 
 async def _directory(data: Path) -> Directory:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import socket
 import stat
@@ -150,6 +152,34 @@ def test_the_doctor_sees_a_port_that_is_taken(tmp_path: Path, kind: socket.Socke
         result = checked(tmp_path, "--sip-port", str(port))
     assert result.exit_code == 1
     assert f"fail SIP over {name}: 127.0.0.1 port {port}: address already in use" in result.stdout
+
+
+def test_while_a_server_runs_its_own_ports_are_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with taken_port(socket.SOCK_DGRAM) as port, subprocess.Popen(["sleep", "60"], executable="/bin/sleep") as other:
+        for pid, verdict in ((0, "fail"), (other.pid, "fail"), (-1, "fail")):
+            (tmp_path / "run" / "supervisor.pid").write_text(f"{pid}\n")
+            assert f"{verdict} SIP over UDP" in checked(tmp_path, "--sip-port", str(port)).stdout
+        other.kill()
+    server = ["sh", "-c", "sleep 60 & wait", "parkade"]
+    with taken_port(socket.SOCK_DGRAM) as port, subprocess.Popen(server, start_new_session=True) as running:
+        (tmp_path / "run" / "supervisor.pid").write_text(f"{running.pid}\n")
+        result = checked(tmp_path, "--sip-port", str(port))
+        os.killpg(running.pid, signal.SIGKILL)
+    assert result.exit_code == 0, result.stdout
+    assert f"ok   server: process {running.pid} serves this data directory now" in result.stdout
+    assert f"ok   SIP over UDP: 127.0.0.1 port {port} is in use, as it should be while the server runs" in result.stdout
+
+
+@pytest.mark.parametrize(("free_mib", "verdict"), [(0, "fail"), (7, "fail"), (8, "warn"), (99, "warn"), (100, "ok  ")])
+def test_the_doctor_sees_a_disk_that_is_nearly_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_mib: int, verdict: str
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=free_mib << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: usage)
+    result = checked(tmp_path)
+    assert f"{verdict} disk: {free_mib} MiB free" in result.stdout
+    assert result.exit_code == (verdict == "fail")
 
 
 def test_the_doctor_sees_a_data_directory_that_cannot_be(tmp_path: Path) -> None:
