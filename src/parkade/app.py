@@ -167,21 +167,29 @@ class _Signalling:
             raise NoPortsError(f"no free UDP port for sound within {self._settings.rtp_ports}")
 
     async def _watch_directory(self, store: Store, pump: Pump) -> None:
-        """An import into a running server takes effect within a second."""
+        """An import into a running server takes effect within a second or two. What prevents it is said once."""
+        said = ""
         while True:
             await asyncio.sleep(DIRECTORY_POLL_S)
             try:
-                revision, slugs = await store.changed_accounts(self._revision)
-                for slug in slugs:
-                    loaded = await store.account(slug)
-                    if loaded is None:
-                        pump.feed(AccountLoaded(slug, None, {}, {}))
-                    else:
-                        pump.feed(AccountLoaded(slug, loaded.account, loaded.devices, loaded.secrets))
-                    log.info("account %s of directory revision %s loaded", slug, revision)
-                self._revision = revision
-            except ParkadeError as error:
-                log.error("the directory could not be read again: %s", error)
+                await self._follow_directory(store, pump)
+                said = ""
+            except Exception as error:
+                if (reason := str(error) or repr(error)) != said:
+                    trace = None if isinstance(error, ParkadeError) else error
+                    log.error("the directory could not be read again: %s", reason, exc_info=trace)
+                said = reason
+
+    async def _follow_directory(self, store: Store, pump: Pump) -> None:
+        revision, slugs = await store.changed_accounts(self._revision)
+        for slug in slugs:
+            loaded = await store.account(slug)
+            if loaded is None:
+                pump.feed(AccountLoaded(slug, None, {}, {}))
+            else:
+                pump.feed(AccountLoaded(slug, loaded.account, loaded.devices, loaded.secrets))
+            log.info("account %s of directory revision %s loaded", slug, revision)
+        self._revision = revision
 
     async def _drain(self, switch: Switch, pump: Pump, *, keep: bool) -> None:
         """Wait for conversations. With ``keep`` the rest goes on in the next process; else they hear that it is over."""
