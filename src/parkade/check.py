@@ -1,5 +1,5 @@
-"""The doctor behind ``parkade check``: looks at everything a server needs and says one line about each. Changes nothing
-but the schema of an existing database."""
+"""``parkade check``: looks at everything a server needs and says one line about each. Opening an existing database brings its
+schema up to date; nothing else is changed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor."""
+    """One line of the answer."""
 
     verdict: Verdict
     text: str

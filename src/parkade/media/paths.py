@@ -1,4 +1,4 @@
-"""The one way in and the one way out for the RTP of a leg: what would be decrypted and encrypted is here, in the clear.
+"""The one way in and the one way out for the RTP of a leg. SRTP would be encrypted and decrypted here; this version has none.
 
 ``receive`` is given what came from the socket and gives a packet that may be believed; ``transmit`` sends a packet.
 """

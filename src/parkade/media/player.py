@@ -1,4 +1,4 @@
-"""Plays music, tones and prompts to legs, each on its own beat. What legs hear of each other is not its business."""
+"""Plays music, tones and prompts to legs, each at its own times. Relaying between legs is done elsewhere (``plane.py``)."""
 
 from __future__ import annotations
 

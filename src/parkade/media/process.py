@@ -56,7 +56,7 @@ HOLD_S = 30.0
 """How long ports are held for the legs of a process that died."""
 LEGS_A_REPORT = 200
 SWITCH_INTERVAL_S = 0.0005
-"""The longest that the second thread keeps the first from its beat."""
+"""The longest that the second thread keeps the first from running."""
 STATE_RECORDS = 4096
 """Where the kernel chooses the ports and thus their number."""
 ALL_PORTS = 65536

@@ -94,7 +94,7 @@ def _load(text: bytes, name: str) -> object:
 
 
 def _plain(node: object, where: Where, line: int, lines: dict[Where, int]) -> Plain:
-    """``node`` without its YAML dress; ``lines`` learns the line of every value."""
+    """``node`` as plain Python values; ``lines`` learns the line of every value."""
     lines[where] = line
     if len(where) > _DEEPEST or len(lines) > _MOST_VALUES:
         raise ValueError("nested too deeply, or far too big")

@@ -1,4 +1,4 @@
-"""The rows of one account or of all, found by their parents. What is made of them is for others to say."""
+"""The rows of one account or of all, found by their parents. Nothing is interpreted here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one face of this room: an open data directory. Each method is one transaction.
+"""What the other rooms use of this one: an open data directory. Each method is one transaction.
 
 Every method raises ``StoreError`` if the database cannot be read or written.
 """

@@ -1,1 +1,1 @@
-"""The hinge between SIP dialogs and calls, pure: who is calling, which leg is whose, what a REFER means to call control."""
+"""Translates between SIP dialogs and calls, pure: who is calling, which leg is whose, what a REFER means to call control."""
