@@ -1,5 +1,5 @@
-"""``parkade check``: looks at everything a server needs and says one line about each. Opening an existing database brings its
-schema up to date; nothing else is changed."""
+"""``parkade check``: looks at everything a server needs and says one line about each. Changes
+nothing; a database of an earlier version is not opened, because that would bring it up to date."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from parkade.calls.directory import Directory
 from parkade.config import PortRange, Settings
 from parkade.edge.sockets import QUEUE_BYTES, grow_receive_queue
 from parkade.store.database import DATABASE_FILE, prepare_directory
+from parkade.store.migrate import is_older
 from parkade.store.store import Store
 
 LANGUAGES = ("en", "vi")
@@ -164,6 +165,10 @@ def _data(data: Path) -> Iterator[Finding]:
         yield Finding(Verdict.OK, f"data directory {data}: can be written")
         if not (data / DATABASE_FILE).exists():
             yield Finding(Verdict.WARN, "database: not there yet; serve or import makes it")
+            return
+        if is_older(data / DATABASE_FILE):
+            hint = "serve or import brings it up to date; copy it before, because there is no way back"
+            yield Finding(Verdict.WARN, f"database: of an earlier version of Parkade; {hint}")
             return
         directory = asyncio.run(_directory(data))
     except ParkadeError as error:

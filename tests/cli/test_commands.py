@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -197,6 +199,19 @@ def test_the_doctor_sees_a_broken_database(tmp_path: Path) -> None:
     result = checked(tmp_path)
     assert result.exit_code == 1
     assert "file is not a database" in result.stdout
+
+
+def test_the_doctor_leaves_a_database_of_an_earlier_version_as_it_is(tmp_path: Path) -> None:
+    parkade("import", "--data", tmp_path, ACME)
+    database = tmp_path / "parkade.db"
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.commit()
+        before = list(connection.iterdump())
+        result = checked(tmp_path)
+        assert list(connection.iterdump()) == before
+    assert result.exit_code == 0
+    assert "warn database: of an earlier version of Parkade" in result.stdout
 
 
 def test_the_doctor_warns_of_an_address_that_others_cannot_reach(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ switched within a transaction. So the connection here must not enforce foreign k
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -51,11 +53,24 @@ def migrate(connection: Connection, path: Path, target: str = NEWEST) -> None:
         raise StoreError(f"database {path}: a row of {broken[0]} refers to a row of {broken[2]} that is not there")
 
 
+def is_older(path: Path) -> bool:
+    """Whether ``path`` is a database that opening it would bring up to date. Changes nothing."""
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error:
+        return False
+    return row is not None and str(row[0]) < _newest()
+
+
+def _newest() -> str:
+    return max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
 def _is_newest(connection: Connection) -> bool:
     """Whether there is nothing to do, which a restart finds out without loading Alembic: a third of a second less."""
-    newest = max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
     try:
         row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
     except DBAPIError:
         return False
-    return row is not None and row[0] == newest
+    return row is not None and row[0] == _newest()
