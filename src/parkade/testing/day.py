@@ -132,7 +132,7 @@ class Day:
         if mortal and self._dice.random() < 0.5:
             self._die(guest)
         self._do_park(holder, style)
-        self._after(self._dice.uniform(25.0, 40.0), lambda: self._is_parked(guest, mortal))
+        self._after(self._dice.uniform(25.0, 40.0), lambda: self._is_parked(guest, holder, mortal))
 
     def _do_park(self, holder: FakeCall, style: str) -> None:
         phone, free = holder.phone, f"*{self._dice.randint(850, 899)}"
@@ -159,15 +159,20 @@ class Day:
 
         self._after(2.0, join)
 
-    def _is_parked(self, guest: Guest, mortal: bool) -> None:
+    def _is_parked(self, guest: Guest, holder: FakeCall, mortal: bool) -> None:
         """Parked or still with whoever wanted to park it."""
         if guest.done:
             return
         if not guest.call.is_up:
-            raise AssertionError(f"{self._where(guest)} was lost while it was being parked")
+            # A phone whose REFER found no server gives its call up (RFC 3261 12.2.1.2) and hangs up on whoever is there.
+            gave_up = holder.ended in ("timeout", "gone", "transport")
+            assert gave_up, f"{self._where(guest)} was lost while it was being parked"
+            guest.done = True
+            return
         if not self._waits(guest):
-            holder = self.world.facing(guest.call)
-            assert holder is not None or self.world.is_down, f"{self._where(guest)} is neither parked nor with anybody"
+            assert self.world.facing(guest.call) is not None or self.world.is_down, (
+                f"{self._where(guest)} is neither parked nor with anybody"
+            )
             self._leave(guest)
             return
         guest.parked = True
