@@ -65,17 +65,17 @@ def test_what_is_not_written_down_is_missed(what: str, monkeypatch: pytest.Monke
     journal = MortalWorld.journal_type
 
     class Forgetful(journal):  # type: ignore[valid-type, misc]
-        """Every fifth value is not written."""
+        """Of every fifth call or leg nothing is written."""
 
-        left_out = 0
+        seen: dict[str, int]
 
         def __setitem__(self, key: str, value: Json) -> None:
-            Forgetful.left_out += key.startswith(what)
-            if not key.startswith(what) or Forgetful.left_out % 5:
+            number = self.__dict__.setdefault("seen", {}).setdefault(key, len(self.seen))
+            if not key.startswith(what) or number % 5:
                 super().__setitem__(key, value)
 
     monkeypatch.setattr(MortalWorld, "journal_type", Forgetful)
-    assert a_violation_is_found()
+    assert "AssertionError: " in a_violation_is_found()
 
 
 def test_a_timeout_that_is_not_written_down_is_told_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_a_timeout_that_is_not_written_down_is_told_twice(monkeypatch: pytest.Mo
         return [c for c in keeping.changes(state) if not (isinstance(c, Keep) and "ring_back" in str(c.value))]
 
     monkeypatch.setattr("parkade.calls.control.changes", without_ringing)
-    assert a_violation_is_found()
+    assert "AssertionError: " in a_violation_is_found()
 
 
 def test_the_command_counts_days_and_deaths(capsys: pytest.CaptureFixture[str]) -> None:
