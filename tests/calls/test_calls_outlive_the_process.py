@@ -178,10 +178,7 @@ def test_a_retrieving_phone_that_is_lost_with_the_process_puts_the_caller_back(w
     carol = rig.call("carol", "*801")
     rig.advance(5 if within_reserve_time else 40)
     rig.crash(lost=[carol])
-    if within_reserve_time:
-        assert rig.talking(rig.call("wall", "*801"), bob)
-    else:
-        assert bob.ended
+    assert rig.talking(rig.call("wall", "*801"), bob)
 
 
 def test_a_code_that_is_being_said_is_said_and_then_the_parker_is_hung_up_on() -> None:

@@ -178,13 +178,27 @@ def test_a_party_retrieved_by_a_phone_that_dies_within_the_reserve_time_is_put_b
     assert rig.talking(rig.call("wall", "*801"), bob)
 
 
-def test_after_the_reserve_time_the_call_is_a_call_like_any_other() -> None:
+def test_whoever_was_retrieved_long_ago_is_put_back_too_when_the_phone_dies() -> None:
+    """A dead phone is noticed only after a minute and a half of silence, when no code is reserved any more."""
     rig = rig_with()
     bob = parked(rig)
     carol = rig.call("carol", "*801")
-    rig.advance(31)
+    rig.advance(95)
     rig.hang_up(carol, Cause.LOST)
-    assert bob.ended
+    assert rig.talking(rig.call("wall", "*801"), bob)
+
+
+def test_whoever_came_back_to_a_phone_that_dies_then_is_offered_to_the_person_again() -> None:
+    rig = rig_with()
+    bob = parked(rig)
+    rig.advance(600)
+    alice = rig.answer("alice")
+    rig.advance(200)
+    assert rig.talking(alice, bob)
+    rig.hang_up(alice, Cause.LOST)
+    assert bob.hears == Music()
+    rig.advance(0.1)
+    assert "alice" in rig.all_ringing()
 
 
 def test_a_parked_phone_that_dies_has_left() -> None:

@@ -87,6 +87,16 @@ def test_while_the_switch_drains_new_calls_are_refused_and_those_there_are_go_on
     assert office.carol.registered
 
 
+def test_whoever_is_parked_can_be_retrieved_while_the_switch_drains(office: Office) -> None:
+    caller, answered = office.talk(office.alice, office.bob)
+    office.park(answered)
+    office.world.tell(Drain())
+    retrieved = office.carol.call("*801")
+    office.run(1)
+    assert retrieved.hears(office.alice)
+    assert caller.hears(office.carol)
+
+
 def test_everybody_can_be_sent_home_at_once(office: Office) -> None:
     parked = office.parked(office.alice, office.bob)
     caller, _ = office.talk(office.carol, office.dave)

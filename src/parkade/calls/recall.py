@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from parkade.base.sound import Sound
 from parkade.calls import emit, ring
-from parkade.calls.call import MUSIC, Call, Leg, Parked, Stay, Waiting
+from parkade.calls.call import MUSIC, Call, Leg, Parked, Stay, Talking, Waiting
 from parkade.calls.directory import NotPickedUp
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
@@ -47,6 +47,7 @@ class RingBack:
     def answered(self, state: CallState, call: Call, transferor: Leg | None) -> None:
         """The caller has somebody to talk to again."""
         assert call.other is not None
+        call.stage = Talking(picked_up=Parked(self.stay, state.now))
         emit.returned(state, call, self.stay, call.other.identity)
 
     def failed(self, state: CallState, call: Call, why: Failure) -> None:

@@ -5,7 +5,7 @@ to hang up either:
 
 * whoever it had on hold is parked in the lot of the person whose phone is lost, as if that person had parked it, so the
   usual recall follows; if no code can be had it hears music and the person's other phones are rung;
-* a party that it had retrieved from a code within the reserve time is put back there;
+* a party that it had retrieved from a code, or that had come back to it, is put back: the code it had if that is free;
 * whoever it was talking with hears the silence and is hung up on, as after any call.
 
 A phone that gives up while its retrieve is being answered (it sends ACK and BYE, with or without a CANCEL) has not
@@ -25,7 +25,7 @@ def gone(state: CallState, call: Call, leg: Leg, given: LegEnded) -> None:
     """One of the two has gone."""
     assert isinstance(call.stage, Talking)
     parked, lost = call.stage.picked_up, given.cause is Cause.LOST
-    if parked and leg is call.other and (not given.established or given.cancelled or (lost and call.reserved)):
+    if parked and leg is call.other and (not given.established or given.cancelled or lost):
         recall.put_back(state, call, parked)
     elif lost and leg.held:
         _keep(state, call, leg)

@@ -22,6 +22,7 @@ from parkade.calls.effects import Effect
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Cause, DirectoryChanged, Input, LegArrived, LegEnded
 from parkade.calls.refusals import Refusal
+from parkade.calls.route import SlotCode, route
 from parkade.rtp.offer_answer import NotAcceptable
 from parkade.rtp.orders import (
     Inventory,
@@ -320,8 +321,13 @@ class Switch:
         registered = next((b.phone for b in bindings if b.flow == session.flow and b.phone.is_same(calling)), None)
         return calling._replace(call_id=registered.call_id) if registered is not None else calling
 
+    def _dials_a_code(self, leg: PhoneLeg) -> bool:
+        """Whether it may be a call to somebody who is parked: that one is not new, and would wait for nobody otherwise."""
+        account = self._directory.accounts.get(leg.account)
+        return account is not None and isinstance(route(account, leg.dialled), SlotCode)
+
     def _admit(self, leg: PhoneLeg) -> None:
-        if self._draining:
+        if self._draining and not self._dials_a_code(leg):
             raise _RefusedError(DRAINING)
         if not len(self._ports):
             raise _RefusedError(refusals.NO_CAPACITY)
