@@ -380,6 +380,8 @@ def _open(path: Path) -> sqlite3.Connection:
 def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=64)
     database.execute("PRAGMA synchronous = NORMAL")
+    # Rows are added at the end and never read: two megabytes of pages would only be kept in memory.
+    database.execute("PRAGMA cache_size = -256")
     return database
 
 
