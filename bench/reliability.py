@@ -144,6 +144,8 @@ async def _run_office(plan: Plan, kinds: Sequence[str], folder: Path) -> list[Ro
         if office.phones.registrations != office.registrations:
             rows[-1].note += " phones registered again"
         rows[-1].twice = office.victim.events_twice()
+        if office.victim.events()["call.parked"] < total:
+            rows[-1].note += " the log does not tell of every parked call"
     finally:
         office.close()
     return rows

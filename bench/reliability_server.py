@@ -27,7 +27,7 @@ PHONES = 8
 FIRST_PHONE = 101
 LOT, TIMED = "lot", "timed"
 START_S = 60.0
-_EVENT = re.compile(r"\b(call\.\w+) \S+ (\{.*\})\s*$", re.MULTILINE)
+_EVENT = re.compile(r"parkade\.events: (\{.*\})\s*$", re.MULTILINE)
 
 KINDS: dict[str, tuple[str, ...]] = {
     "nothing": (),
@@ -197,9 +197,10 @@ class Victim:
     def _events(self) -> list[tuple[str, str]]:
         """Kind and call of each event."""
         found: list[tuple[str, str]] = []
-        for kind, data in _EVENT.findall(self.log.read_text(errors="replace")):
-            with suppress(ValueError):
-                found.append((kind, str(json.loads(data).get("call"))))
+        for text in _EVENT.findall(self.log.read_text(errors="replace")):
+            with suppress(ValueError, KeyError, TypeError):
+                event = json.loads(text)
+                found.append((str(event["type"]), str(event["data"].get("call"))))
         return found
 
     def _environment(self) -> dict[str, str]:

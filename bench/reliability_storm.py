@@ -25,7 +25,8 @@ from bench.reliability_server import CRASHES, PARKED_GATEWAY, Victim
 from bench.reliability_sipp import Calling
 from bench.server import HERE, Server, free_rtp_ports
 
-PARKED_MS, TALK_MS = 500, 900
+PARKED_MS, TALK_MS = 500, 5000
+"""Whoever hangs up within 4 s of an answer that a crash followed has given up, and the caller is put back."""
 _REST_S = 4.0
 
 
@@ -76,8 +77,9 @@ async def storm(victim: Victim, kind: str, calls_per_s: float, seconds: float, e
                 await until(lambda: not load.going, 2 * seconds + 30)
             outcome = load.outcome()
         await asyncio.sleep(_REST_S)
-        left_over = _taken(victim, plan.calls) if back else plan.calls
-        return Storm(outcome, crashes, back, left_over, victim.events()["call.reparked"])
+        put_back = victim.events()["call.reparked"]
+        left_over = max(0, _taken(victim, plan.calls) - put_back) if back else plan.calls
+        return Storm(outcome, crashes, back, left_over, put_back)
     finally:
         deaf.close()
 
