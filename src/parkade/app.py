@@ -78,6 +78,7 @@ class _Signalling:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._journal: Journal | None = None
+        self._pump: Pump | None = None
         self._revision = 0
 
     async def run(self) -> int:
@@ -113,8 +114,10 @@ class _Signalling:
                     switch = new_switch()
             self._journal = journal
             pump = Pump(switch, clock, _publish, journal)
+            self._pump = pump
             if journal is not None:
                 journal.start(lambda number: _on_loop(loop, pump, number))
+                cleanup.callback(pump.write_drops)
             udp, tcp = UdpTransport(given.udp, pump.feed_all), TcpTransport(pump.feed_all)
             cleanup.callback(udp.stop)
             cleanup.callback(tcp.stop)
@@ -140,6 +143,8 @@ class _Signalling:
         asyncio.get_running_loop().remove_reader(self._given.life)
         log.error("the supervisor is gone: signalling ends, media goes on and waits for the next")
         if self._journal is not None:
+            if self._pump is not None:
+                self._pump.write_drops()
             self._journal.close()
         os._exit(0)  # at once: the next server waits for our place
 

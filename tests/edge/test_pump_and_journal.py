@@ -29,6 +29,8 @@ class Keeps:
         assert isinstance(given, Received)
         text = given.data.decode()
         change: list[SwitchEffect] = [Keep(text, text)] if text.isupper() else []
+        if text.startswith("-"):
+            change = [Drop(text[1:])]
         return [*change, Send(given.flow, given.data), CloseLeg(text)]
 
     def deadline(self) -> Instant | None:
@@ -63,6 +65,30 @@ async def test_what_promises_waits_and_what_was_decided_before_does_not() -> Non
     assert journal.written == [[Keep("B", "B"), Keep("D", "D")]]
     pump.committed(1)
     assert performed.all[1:] == [b"a", b"B", b"c", b"D"]
+
+
+async def test_what_is_only_dropped_holds_nobody_up_and_goes_with_the_next_write() -> None:
+    journal = Slow()
+    pump, performed = pump_with(journal)
+    pump.feed_all(received(b"-A"))
+    assert performed.all == [["-A"], b"-A"]
+    assert journal.written == []
+    pump.feed_all(received(b"B"))
+    assert journal.written == [[Drop("A"), Keep("B", "B")]]
+    assert performed.all[2:] == [["B"]]
+    pump.committed(1)
+    assert performed.all[2:] == [["B"], b"B"]
+
+
+async def test_what_is_only_dropped_is_written_soon_all_the_same() -> None:
+    journal = Slow()
+    pump, _ = pump_with(journal)
+    pump.feed_all(received(b"-A", b"-B"))
+    await until(lambda: bool(journal.written))
+    assert journal.written == [[Drop("A"), Drop("B")]]
+    pump.feed_all(received(b"-C"))
+    pump.write_drops()
+    assert journal.written[1:] == [[Drop("C")]]
 
 
 async def test_what_comes_later_waits_behind_it_but_media_does_not() -> None:

@@ -30,6 +30,8 @@ log = logging.getLogger("parkade.edge")
 
 LONGEST_WAIT_S = 0.25
 """How long an answer waits for the journal: half of what a phone waits before it asks again."""
+DROPS_WAIT_S = 0.01
+"""How long what is only dropped waits for company: at a hundred calls a second that saves every second commit."""
 FAILED_TIMER_S = 0.1
 """How long after a fault on a timer the next is tried: one that stays due would take all of the processor."""
 
@@ -75,12 +77,16 @@ class _Held:
 
 @dataclass(slots=True)
 class _Decided:
-    """What inputs that came together led to. ``outgoing`` up to ``free`` promises nothing that is not kept yet."""
+    """What inputs that came together led to. ``outgoing`` up to ``free`` promises nothing that is not kept yet.
+
+    A ``Drop`` promises nothing: what is forgotten a moment later is ended again after a crash.
+    """
 
     orders: list[Order] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     changes: list[Keep | Drop] = field(default_factory=list)
     free: int = 0
+    promises: bool = False
 
     def add(self, effects: list[SwitchEffect]) -> None:
         """The effects of the next input."""
@@ -89,9 +95,11 @@ class _Decided:
             match effect:
                 case Send() | CloseFlow() | CallEvent() | SlotChanged() | Reply():
                     self.outgoing.append(effect)
-                case Keep() | Drop():
-                    if not self.changes:
-                        self.free = before
+                case Keep():
+                    if not self.promises:
+                        self.promises, self.free = True, before
+                    self.changes.append(effect)
+                case Drop():
                     self.changes.append(effect)
                 case Note(text, None):
                     log.info("%s", text)
@@ -120,6 +128,8 @@ class Pump:
         self._publish = publish
         self._journal = journal
         self._held: deque[_Held] = deque()
+        self._drops: list[Keep | Drop] = []
+        self._write_drops_at: asyncio.TimerHandle | None = None
         self._release_at: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -172,7 +182,7 @@ class Pump:
         if decided.orders:
             self.send_orders(decided.orders)
         outgoing, held = decided.outgoing, self._held
-        batch = self._journal.write(decided.changes) if decided.changes and self._journal is not None else 0
+        batch = self._write(decided) if decided.changes and self._journal is not None else 0
         if held or batch:
             if not held:
                 self._send(outgoing[: decided.free])
@@ -182,6 +192,26 @@ class Pump:
                 self._watch_held()
         else:
             self._send(outgoing)
+
+    def _write(self, decided: _Decided) -> int:
+        """The batch to wait for. What is only dropped goes with the next write, or after ``DROPS_WAIT_S``."""
+        assert self._journal is not None
+        self._drops += decided.changes
+        if not decided.promises:
+            if self._write_drops_at is None:
+                self._write_drops_at = self._loop.call_later(DROPS_WAIT_S, self.write_drops)
+            return 0
+        changes, self._drops = self._drops, []
+        return self._journal.write(changes)
+
+    def write_drops(self) -> None:
+        """Write what waits for the next write. To be called before the journal is closed."""
+        if self._write_drops_at is not None:
+            self._write_drops_at.cancel()
+            self._write_drops_at = None
+        if self._drops and self._journal is not None:
+            changes, self._drops = self._drops, []
+            self._journal.write(changes)
 
     def _watch_held(self) -> None:
         if self._held and self._release_at is None:
