@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from bench.server import free_rtp_ports
 from tests.interop.waiting import eventually
 
 PARKADE = Path(sys.executable).with_name("parkade")
@@ -64,7 +64,6 @@ class Server:
             [PARKADE, "import", "--data", data, file], capture_output=True, text=True, check=False, timeout=120
         )
         assert imported.returncode == 0, f"parkade import failed:\n{imported.stdout}\n{imported.stderr}"
-        low = random.randrange(20000, 29000, 1000)
         command = [
             PARKADE,
             "serve",
@@ -75,7 +74,7 @@ class Server:
             "--sip-port",
             "0",
             "--rtp-ports",
-            f"{low}-{low + 999}",
+            free_rtp_ports(1000),
         ]
         self._log_file = self._log_path.open("wb")
         self._process = subprocess.Popen(
