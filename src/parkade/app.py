@@ -19,6 +19,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import uvloop
+
 from parkade.base.clock import Instant
 from parkade.base.errors import ParkadeError
 from parkade.base.ids import Ids
@@ -62,7 +64,7 @@ class Given:
 
 def run_signalling(settings: Settings, given: Given) -> int:
     """Serve until told to end; gives the exit status. Raises ``ParkadeError`` if it cannot start."""
-    return asyncio.run(_Signalling(settings, given).run())
+    return uvloop.run(_Signalling(settings, given).run())
 
 
 class NoPortsError(ParkadeError):

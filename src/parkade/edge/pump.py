@@ -32,6 +32,8 @@ LONGEST_WAIT_S = 0.25
 """How long an answer waits for the journal: half of what a phone waits before it asks again."""
 DROPS_WAIT_S = 0.01
 """How long what is only dropped waits for company: at a hundred calls a second that saves every second commit."""
+LOOP_GRAIN_S = 0.0006
+"""The loop rounds to whole milliseconds: a timer that fires too early would only be armed again and again until it is due."""
 FAILED_TIMER_S = 0.1
 """How long after a fault on a timer the next is tried: one that stays due would take all of the processor."""
 
@@ -249,7 +251,7 @@ class Pump:
         if self._timer is not None:
             self._timer.cancel()
         self._armed_for = deadline
-        self._timer = self._loop.call_at(self._clock.at_loop(deadline), self._wake)
+        self._timer = self._loop.call_at(self._clock.at_loop(deadline) + LOOP_GRAIN_S, self._wake)
 
 
 def _drop(orders: Sequence[Order]) -> None:
