@@ -22,7 +22,7 @@ KINDS: dict[str, Callable[[str], Tree]] = {
 }
 """What kinds of accounts there are."""
 
-HOW_MANY = {"plain": 80, "tiny": 5, "impatient": 10, "brief": 5, "vietnamese": 5, "final": 5}
+HOW_MANY = {"plain": 120, "tiny": 5, "impatient": 10, "brief": 5, "vietnamese": 5, "final": 5}
 """How many of each kind, one for each test that wants one."""
 
 OfficeMaker: TypeAlias = Callable[..., Office]

@@ -25,6 +25,8 @@ import pjsua2 as pj
 RATE_HZ = 8000
 FRAME_US = 20_000
 GOODBYE_S = 1.0
+INVALID_NOW = 70013
+"""PJ_EINVALIDOP."""
 MESSAGE = re.compile(r"(RX|TX) \d+ bytes [^\n]*?(?:from|to) (\S+ \S+):\n(.*)\n--end msg--", re.DOTALL)
 STATES = {
     pj.PJSIP_INV_STATE_NULL: "null",
@@ -305,7 +307,15 @@ class Phone:
         self.calls[call].reinvite(prm)
 
     def do_reinvite(self, call: int) -> None:
-        self.calls[call].reinvite(self._op())
+        # PJSIP refuses while its last re-INVITE, or one of the other side's, has no answer yet.
+        for tries_left in reversed(range(50)):
+            try:
+                self.calls[call].reinvite(self._op())
+                return
+            except pj.Error as error:
+                if error.status != INVALID_NOW or not tries_left:
+                    raise
+                self.endpoint.libHandleEvents(50)
 
     def do_transfer(self, call: int, target: str, referred_by: bool) -> None:
         prm = self._op()

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 START_S = 10.0
 ATTACH_S = 2.0
-END_S = 2.0
+END_S = 5.0
 _CREDENTIALS = Struct("3i")
 
 

@@ -38,7 +38,7 @@ class AnnouncedPorts:
 
     def add(self, ports: Iterable[int]) -> None:
         """Ports that the media process has just announced; those that legs of ours are to get back are left to them."""
-        self._ready.extend(port for port in ports if port not in self._used)
+        self._ready.extend(port for port in ports if 0 < port < 65536 and port not in self._used)
         self.exhausted = False
 
     def take(self) -> int | None:
