@@ -12,8 +12,8 @@ from bench.reliability_server import CRASHES
 pytestmark = pytest.mark.interop
 
 BUSY_MACHINE_S = 3.0
-"""How much longer than promised the music may be silent here, on whatever machine this is: nearly all of the silence is the start
-of a process. The promise itself is measured by ``make reliability``."""
+"""How much longer than promised the music may be silent here, on whatever machine this is: nearly all of the silence is the
+start of a process. The promise itself is measured by ``make reliability``."""
 
 
 @pytest.fixture(scope="module")
