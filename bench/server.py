@@ -118,10 +118,10 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
-def free_rtp_ports(width: int) -> str:
+def free_rtp_ports(width: int, lowest: int = 10_000) -> str:
     """A range of ``width`` ports below those that the kernel hands out, of which none that was tried is taken."""
     for _ in range(200):
-        first = random.randrange(10_000, 32_000 - width + 1, 500)
+        first = random.randrange(lowest, 32_000 - width + 1, 500)
         try:
             for port in range(first, first + width, max(2, width // 200 // 2 * 2)):
                 with socket(AF_INET, SOCK_DGRAM) as probe:

@@ -15,6 +15,9 @@ from typing import TypeAlias
 from bench.server import free_rtp_ports
 from tests.interop.waiting import eventually
 
+LOWEST_RTP_PORT = 20_000
+"""Below are the ports that the phones choose from."""
+
 PARKADE = Path(sys.executable).with_name("parkade")
 
 NAMES = {"101": "Alice", "102": "Bob", "103": "Carol", "104": "Dave", "105": "Erin"}
@@ -74,7 +77,7 @@ class Server:
             "--sip-port",
             "0",
             "--rtp-ports",
-            free_rtp_ports(1000),
+            free_rtp_ports(1000, LOWEST_RTP_PORT),
         ]
         self._log_file = self._log_path.open("wb")
         self._process = subprocess.Popen(
