@@ -63,8 +63,8 @@ class Ear:
         self._until(lambda heard: heard_music(heard[-RATE_HZ:], at_least_ms=750), "the hold music", within_s)
 
     def hears_phrase(self, phrase: str, language: str = "en", within_s: float = PATIENCE_S) -> None:
-        """Waits until a recorded phrase has been said."""
-        self._until(lambda heard: heard_prompt(heard, language, phrase), f"the phrase {phrase}", within_s)
+        """Waits until a recorded phrase has been said in this call: it is said once, and may have begun before the wait."""
+        self._until(lambda heard: heard_prompt(heard, language, phrase), f"the phrase {phrase}", within_s, since=0)
 
     def hears_nothing(self, within_s: float = PATIENCE_S) -> None:
         """Waits until 0.5 s in a row are silent, or no sound at all has come for a second."""
