@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkade.sip.message.message import Request
+from parkade.sip.session.ua import MAX_DISMISSALS
 from tests.sip.session_peer import SDP, SDP_2, US, Rig
 
 BROKEN = ["<phone-102>", "*", "<broken", '"Bob <sip:', "<sip:>", "sip:a?b", "\\xff", ",", "<sip:a@b>;=x", "", ";;;"]
@@ -154,6 +155,18 @@ def test_a_2xx_to_an_invite_that_nobody_knows_any_more_gets_ack_and_bye() -> Non
     rig.put(stray)
     assert rig.take() == [], "one BYE at a time"
     rig.reply(bye, 200)
+    rig.run(40)
+    assert len(rig.us.ua) == 0
+
+
+def test_a_flood_of_forged_answers_makes_no_flood_of_byes() -> None:
+    rig = Rig()
+    for n in range(3 * MAX_DISMISSALS):
+        rig.put(
+            f"SIP/2.0 200 OK\nVia: SIP/2.0/UDP {US}:5060;branch=z9hG4bK{n};rport\nFrom: <sip:100@example.com>;tag=us{n}\n"
+            f"To: <sip:phone@example.com>;tag=ph{n}\nCall-ID: forged{n}\nCSeq: 3 INVITE"
+        )
+    assert rig.take().count("BYE") == MAX_DISMISSALS
     rig.run(40)
     assert len(rig.us.ua) == 0
 

@@ -36,6 +36,10 @@ from parkade.sip.transaction.transaction import ServerTransaction, Why
 __all__ = ["ALLOW", "AgentOwner", "Outcome", "UserAgent"]
 
 
+MAX_DISMISSALS = 64
+"""How many answers to INVITEs that nobody remembers are seen to at a time: anybody can forge one, and each costs a BYE."""
+
+
 class AgentOwner(Protocol):
     """Who is told of what begins."""
 
@@ -244,7 +248,7 @@ class UserAgent:
         found = self._dialogs.get(dialog_id)
         if found is not None:
             uac.acknowledge_again(*found, response)
-        elif dialog_id not in self._dismissed and response.to.tag:
+        elif dialog_id not in self._dismissed and response.to.tag and len(self._dismissed) < MAX_DISMISSALS:
             self._dismissed.add(dialog_id)
             Dismissal(self._agent, response, self._dismissed, dialog_id).send(flow, now)
 
