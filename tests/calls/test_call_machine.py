@@ -70,7 +70,7 @@ LEGAL: dict[type[CallEvent] | None, set[type[CallEvent]]] = {
     CallParked: {CallRetrieved, CallTimedOut, *GIVEN_BACK, CallEnded},
     CallReparked: {CallRetrieved, CallTimedOut, *GIVEN_BACK, CallEnded},
     CallRetrieved: {CallParked, CallReparked, CallEnded},
-    CallReturned: {CallParked, CallEnded},
+    CallReturned: {CallParked, CallReparked, CallEnded},
     CallTimedOut: {CallReturned, CallReparked, CallAbandoned, CallEnded},
     CallAbandoned: {CallEnded},
     CallEnded: set(),

@@ -269,14 +269,14 @@ def test_another_device_picks_up_what_rings_elsewhere() -> None:
     assert rig.all_ringing() == set()
 
 
-def test_another_device_takes_over_the_waiting() -> None:
+@pytest.mark.parametrize("early_only", [False, True])
+def test_nobody_takes_the_place_of_a_caller_who_waits(early_only: bool) -> None:
+    """RFC 3891 section 3: an early dialog that we have not begun ourselves is none that can be replaced."""
     rig = rig_with()
     bob = rig.call("bob", "101")
     rig.rings("alice")
-    carol = rig.call("carol", "", replaces=bob)
-    assert carol.display == ALICE
-    assert not carol.up
-    assert rig.talking(carol, rig.answer("alice"))
+    assert refusal_of(rig.call("carol", "", replaces=bob, early_only=early_only)) == "no_such_call"
+    assert rig.talking(bob, rig.answer("alice"))
 
 
 def test_nobody_takes_a_place_in_another_account() -> None:

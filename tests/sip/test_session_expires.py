@@ -42,9 +42,21 @@ def test_a_call_that_is_answered_in_time_goes_on() -> None:
     assert rig.us.heard == []
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-1", "1.5", "99999999999999", "0"])
+@pytest.mark.parametrize("value", ["", "soon", "-1", "1.5", "99999999999999"])
 def test_an_expires_that_says_nothing_is_passed_over(value: str) -> None:
     rig = Rig()
     rig.invite(f"Expires: {value}")
     rig.run(50)
     assert rig.us.heard == ["invite"]
+
+
+@pytest.mark.parametrize("value", ["0", "00", " 0 "])
+def test_a_call_that_is_valid_for_no_time_is_over_before_anybody_hears_of_it(value: str) -> None:
+    rig = Rig()
+    branch = rig.invite(f"Expires: {value}")
+    assert rig.take() == ["487 INVITE"]
+    assert rig.us.sessions == []
+    rig.ask("ACK", 1, to_tag=rig.response_sent("487 INVITE").to.tag or "", branch=branch)
+    rig.run(60)
+    assert rig.take() == []
+    assert len(rig.us.ua) == 0

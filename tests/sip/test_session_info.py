@@ -38,6 +38,37 @@ def test_a_body_that_nobody_reads_gets_415_and_what_is_read(kind: str) -> None:
     assert rig.session.dialog is not None
 
 
+PARTS = {
+    "alone": "--b\r\nContent-Type: application/dtmf-relay\r\n\r\nSignal=5\r\n--b--\r\n",
+    "beside another": "--b\r\n\r\nhello\r\n--b\r\nContent-Type: Application/DTMF-relay;x=y\r\n\r\nSignal=5\r\n--b--\r\n",
+    "deeper": "--b\r\nContent-Type: multipart/mixed;boundary=c\r\n\r\n"
+    "--c\r\nContent-Type: application/dtmf-relay\r\n\r\nSignal=5\r\n--c--\r\n--b--\r\n",
+}
+
+
+@pytest.mark.parametrize("parts", PARTS)
+def test_a_key_among_the_parts_of_a_body_is_taken(parts: str) -> None:
+    rig = Rig()
+    tag = rig.answered_call()
+    assert info(rig, tag, "multipart/mixed;boundary=b", PARTS[parts]) == ["200 INFO"]
+    assert (rig.us.heard, rig.us.bodies[-1]) == (["info"], b"Signal=5")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "extra"),
+    [
+        ("multipart/mixed;boundary=b", "--b\r\nContent-Type: text/plain\r\n\r\n5\r\n--b--\r\n", ""),
+        ("multipart/mixed;boundary=b", "nothing", ""),
+        ("multipart/mixed", PARTS["alone"], ""),
+        ("multipart/mixed;boundary=b", PARTS["alone"], "Content-Encoding: gzip"),
+    ],
+)
+def test_parts_of_which_none_carries_a_key_are_refused(kind: str, body: str, extra: str) -> None:
+    rig = Rig()
+    tag = rig.answered_call()
+    assert info(rig, tag, kind, body, extra) == ["415 INFO"]
+
+
 def test_a_body_that_may_be_ignored_is_ignored() -> None:
     rig = Rig()
     tag = rig.answered_call()

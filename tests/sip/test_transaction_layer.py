@@ -190,6 +190,25 @@ def test_cancel_of_nothing_is_answered_481(node: Node) -> None:
     node.run_until_quiet()
 
 
+@pytest.mark.parametrize("via", ["SIP/2.0/UDP 10.0.0.7;branch=z9hG4bKone;rport", "SIP/2.0/UDP 10.0.0.7:5060;branch=1"])
+def test_cancel_from_another_host_than_the_invite_finds_nothing(node: Node, via: str) -> None:
+    """Section 22.1: a CANCEL brings no proof of who sent it, so it has to come from where the INVITE came from."""
+    node.receive(request_text("INVITE", via=via))
+    node.receive(request_text("CANCEL", via=via), flow=PHONE._replace(host="203.0.113.66"))
+    assert node.statuses() == [481]
+    assert node.told == ["INVITE"]
+    node.respond(200)
+    assert node.statuses() == [200]
+
+
+def test_cancel_from_another_port_of_the_same_host_counts(node: Node) -> None:
+    """A NAT may give it another."""
+    node.receive(request_text("INVITE"))
+    node.receive(request_text("CANCEL"), flow=PHONE._replace(port=40000))
+    assert node.statuses() == [200]
+    assert node.told == ["INVITE", "CANCEL of INVITE, reason None"]
+
+
 def test_a_branch_without_the_cookie_is_matched_by_the_rules_of_rfc_2543(node: Node) -> None:
     via = "SIP/2.0/UDP 10.0.0.7:5060;branch=1"
     node.receive(request_text("INVITE", via=via))

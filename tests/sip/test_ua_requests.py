@@ -84,6 +84,14 @@ def test_requests_outside_of_dialogs_are_for_the_owner(method: str) -> None:
     assert [request.method for request in rig.us.requests] == [method]
 
 
+@pytest.mark.parametrize("method", ["BYE", "INFO", "PRACK", "UPDATE"])
+def test_methods_that_mean_nothing_without_a_dialog_get_481_where_they_name_none(method: str) -> None:
+    rig = Rig()
+    rig.ask(method, 1)
+    assert rig.take() == [f"481 {method}"]
+    assert rig.us.requests == []
+
+
 def test_a_register_with_a_to_tag_is_still_a_register() -> None:
     rig = Rig()
     rig.ask("REGISTER", 1, to_tag="old")

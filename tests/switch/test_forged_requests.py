@@ -9,6 +9,7 @@ from tests.switch.raw_phone import RawPhone
 
 OUTSIDE = {
     "INVITE": 401, "REGISTER": 401, "MESSAGE": 401, "SUBSCRIBE": 401, "REFER": 401, "CANCEL": 481, "NONSENSE": 501,
+    "BYE": 481, "INFO": 481, "PRACK": 481, "UPDATE": 481,
 }  # fmt: skip
 INSIDE = ["INVITE", "BYE", "CANCEL", "UPDATE", "PRACK", "INFO", "REFER", "NOTIFY", "MESSAGE", "SUBSCRIBE"]
 
@@ -25,6 +26,13 @@ def test_a_forged_request_gets_one_answer(forger: RawPhone, method: str) -> None
     forger.send(forger.request(method, "102", body=forger.sdp if method == "INVITE" else b""))
     forger.world.run(40)
     assert forger.statuses(method) == [OUTSIDE[method]]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "BYE", "INFO", "PRACK", "UPDATE"])
+def test_nothing_is_kept_of_it(forger: RawPhone, method: str) -> None:
+    forger.send(forger.request(method, "102", body=forger.sdp if method == "INVITE" else b""))
+    forger.world.run(0.1)
+    assert forger.world.switch.counts()["sip"] == 0
 
 
 @pytest.mark.parametrize("method", INSIDE)

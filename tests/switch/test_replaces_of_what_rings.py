@@ -6,7 +6,7 @@ import pytest
 
 from parkade.sip.message.message import Request
 from parkade.testing.fake_call import FakeCall
-from tests.stories.office import Office, invite
+from tests.stories.office import Office, invite, response
 
 
 def replaces(office: Office, call: FakeCall, *, early_only: bool = False) -> tuple[str, str]:
@@ -30,6 +30,23 @@ def test_a_phone_that_still_rings_can_be_replaced(office: Office, early_only: bo
     assert caller.hears(carol)
     assert picked_up.hears(office.alice)
     assert not bob.live
+
+
+@pytest.mark.parametrize("early_only", ["", ";early-only"])
+def test_a_caller_who_waits_keeps_its_place(office: Office, early_only: str) -> None:
+    """Section 3: 481, at once and without words, for an early dialog that we have not begun ourselves."""
+    bob, carol = office.bob, office.carol
+    caller = office.alice.call("102")
+    office.run(1)
+    ringing = response(caller, 180)
+    value = f"{caller.call_id};to-tag={ringing.to.tag};from-tag={ringing.from_.tag}{early_only}"
+    taking = carol.call("102", headers=[("Replaces", value)])
+    office.run(1)
+    assert taking.refused == 481
+    assert 183 not in taking.statuses
+    bob.answer()
+    office.run(1)
+    assert caller.hears(bob)
 
 
 def test_early_only_never_takes_a_conversation(office: Office) -> None:

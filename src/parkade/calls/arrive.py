@@ -16,7 +16,7 @@ from parkade.calls.call import Leg
 from parkade.calls.effects import RefuseLeg
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import LegArrived
-from parkade.calls.refusals import ALREADY_ANSWERED, NO_SUCH_NUMBER, NOT_LICENSED, NOTHING_TO_PARK, Refusal
+from parkade.calls.refusals import ALREADY_ANSWERED, NO_SUCH_CALL, NO_SUCH_NUMBER, NOT_LICENSED, NOTHING_TO_PARK, Refusal
 from parkade.calls.route import ParkCode, ParkSelf, People, SlotCode, route
 from parkade.calls.state import CallState
 
@@ -85,6 +85,10 @@ def _replace(state: CallState, leg: Leg, replaced_id: str, early_only: bool) -> 
     replaced = state.legs.get(replaced_id)
     if replaced is None or replaced.device.account != leg.device.account:
         state.refuse(leg, NO_SUCH_NUMBER)
+        return
+    if not replaced.up and replaced is replaced.call.party:
+        # It is the caller who waits: only who is rung by us can be picked up for (RFC 3891 section 3).
+        state.refuse(leg, NO_SUCH_CALL)
         return
     if early_only and replaced.up:
         state.refuse(leg, ALREADY_ANSWERED)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from parkade.base.clock import Instant
 from parkade.calls.call import Call, Leg, Purpose, Ringing
 from parkade.calls.directory import Owner
-from parkade.calls.effects import GiveUpSilent, OpenEarlyMedia, RingDevice, ShowRinging
+from parkade.calls.effects import GiveUpSilent, OpenEarlyMedia, RingDevice
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegEnded
 from parkade.calls.refusals import (
@@ -224,13 +224,8 @@ def replaced(state: CallState, call: Call, old: Leg, new: Leg) -> Refusal | None
     if old is call.other:
         return NO_SUCH_NUMBER
     state.substitute(call, old, new)
-    if old.up:
-        state.update_sound(call)
-        state.answer(new, stage.shown)
-    else:
-        stage.early, stage.early_was_open = None, False
-        if stage.alerted:
-            state.out.append(ShowRinging(new.id, stage.shown))
+    state.update_sound(call)
+    state.answer(new, stage.shown)
     state.end(old)
     return None
 

@@ -7,6 +7,7 @@ other, no Content-Transfer-Encoding but the binary one that SIP prescribes.
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from parkade.sip.message.errors import SipError
@@ -55,6 +56,27 @@ def is_encoded(message: Message) -> bool:
 def may_be_ignored(message: Message) -> bool:
     """Whether the sender says that who does not understand the body may pass it over (:rfc:`3261` section 20.11)."""
     return _handling(message.headers.get("Content-Disposition") or "") == "optional"
+
+
+def unwrap(message: Message, kinds: Container[str]) -> None:
+    """Make the first part that is of one of ``kinds`` the body of ``message``, where the body is multipart and has one."""
+    if not message.content_type.startswith("multipart/") or is_encoded(message):
+        return
+    for content_type, _, body in _leaves(message.headers.get("Content-Type") or "", "", message.body, 0):
+        if media_type(content_type) in kinds:
+            message.headers.set("Content-Type", content_type)
+            message.body = body
+            return
+
+
+def _leaves(content_type: str, disposition: str, body: bytes, depth: int) -> Iterator[tuple[str, str, bytes]]:
+    """The parts that have no parts of their own."""
+    kind, boundary = _value_of(content_type, "boundary")
+    if not kind.startswith("multipart/") or not boundary or depth == MAX_DEPTH:
+        yield content_type, disposition, body
+        return
+    for part in _parts(body, boundary):
+        yield from _leaves(*part, depth + 1)
 
 
 def find_sdp(content_type: str, disposition: str, body: bytes) -> Found:

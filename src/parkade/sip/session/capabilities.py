@@ -25,6 +25,10 @@ METHODS = frozenset(
 )
 """The methods of the SIP registry. Any other gets 501; one of these that has no place gets 405."""
 
+ONLY_IN_DIALOGS = frozenset({"BYE", "INFO", "PRACK", "UPDATE"})
+"""Methods that mean nothing without a dialog: whoever names none gets 481 (:rfc:`3261` section 15.1.2, :rfc:`3311`,
+:rfc:`3262`, :rfc:`6086`), and is not asked who it is before."""
+
 SCHEMES = frozenset({"sip", "sips", "tel"})
 """The schemes of a Request-URI. A phone may dial ``tel:`` (:rfc:`3966`) and be understood."""
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from parkade.base.clock import Instant
-from parkade.sip.message.bodies import keep_sdp
+from parkade.sip.message.bodies import keep_sdp, unwrap
 from parkade.sip.message.errors import SipError
 from parkade.sip.session import exchange, uas
-from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE, readable_bodies
+from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, INFO_TYPES, SUPPORTED_LINE, readable_bodies
 from parkade.sip.session.core import Core
 from parkade.sip.session.dialog import Dialog
 from parkade.sip.session.finish import forget, hung_up, respond
@@ -78,6 +78,7 @@ def _prack(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> N
 
 
 def _info(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:  # noqa: ARG001 - as the others
+    unwrap(tx.request, INFO_TYPES)
     core.say(InfoReceived(tx))
 
 

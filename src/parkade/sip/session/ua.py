@@ -21,7 +21,15 @@ from parkade.sip.message.headers import NameAddr
 from parkade.sip.message.message import Request, Response, make_response, parse_message
 from parkade.sip.session import accepted, indialog, keeping, session_timer, uac, uas
 from parkade.sip.session.agent import Agent
-from parkade.sip.session.capabilities import ALLOW, ALLOW_LINE, METHODS, OPTION_TAGS, SCHEMES, readable_bodies
+from parkade.sip.session.capabilities import (
+    ALLOW,
+    ALLOW_LINE,
+    METHODS,
+    ONLY_IN_DIALOGS,
+    OPTION_TAGS,
+    SCHEMES,
+    readable_bodies,
+)
 from parkade.sip.session.credentials import Credentials, HeaderLines, Outcome
 from parkade.sip.session.dialog import Dialog, DialogId
 from parkade.sip.session.dismissal import Dismissal
@@ -210,6 +218,8 @@ class UserAgent:
                 self._in_dialog(tx, now)
             elif request.method == "INVITE":
                 self._invited(tx, now)
+            elif request.method in ONLY_IN_DIALOGS:
+                tx.respond(make_response(request, 481, to_tag=tx.to_tag), now)
             else:
                 self._owner.on_request(tx, now)
         except SipError as error:
@@ -266,6 +276,8 @@ class UserAgent:
             return None if known else refusal or (481, ())
         if refusal is None and request.method == "INVITE":
             refusal = _invite_refusal(request)
+        elif refusal is None and request.method in ONLY_IN_DIALOGS:
+            refusal = 481, ()
         if refusal is None and self._admit is not None:
             refusal = self._admit(request, flow, now)
         return refusal
@@ -306,6 +318,9 @@ class UserAgent:
         if refusal is not None:
             status, headers = refusal
             respond(tx, status, now, headers)
+            return
+        if uas.expires_s(request) == 0:
+            respond(tx, 487, now)  # It is over before anybody could be told of it (section 13.3.1).
             return
         keep_sdp(request)
         dialog = Dialog.of_server(request, tx.to_tag, self._agent.contact_on(tx.source), tx.flow)

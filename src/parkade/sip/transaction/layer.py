@@ -5,7 +5,7 @@ Between the parser and the transaction user (TU). It answers by itself only what
 request that took two paths (482). It judges neither Max-Forwards nor methods nor credentials.
 
 Limits, by design: ``maddr`` in a Via is ignored, because obeying it lets any sender aim our responses at a third party and no
-phone asks for it. CANCEL of anything but INVITE finds nothing to cancel (481).
+phone asks for it. CANCEL of anything but INVITE, or from another host than its INVITE, finds nothing to cancel (481).
 
 Departure from :rfc:`3261` section 18.2.2: without ``rport`` a response over UDP goes to the port of sent-by only if the host of
 sent-by is the address that the request came from. Otherwise there is a NAT between, that port leads nowhere, and the response
@@ -201,7 +201,8 @@ class TransactionLayer:
 
     def _receive_cancel(self, cancel: ServerTransaction, now: Instant) -> None:
         invite = self._table.servers.get((*cancel.key[:-1], "INVITE"))
-        if invite is None:
+        # Nobody can be asked for a password here: it has to come from where the INVITE came from (section 22.1).
+        if invite is None or invite.source.host != cancel.source.host:
             cancel.respond(make_response(cancel.request, 481, to_tag=cancel.to_tag), now)
             return
         cancel.respond(make_response(cancel.request, 200, to_tag=invite.to_tag), now)
