@@ -22,6 +22,7 @@ from parkade.sip.session.lifecycle import State
 from parkade.sip.session.refer import Refer, Stage
 from parkade.sip.session.session import Session
 from parkade.sip.session.ua import UserAgent
+from parkade.sip.session.usage import Usage
 from parkade.switch.contact import Phone
 from parkade.switch.inputs import Note
 from parkade.switch.leg import QUIET, FinalReport, PhoneLeg, Wiring
@@ -67,8 +68,8 @@ class Keeping:
         changes = self._registrar.changes()
         touched = self._ua.touched
         if touched:
-            for session in touched if len(touched) == 1 else sorted(touched, key=_id):
-                change = self._change(session, now)
+            for usage in touched if len(touched) == 1 else sorted(touched, key=_id):
+                change = self._change(usage, now) if isinstance(usage, Session) else None
                 if change is not None:
                     changes.append(change)
             touched.clear()
@@ -169,8 +170,8 @@ class Keeping:
             refer.notify(reported.status, REASONS[reported.status], reported.headers, now, final=True)
 
 
-def _id(session: Session) -> str:
-    return session.id
+def _id(usage: Usage) -> str:
+    return usage.id
 
 
 def _fingerprint(leg: PhoneLeg, session: Session, dialog: Dialog) -> tuple[object, ...]:

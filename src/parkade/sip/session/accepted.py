@@ -6,7 +6,6 @@ from parkade.base.clock import Instant
 from parkade.sip.message.flow import Send
 from parkade.sip.message.message import make_response
 from parkade.sip.session import refresh
-from parkade.sip.session.agent import Deadline
 from parkade.sip.session.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
 from parkade.sip.session.core import Core
 from parkade.sip.session.credentials import HeaderLines
@@ -15,6 +14,7 @@ from parkade.sip.session.lifecycle import Event, State
 from parkade.sip.session.news import AnswerTaken, Established, OfferRefused
 from parkade.sip.session.offers import Move, Turn
 from parkade.sip.session.state import Accepted
+from parkade.sip.session.usage import Deadline
 from parkade.sip.transaction.tables import State as TransactionState
 from parkade.sip.transaction.timers import T1, T2
 from parkade.sip.transaction.transaction import ServerTransaction

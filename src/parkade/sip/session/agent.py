@@ -1,53 +1,29 @@
-"""What all sessions of one user agent share: transactions, timers, ids, the index of dialogs. It decides nothing."""
+"""What all usages of one user agent share: transactions, timers, ids, the index of dialogs. It decides nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntEnum
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from parkade.base.ids import Ids
 from parkade.base.timers import Timers
 from parkade.sip.message.flow import Flow, SipEffect
 from parkade.sip.message.uri import host_port
 from parkade.sip.session.dialog import Dialog, DialogId
+from parkade.sip.session.usage import Deadline, Usage
 from parkade.sip.transaction.layer import TransactionLayer
 
-S = TypeVar("S")
-
-
-class Deadline(IntEnum):
-    """What a session may have to do later. One of each kind a session at most."""
-
-    REMINDER = 0
-    """Repeat the provisional response to an INVITE of theirs."""
-    PROVISIONAL = 1
-    """Send a reliable provisional response again, or give up waiting for its PRACK."""
-    EXPIRES = 2
-    """An INVITE of theirs was valid until now (its Expires)."""
-    ACK = 3
-    """Send a 2xx again, or give up waiting for its ACK."""
-    REFRESH = 4
-    """Refresh the session, or end it because nobody has."""
-    RETRY = 5
-    """Try again a change that the far side refused for the moment."""
-    PATIENCE = 6
-    """Cancel a re-INVITE that finds no answer."""
-    REPORTS = 7
-    """Wait no longer for the outcome of a REFER of ours."""
-
-
 TimerKey: TypeAlias = tuple[str, Deadline]
-"""The id of a session, and what is due."""
+"""The id of a usage, and what is due."""
 
 
-class Agent(Generic[S]):
-    """``sessions`` by id; ``dialogs`` gives session and dialog of a request or response. ``out`` is what is to be sent.
+class Agent:
+    """``usages`` by id; ``dialogs`` finds that of a request or response. ``out`` is what is to be sent.
 
-    ``touched`` holds the sessions that have changed since its owner cleared it, if ``keeps`` is set.
+    ``touched`` holds the usages that have changed since its owner cleared it, if ``keeps`` is set.
     """
 
-    __slots__ = ("_address", "_user", "dialogs", "ids", "keeps", "layer", "name", "out", "sessions", "timers", "touched")
+    __slots__ = ("_address", "_user", "dialogs", "ids", "keeps", "layer", "name", "out", "timers", "touched", "usages")
 
     def __init__(
         self,
@@ -66,9 +42,9 @@ class Agent(Generic[S]):
         self.name = name
         self.keeps = keeps
         self.timers: Timers[TimerKey] = Timers()
-        self.sessions: dict[str, S] = {}
-        self.dialogs: dict[DialogId, tuple[S, Dialog]] = {}
-        self.touched: set[S] = set()
+        self.usages: dict[str, Usage] = {}
+        self.dialogs: dict[DialogId, Dialog] = {}
+        self.touched: set[Usage] = set()
         self._address = address
         self._user = f"{user}@" if user else ""
 
@@ -76,3 +52,28 @@ class Agent(Generic[S]):
         """Our Contact value for the peer of ``flow``."""
         where = f"sip:{self._user}{host_port(*self._address(flow))}"
         return f"<{where}>" if flow.transport == "UDP" else f"<{where};transport={flow.transport.lower()}>"
+
+    def bind(self, dialog: Dialog, usage: Usage) -> None:
+        """Requests in ``dialog`` may be for ``usage``."""
+        if usage not in dialog.usages:
+            dialog.usages = (*dialog.usages, usage)
+        self.dialogs[dialog.id] = dialog
+
+    def unbind(self, dialog: Dialog, usage: Usage) -> None:
+        """``usage`` needs ``dialog`` no more; with its last usage the dialog ends."""
+        dialog.usages = tuple([other for other in dialog.usages if other is not usage])
+        if not dialog.usages:
+            self.dialogs.pop(dialog.id, None)
+
+    def joined(self, dialog: Dialog) -> Dialog:
+        """After a restart: ``dialog`` as one usage has kept it, made one with what another has kept of the same dialog.
+
+        Each usage is written down when it has something to say, so the other's numbers may be from before.
+        """
+        known = self.dialogs.get(dialog.id)
+        if known is None:
+            return dialog
+        known.local_seq = max(known.local_seq, dialog.local_seq)
+        if known.remote_seq is None or (dialog.remote_seq is not None and dialog.remote_seq > known.remote_seq):
+            known.remote_seq = dialog.remote_seq
+        return known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 from parkade.base.clock import Instant
 from parkade.sip.message.message import Response
@@ -34,7 +34,7 @@ class Purpose(IntEnum):
 class Asker(Protocol):
     """Whose request it is: a session."""
 
-    agent: Agent[Any]
+    agent: Agent
     credentials: Credentials | None
 
     def outcome(self, ask: Ask, outcome: Outcome, now: Instant) -> None:

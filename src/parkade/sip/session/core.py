@@ -7,12 +7,10 @@ the ``Core`` that the owner sees.
 
 from __future__ import annotations
 
-from typing import Any
-
 from parkade.base.clock import Instant
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.message import Request, Response
-from parkade.sip.session.agent import Agent, Deadline
+from parkade.sip.session.agent import Agent
 from parkade.sip.session.ask import Ask
 from parkade.sip.session.credentials import Credentials, HeaderLines, Outcome
 from parkade.sip.session.dialog import Dialog
@@ -21,13 +19,14 @@ from parkade.sip.session.news import News
 from parkade.sip.session.refer import Refer, Referral
 from parkade.sip.session.session_timer import MIN_S, SessionTimer
 from parkade.sip.session.state import Accepted, Ack, Bye, Change, Incoming, Kind, Outgoing, SentChange
+from parkade.sip.session.usage import Deadline, Usage
 from parkade.sip.transaction.transaction import ServerTransaction
 
 UNASSUMED = frozenset({"UPDATE", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PRACK"})
 """Methods that are not sent to a peer that has never said what it allows."""
 
 
-class Core:
+class Core(Usage):
     """``incoming`` tells who called; ``server`` is their INVITE until the ACK, ``client`` ours.
 
     ``cancelled`` tells that their CANCEL crossed our 2xx.
@@ -39,7 +38,6 @@ class Core:
     """
 
     __slots__ = (
-        "__weakref__",
         "accepted",
         "ack",
         "agent",
@@ -54,7 +52,6 @@ class Core:
         "credentials",
         "dialog",
         "expires_at",
-        "id",
         "incoming",
         "min_s",
         "news",
@@ -70,8 +67,8 @@ class Core:
         "timer",
     )
 
-    def __init__(self, agent: Agent[Any], session_id: str, credentials: Credentials | None, *, incoming: bool) -> None:
-        self.id = session_id
+    def __init__(self, agent: Agent, session_id: str, credentials: Credentials | None, *, incoming: bool) -> None:
+        super().__init__(session_id)
         self.agent = agent
         self.credentials = credentials
         self.incoming = incoming
@@ -145,11 +142,11 @@ class Core:
 
     def bind(self, dialog: Dialog) -> None:
         """Requests in ``dialog`` are for this session."""
-        self.agent.dialogs[dialog.id] = (self, dialog)
+        self.agent.bind(dialog, self)
 
     def unbind(self, dialog: Dialog) -> None:
-        """``dialog`` is over."""
-        self.agent.dialogs.pop(dialog.id, None)
+        """``dialog`` is not used by this session any more."""
+        self.agent.unbind(dialog, self)
 
     def touch(self) -> None:
         """What must be kept of the session may have changed."""

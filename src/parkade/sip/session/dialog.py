@@ -16,6 +16,7 @@ from parkade.sip.message.message import Headers, Request, Response
 from parkade.sip.message.names import spelling
 from parkade.sip.message.uri import SipUri, parse_uri
 from parkade.sip.session.offers import OfferAnswer
+from parkade.sip.session.usage import Usage
 from parkade.sip.transaction.layer import COOKIE
 
 DialogId = tuple[str, str, str]
@@ -30,7 +31,7 @@ class Dialog:
 
     ``target`` is the remote target URI, ``routes`` the route set in the order we use it, ``contact`` our own Contact value.
     ``local_seq`` is the CSeq of our last request, ``remote_seq`` of theirs (None before the first). ``offers`` is whose turn
-    it is to speak SDP.
+    it is to speak SDP, ``usages`` what the dialog is used for, oldest first.
     """
 
     __slots__ = (
@@ -47,6 +48,7 @@ class Dialog:
         "remote_tag",
         "routes",
         "target",
+        "usages",
     )
 
     def __init__(
@@ -75,6 +77,7 @@ class Dialog:
         self.local_seq = local_seq
         self.remote_seq = remote_seq
         self.offers = OfferAnswer()
+        self.usages: tuple[Usage, ...] = ()
         self._flow = flow
         self._hop: Flow | None = None
 

@@ -5,8 +5,6 @@ ACK, so that it is not sent again and again, and BYE, so that nobody waits at a 
 
 from __future__ import annotations
 
-from typing import Any
-
 from parkade.base.clock import Instant
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.message import Headers, Request, Response
@@ -20,7 +18,7 @@ class Dismissal:
 
     __slots__ = ("_agent", "_id", "_response", "_under_way")
 
-    def __init__(self, agent: Agent[Any], response: Response, under_way: set[DialogId], dialog_id: DialogId) -> None:
+    def __init__(self, agent: Agent, response: Response, under_way: set[DialogId], dialog_id: DialogId) -> None:
         self._agent = agent
         self._response = response
         self._under_way = under_way

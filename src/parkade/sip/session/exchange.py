@@ -11,7 +11,6 @@ from parkade.sip.message.bodies import keep_sdp
 from parkade.sip.message.message import Request, Response
 from parkade.sip.session import refresh, session_timer
 from parkade.sip.session.accepted import accept, acked
-from parkade.sip.session.agent import Deadline
 from parkade.sip.session.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LINE, readable_bodies
 from parkade.sip.session.core import Core
 from parkade.sip.session.credentials import HeaderLines, Outcome, Proofs, retry_lines
@@ -21,6 +20,7 @@ from parkade.sip.session.lifecycle import State
 from parkade.sip.session.news import AnswerTaken, Offered, OfferRefused, OfferWanted
 from parkade.sip.session.offers import CLASH, Move, Turn
 from parkade.sip.session.state import Change, Kind, SentChange
+from parkade.sip.session.usage import Deadline
 from parkade.sip.transaction.transaction import ClientTransaction, ServerTransaction, Why
 
 PATIENCE_S = 60.0

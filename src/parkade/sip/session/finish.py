@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from parkade.base.clock import Instant
 from parkade.sip.message.message import Request, Response, make_response
-from parkade.sip.session.agent import Deadline
 from parkade.sip.session.ask import Ask, HeaderLines, Outcome, Purpose
 from parkade.sip.session.core import Core
 from parkade.sip.session.dialog import Dialog
@@ -16,6 +15,7 @@ from parkade.sip.session.news import Ended, News, Refused
 from parkade.sip.session.offers import Move
 from parkade.sip.session.refer import ANSWERABLE_S, Stage
 from parkade.sip.session.state import Ack, Bye
+from parkade.sip.session.usage import Deadline
 from parkade.sip.transaction.transaction import ServerTransaction
 
 
@@ -97,7 +97,7 @@ def gone(core: Core, now: Instant) -> None:
 def forget(core: Core) -> None:
     """Nothing is left to be heard."""
     core.cancel_timer(Deadline.REPORTS)
-    core.agent.sessions.pop(core.id, None)
+    core.agent.usages.pop(core.id, None)
     if core.dialog is not None:
         core.unbind(core.dialog)
 

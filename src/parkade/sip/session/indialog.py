@@ -25,6 +25,7 @@ Taker: TypeAlias = Callable[[Core, Dialog, ServerTransaction, Instant], None]
 
 LIVE = frozenset({State.EARLY, State.ACCEPTED, State.CONFIRMED})
 EVER = frozenset(State)
+CAPABILITIES = (ALLOW_LINE, SUPPORTED_LINE, ACCEPT_LINE)
 
 
 def take(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
@@ -40,6 +41,17 @@ def take(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> Non
     if taker is not _bye:
         core.learn(tx.request)
     taker(core, dialog, tx, now)
+
+
+def take_without_session(tx: ServerTransaction, now: Instant) -> None:
+    """Answer ``tx``, in a dialog that has outlived its session or never had one."""
+    method = tx.request.method
+    if method == "OPTIONS":
+        respond(tx, 200, now, CAPABILITIES)
+    elif method in TAKERS:
+        respond(tx, 481, now)
+    else:
+        respond(tx, 405, now, [ALLOW_LINE])
 
 
 def referral_over(core: Core, referral: Referral) -> None:
@@ -83,7 +95,7 @@ def _info(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> No
 
 
 def _options(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:  # noqa: ARG001 - as the others
-    respond(tx, 200, now, [ALLOW_LINE, SUPPORTED_LINE, ACCEPT_LINE])
+    respond(tx, 200, now, CAPABILITIES)
 
 
 def _refer(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:

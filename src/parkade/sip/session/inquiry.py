@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from parkade.base.clock import Instant
 from parkade.sip.message.flow import Flow
@@ -18,7 +17,7 @@ from parkade.sip.transaction.transaction import ClientTransaction, Why
 class Inquiry:
     """``seq`` is the next CSeq number, ``who`` From, To and Call-ID. ``done`` gets the final response, or why there is none."""
 
-    agent: Agent[Any]
+    agent: Agent
     flow: Flow
     method: str
     target: str

@@ -17,7 +17,6 @@ from parkade.base.journal import Json, KeptError
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.message import Headers, Request
 from parkade.sip.session import accepted, finish
-from parkade.sip.session.agent import Deadline
 from parkade.sip.session.core import Core
 from parkade.sip.session.credentials import HeaderLines
 from parkade.sip.session.dialog import Dialog
@@ -26,6 +25,7 @@ from parkade.sip.session.offers import Turn
 from parkade.sip.session.refer import ANSWERABLE_S, Refer, Referral, Stage
 from parkade.sip.session.session_timer import MIN_S, SessionTimer
 from parkade.sip.session.state import Accepted, Ack, Bye, Change, Kind
+from parkade.sip.session.usage import Deadline
 
 # Out
 
@@ -146,7 +146,7 @@ def restore(core: Core, value: Mapping[str, Json], now: Instant) -> None:
         core.step(Event.ACKED)
     if core.state is State.ENDED and not core.referrals:
         return
-    core.agent.sessions[core.id] = core
+    core.agent.usages[core.id] = core
     core.bind(dialog)
     if core.referrals and core.state is State.ENDED:
         core.set_timer(Deadline.REPORTS, now + ANSWERABLE_S)

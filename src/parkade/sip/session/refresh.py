@@ -5,12 +5,12 @@ from __future__ import annotations
 from parkade.base.clock import Instant
 from parkade.sip.message.message import Request, Response
 from parkade.sip.session import session_timer
-from parkade.sip.session.agent import Deadline
 from parkade.sip.session.core import Core
 from parkade.sip.session.finish import finish
 from parkade.sip.session.lifecycle import State
 from parkade.sip.session.session_timer import SessionTimer
 from parkade.sip.session.state import Change, Kind
+from parkade.sip.session.usage import Deadline
 
 
 def grant(core: Core, request: Request, now: Instant) -> list[tuple[str, str]]:

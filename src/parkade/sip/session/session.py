@@ -19,7 +19,7 @@ from parkade.base.journal import Json
 from parkade.sip.message.bodies import may_be_ignored
 from parkade.sip.message.message import Request, Response
 from parkade.sip.session import accepted, exchange, indialog, keeping, refresh, uac, uas
-from parkade.sip.session.agent import Agent, Deadline
+from parkade.sip.session.agent import Agent
 from parkade.sip.session.ask import Ask, HeaderLines, Outcome, Purpose
 from parkade.sip.session.capabilities import ACCEPT_INFO_LINE, INFO_TYPES
 from parkade.sip.session.core import Core
@@ -43,6 +43,7 @@ from parkade.sip.session.news import (
 )
 from parkade.sip.session.refer import Refer, Referral, Stage, refer_to, report_of_outcome, wants_no_reports
 from parkade.sip.session.state import Change, Kind
+from parkade.sip.session.usage import Deadline
 from parkade.sip.transaction.transaction import ServerTransaction
 
 
@@ -102,7 +103,7 @@ class Session(Core):
 
     def __init__(
         self,
-        agent: Agent[Session],
+        agent: Agent,
         handler: SessionHandler,
         session_id: str,
         credentials: Credentials | None = None,

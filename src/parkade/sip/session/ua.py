@@ -38,6 +38,7 @@ from parkade.sip.session.handler import Quiet
 from parkade.sip.session.inquiry import Inquiry
 from parkade.sip.session.lifecycle import State
 from parkade.sip.session.session import Session, SessionHandler
+from parkade.sip.session.usage import Usage
 from parkade.sip.transaction.layer import Admit, Refusal, TransactionLayer
 from parkade.sip.transaction.transaction import ServerTransaction, Why
 
@@ -61,7 +62,7 @@ class AgentOwner(Protocol):
 class UserAgent:
     """One user agent core. ``address`` gives the host and port under which the peer of a flow reaches us.
 
-    ``user`` is the user part of our Contact, ``user_agent`` what User-Agent says. ``len()`` counts sessions, dialogs,
+    ``user`` is the user part of our Contact, ``user_agent`` what User-Agent says. ``len()`` counts usages, dialogs,
     transactions and timers: zero when nothing is alive.
     """
 
@@ -81,21 +82,21 @@ class UserAgent:
         self.ids = ids
         layer = TransactionLayer(self, self.out, ids, address, self._let_in if admit is not None else None)
         self._admit = admit
-        self._agent: Agent[Session] = Agent(layer, self.out, ids, address, user_agent, user, keeps=keeps)
+        self._agent = Agent(layer, self.out, ids, address, user_agent, user, keeps=keeps)
         self._owner = owner
         self._layer = layer
-        self._sessions = self._agent.sessions
+        self._usages = self._agent.usages
         self._dialogs = self._agent.dialogs
         self._timers = self._agent.timers
         self._dismissed: set[DialogId] = set()
         self._waiting: WeakValueDictionary[tuple[str, str], Session] = WeakValueDictionary()
 
     def __len__(self) -> int:
-        return len(self._sessions) + len(self._dialogs) + len(self._layer) + len(self._timers)
+        return len(self._usages) + len(self._dialogs) + len(self._layer) + len(self._timers)
 
     @property
-    def touched(self) -> set[Session]:
-        """Sessions whose snapshot may have changed since the owner cleared this set, ended ones (``is_done``) included."""
+    def touched(self) -> set[Usage]:
+        """Usages whose snapshot may have changed since the owner cleared this set, ended ones (``is_done``) included."""
         return self._agent.touched
 
     # The machine
@@ -116,10 +117,10 @@ class UserAgent:
     def wake(self, now: Instant) -> None:
         """Do what is due."""
         self._layer.wake(now)
-        for session_id, what in self._timers.pop_due(now):
-            session = self._sessions.get(session_id)
-            if session is not None:
-                session.due(what, now)
+        for usage_id, what in self._timers.pop_due(now):
+            usage = self._usages.get(usage_id)
+            if usage is not None:
+                usage.due(what, now)
 
     # What the owner begins
 
@@ -138,7 +139,7 @@ class UserAgent:
     ) -> Session:
         """Call ``target``, a URI, over ``flow``. Without ``sdp`` the far side makes the offer."""
         session = Session(self._agent, handler, self.ids.token(), credentials, incoming=False)
-        self._sessions[session.id] = session
+        self._usages[session.id] = session
         uac.begin(
             session,
             flow=flow,
@@ -158,7 +159,7 @@ class UserAgent:
         Raises KeptError if the value cannot be read. One that is done is given back, but nothing is kept of it here.
         """
         session_id = value.get("id")
-        if not isinstance(session_id, str) or session_id in self._sessions:
+        if not isinstance(session_id, str) or session_id in self._usages:
             raise KeptError("a kept SIP session without an id of its own")
         session = Session(self._agent, handler, session_id, incoming=value.get("incoming") is True)
         keeping.restore(session, value, now)
@@ -195,8 +196,8 @@ class UserAgent:
 
     def session_by_dialog(self, call_id: str, to_tag: str, from_tag: str) -> Session | None:
         """The session of a dialog named by Replaces: ``to_tag`` is ours, ``from_tag`` theirs. None once it is over."""
-        found = self._dialogs.get((call_id, to_tag, from_tag))
-        return found[0] if found is not None and found[0].state < State.CLOSING else None
+        session = _session_in(self._dialogs.get((call_id, to_tag, from_tag)))
+        return session if session is not None and session.state < State.CLOSING else None
 
     def contact_on(self, flow: Flow) -> str:
         """Our Contact value for the peer of ``flow``."""
@@ -227,10 +228,10 @@ class UserAgent:
 
     def on_ack(self, request: Request, flow: Flow, now: Instant) -> None:
         """The ACK for a 2xx."""
-        found = self._find(request)
-        if found is None:
+        dialog = self._find(request)
+        session = _session_in(dialog)
+        if dialog is None or session is None:
             return
-        session, dialog = found
         waits = session.accepted
         if waits is not None and waits.number == request.cseq.number:
             dialog.flow = flow
@@ -255,9 +256,10 @@ class UserAgent:
     def on_stray_2xx(self, response: Response, flow: Flow, now: Instant) -> None:
         """A 2xx that comes again after its transaction is over, or whose INVITE nobody remembers: after a restart."""
         dialog_id = (response.call_id, response.from_.tag or "", response.to.tag or "")
-        found = self._dialogs.get(dialog_id)
-        if found is not None:
-            uac.acknowledge_again(*found, response)
+        dialog = self._dialogs.get(dialog_id)
+        session = _session_in(dialog)
+        if dialog is not None and session is not None:
+            uac.acknowledge_again(session, dialog, response)
         elif dialog_id not in self._dismissed and response.to.tag and len(self._dismissed) < MAX_DISMISSALS:
             self._dismissed.add(dialog_id)
             Dismissal(self._agent, response, self._dismissed, dialog_id).send(flow, now)
@@ -282,31 +284,33 @@ class UserAgent:
             refusal = self._admit(request, flow, now)
         return refusal
 
-    def _find(self, request: Request) -> tuple[Session, Dialog] | None:
+    def _find(self, request: Request) -> Dialog | None:
         return self._dialogs.get((request.call_id, request.to.tag or "", request.from_.tag or ""))
 
     def _session_of(self, tx: ServerTransaction) -> Session | None:
         """The session of a server transaction: by its dialog, whose tag the layer chose."""
         request = tx.request
-        found = self._dialogs.get((request.call_id, tx.to_tag, request.from_.tag or ""))
-        return found[0] if found is not None else None
+        return _session_in(self._dialogs.get((request.call_id, tx.to_tag, request.from_.tag or "")))
 
     def _in_dialog(self, tx: ServerTransaction, now: Instant) -> None:
         request = tx.request
-        found = self._find(request)
-        if found is None:
+        dialog = self._find(request)
+        if dialog is None:
             tx.respond(make_response(request, 481), now)
             return
-        session, dialog = found
-        if _is_waiting_for(session, request):
+        session = _session_in(dialog)
+        if session is not None and _is_waiting_for(session, request):
             _accept_again(session, tx, now)
             return
         if not dialog.in_order(request.cseq.number):
             respond(tx, 500, now)
             return
         dialog.flow = tx.flow
-        indialog.take(session, dialog, tx, now)
-        session.settle(now)
+        if session is None:
+            indialog.take_without_session(tx, now)
+        else:
+            indialog.take(session, dialog, tx, now)
+            session.settle(now)
 
     def _invited(self, tx: ServerTransaction, now: Instant) -> None:
         request = tx.request
@@ -326,7 +330,7 @@ class UserAgent:
         dialog = Dialog.of_server(request, tx.to_tag, self._agent.contact_on(tx.source), tx.flow)
         session = Session(self._agent, _QUIET, self.ids.token(), incoming=True)
         uas.begin(session, tx, dialog, now)
-        self._sessions[session.id] = session
+        self._usages[session.id] = session
         session.bind(dialog)
         self._owner.on_invite(session, now)
 
@@ -349,6 +353,15 @@ def _accept_again(session: Session, tx: ServerTransaction, now: Instant) -> None
     assert isinstance(response, Response)
     tx.respond(response, now)
     waits.tx = tx
+
+
+def _session_in(dialog: Dialog | None) -> Session | None:
+    """The call that ``dialog`` is used for, if any."""
+    if dialog is not None:
+        for usage in dialog.usages:
+            if isinstance(usage, Session):
+                return usage
+    return None
 
 
 _QUIET = Quiet()

@@ -10,7 +10,6 @@ from parkade.sip.message.grammar import number
 from parkade.sip.message.headers import RAck, parse_rack
 from parkade.sip.message.message import Request, Response, make_response
 from parkade.sip.session import accepted, exchange
-from parkade.sip.session.agent import Deadline
 from parkade.sip.session.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LINE
 from parkade.sip.session.core import Core
 from parkade.sip.session.credentials import HeaderLines
@@ -19,6 +18,7 @@ from parkade.sip.session.finish import finish, refuse_asked, respond, stop_provi
 from parkade.sip.session.lifecycle import Event, State
 from parkade.sip.session.offers import Move, Turn
 from parkade.sip.session.state import Incoming, Reliable
+from parkade.sip.session.usage import Deadline
 from parkade.sip.transaction.timers import T1
 from parkade.sip.transaction.transaction import ServerTransaction
 
