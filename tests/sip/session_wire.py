@@ -17,6 +17,7 @@ from parkade.sip.session.handler import Quiet
 from parkade.sip.session.refer import Refer
 from parkade.sip.session.session import Session
 from parkade.sip.session.ua import UserAgent
+from parkade.sip.session.usage import Usage
 from parkade.sip.transaction.layer import ServerTransaction
 
 OFFER, ANSWER = b"v=0\r\no=- 1 1 offer\r\n", b"v=0\r\no=- 2 1 answer\r\n"
@@ -95,6 +96,9 @@ class Party(Quiet):
     def on_request(self, tx: ServerTransaction, now: Instant) -> None:
         self.requests.append(tx.request)
         tx.respond(make_response(tx.request, 200, to_tag=tx.to_tag), now)
+
+    def on_subscribe(self, tx: ServerTransaction, beside: Usage, now: Instant) -> None:
+        self.ua.notifier.accept(tx, "", "", now)
 
     # SessionHandler
 

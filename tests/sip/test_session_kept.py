@@ -31,10 +31,17 @@ def through_json(value: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def reborn(rig: Rig) -> Session:
-    """The user agent of ``rig`` dies with all it knew, but for the snapshot of its last session, and starts anew."""
+    """The user agent of ``rig`` dies with all it knew, but for the snapshots of its last session and of all subscriptions, and
+    starts anew.
+    """
     value = through_json(rig.session.snapshot())
     us = rig.us
+    subscriptions = [
+        through_json(s.snapshot()) for name in us.ua.notifier.subscribers() for s in us.ua.notifier.of_subscriber(name)
+    ]
     us.ua = UserAgent(us, Ids(random.Random(99).randbytes), lambda _: (US, 5060), keeps=True)
+    for subscription in subscriptions:
+        us.ua.notifier.restore(subscription, rig.now)
     session = us.ua.restore(value, us, rig.now)
     us.sessions.append(session)
     us.heard.clear()
@@ -242,32 +249,40 @@ def test_a_transfer_is_reported_to_the_end_after_the_restart() -> None:
     rig = Rig()
     tag = rig.answered_call()
     rig.ask("REFER", 2, to_tag=tag, extra="Refer-To: <sip:102@example.com>")
-    rig.us.refers[0].accept((), rig.now)
+    rig.us.ua.notifier.accept_refer(rig.us.refers[0], rig.now)
     rig.take()
-    session = reborn(rig)
-    [refer] = session.refers
-    assert refer.id == rig.us.refers[0].id
-    refer.notify(200, "OK", (), rig.now, final=True)
+    begun = rig.request_sent("NOTIFY")
+    reborn(rig)
+    [transfer] = rig.us.ua.notifier.resources("refer")
+    assert transfer == rig.us.refers[0].id
+    rig.us.ua.notifier.report(transfer, 200, "OK", rig.now, final=True)
+    rig.run(0)
     assert rig.take() == ["NOTIFY"]
     notify = rig.request_sent("NOTIFY")
+    assert notify.cseq.number == begun.cseq.number + 1
     assert (notify.body, notify.headers.get("Event")) == (b"SIP/2.0 200 OK\r\n", "refer")
     assert "terminated" in (notify.headers.get("Subscription-State") or "")
-    assert session.refers == []
+    rig.reply(notify, 200)
+    assert rig.us.ua.notifier.resources("refer") == []
 
 
 def test_a_transfer_can_be_reported_even_after_the_session_has_ended() -> None:
     rig = Rig()
     tag = rig.answered_call()
     rig.ask("REFER", 2, to_tag=tag, extra="Refer-To: <sip:102@example.com>")
-    rig.us.refers[0].accept((), rig.now)
+    rig.us.ua.notifier.accept_refer(rig.us.refers[0], rig.now)
     rig.ask("BYE", 3, to_tag=tag)
     rig.take()
-    assert not rig.session.is_done
+    assert rig.session.is_done
     session = reborn(rig)
-    [refer] = session.refers
-    refer.notify(200, "OK", (), rig.now, final=True)
-    assert rig.take() == ["NOTIFY"]
     assert session.is_done
+    [transfer] = rig.us.ua.notifier.resources("refer")
+    rig.us.ua.notifier.report(transfer, 200, "OK", rig.now, final=True)
+    rig.run(0)
+    assert rig.take() == ["NOTIFY"]
+    rig.reply(rig.request_sent("NOTIFY"), 200)
+    rig.run(5)
+    assert len(rig.us.ua) == 0
 
 
 def test_news_of_a_transfer_of_ours_is_told_after_the_restart() -> None:
@@ -439,7 +454,7 @@ def perform(rig: Rig, step: str, tag: str, seq: int, invite: Request | None) -> 
         case "refer":
             ask("REFER", extra="Refer-To: <sip:103@example.com>")
             if rig.us.refers:
-                rig.us.refers[-1].accept((), rig.now)
+                rig.us.ua.notifier.accept_refer(rig.us.refers[-1], rig.now)
         case "moved":
             ask("UPDATE", extra="Supported: timer\nSession-Expires: 300;refresher=uas")
         case _:
@@ -477,7 +492,7 @@ def test_whatever_has_happened_in_it_a_session_goes_on_exactly(
     value = through_json(before.snapshot())
     assert same(before.snapshot(), value)
     told = (before.dialog.id, dialog.target, dialog.routes, dialog.local_seq, dialog.offers.agreed) if before.dialog else None
-    refers = [refer.id for refer in before.refers]
+    transfers = rig.us.ua.notifier.resources("refer")
     timer, expires_at = before.timer, before.expires_at
     rig.take()
     session = reborn(rig)
@@ -489,7 +504,7 @@ def test_whatever_has_happened_in_it_a_session_goes_on_exactly(
     assert told[:3] == (after.id, after.target, after.routes)
     assert told[3] + sum(word in ("INVITE", "UPDATE", "BYE") for word in sent) == after.local_seq
     assert after.offers.agreed == told[4]
-    assert [refer.id for refer in session.refers] == refers
+    assert rig.us.ua.notifier.resources("refer") == transfers
     assert (session.timer, session.expires_at if session.timer else expires_at) == (timer, expires_at)
     if session.state is State.CONFIRMED:
         if not sent:
@@ -500,8 +515,8 @@ def test_whatever_has_happened_in_it_a_session_goes_on_exactly(
         session.end(rig.now)
         assert "BYE" in rig.take()
         rig.reply(rig.request_sent("BYE"), 200)
-    for refer in session.refers[:]:
-        refer.notify(200, "OK", (), rig.now, final=True)
+    for transfer in transfers:
+        rig.us.ua.notifier.report(transfer, 200, "OK", rig.now, final=True)
     rig.run(80)
     assert len(rig.us.ua) == 0
     assert session.is_done

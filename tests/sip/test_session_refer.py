@@ -22,6 +22,12 @@ def notices(rig: Rig) -> list[tuple[str, str]]:
     ]
 
 
+def answer_notices(rig: Rig) -> None:
+    """The phone has taken each NOTIFY among those last taken."""
+    for message in [m for m in rig.got if isinstance(m, Request) and m.method == "NOTIFY"]:
+        rig.reply(message, 200)
+
+
 def test_a_blind_transfer_is_accepted_and_reported_on() -> None:
     rig = Rig()
     tag = rig.answered_call()
@@ -34,7 +40,7 @@ def test_a_blind_transfer_is_accepted_and_reported_on() -> None:
     assert refer.referred_by.uri == "sip:phone@example.com"
     assert refer.replaces is None
     assert refer.session is rig.session
-    refer.accept([("X-A", "1")], rig.now)
+    rig.us.ua.notifier.accept_refer(refer, rig.now, [("X-A", "1")])
     assert rig.take() == ["202 REFER", "NOTIFY"]
     accepted, notice = rig.got
     assert accepted.contact is not None
@@ -43,15 +49,18 @@ def test_a_blind_transfer_is_accepted_and_reported_on() -> None:
     assert notice.content_type == "message/sipfrag"
     assert notice.contact is not None
     assert notices(rig) == [("SIP/2.0 100 Trying", "active;expires=180")]
-    refer.notify(180, "Ringing", (), rig.now)
-    refer.notify(200, "OK", [("X-Parkade-Park-Code", "*801")], rig.now, final=True)
-    refer.notify(200, "OK", (), rig.now, final=True)
-    assert rig.take() == ["NOTIFY", "NOTIFY"]
-    assert notices(rig) == [
-        ("SIP/2.0 180 Ringing", "active;expires=180"),
-        ("SIP/2.0 200 OK", "terminated;reason=noresource"),
-    ]
-    assert rig.got[1].headers.get("X-Parkade-Park-Code") == "*801"
+    answer_notices(rig)
+    rig.us.ua.notifier.report(refer.id, 180, "Ringing", rig.now)
+    assert rig.take() == ["NOTIFY"]
+    assert notices(rig) == [("SIP/2.0 180 Ringing", "active;expires=180")]
+    answer_notices(rig)
+    rig.us.ua.notifier.report(refer.id, 200, "OK", rig.now, [("X-Parkade-Park-Code", "*801")], final=True)
+    rig.us.ua.notifier.report(refer.id, 200, "OK", rig.now, final=True)
+    assert rig.take() == ["NOTIFY"]
+    assert notices(rig) == [("SIP/2.0 200 OK", "terminated;reason=noresource")]
+    assert rig.got[0].headers.get("X-Parkade-Park-Code") == "*801"
+    answer_notices(rig)
+    assert rig.us.ua.notifier.resources("refer") == []
     assert rig.session.state is State.CONFIRMED
 
 
@@ -90,8 +99,8 @@ def test_a_refused_transfer_is_over() -> None:
     rig.ask("REFER", 2, to_tag=tag, extra=TO_801)
     refer = rig.us.refers[0]
     refer.refuse(603, [("Warning", '399 parkade "x"')], rig.now)
-    refer.accept((), rig.now)
-    refer.notify(200, "OK", (), rig.now, final=True)
+    rig.us.ua.notifier.accept_refer(refer, rig.now)
+    rig.us.ua.notifier.report(refer.id, 200, "OK", rig.now, final=True)
     assert rig.take() == ["603 REFER"]
     assert rig.got[0].headers.get("Warning") == '399 parkade "x"'
 
@@ -103,8 +112,8 @@ def test_reports_on_the_second_refer_of_a_dialog_say_which() -> None:
     rig.ask("REFER", 5, to_tag=tag, extra=TO_801)
     first, second = rig.us.refers
     assert first.id != second.id
-    first.accept((), rig.now)
-    second.accept((), rig.now)
+    rig.us.ua.notifier.accept_refer(first, rig.now)
+    rig.us.ua.notifier.accept_refer(second, rig.now)
     rig.take()
     assert [m.headers.get("Event") for m in rig.got if isinstance(m, Request)] == ["refer", "refer;id=5"]
 
@@ -113,8 +122,8 @@ def test_a_phone_may_forbid_reports() -> None:
     rig = Rig()
     tag = rig.answered_call()
     rig.ask("REFER", 2, to_tag=tag, extra=f"{TO_801}\nRefer-Sub: false\nSupported: norefersub")
-    rig.us.refers[0].accept((), rig.now)
-    rig.us.refers[0].notify(200, "OK", (), rig.now, final=True)
+    rig.us.ua.notifier.accept_refer(rig.us.refers[0], rig.now)
+    rig.us.ua.notifier.report(rig.us.refers[0].id, 200, "OK", rig.now, final=True)
     assert rig.take() == ["202 REFER"]
     assert rig.got[0].headers.get("Refer-Sub") == "false"
 
@@ -123,12 +132,12 @@ def test_reports_go_on_after_the_bye_of_the_phone() -> None:
     rig = Rig()
     tag = rig.answered_call()
     rig.ask("REFER", 2, to_tag=tag, extra=TO_801)
-    rig.us.refers[0].accept((), rig.now)
+    rig.us.ua.notifier.accept_refer(rig.us.refers[0], rig.now)
     rig.ask("BYE", 3, to_tag=tag)
     rig.take()
     for notice in [m for m in rig.got if isinstance(m, Request)]:
         rig.reply(notice, 200)
-    rig.us.refers[0].notify(200, "OK", (), rig.now, final=True)
+    rig.us.ua.notifier.report(rig.us.refers[0].id, 200, "OK", rig.now, final=True)
     assert rig.take() == ["NOTIFY"]
     assert rig.got[0].to.tag == "ph1"
     rig.reply(rig.request_sent("NOTIFY"), 481)
@@ -140,10 +149,10 @@ def test_a_refused_report_ends_the_reports_and_not_the_call() -> None:
     rig = Rig()
     tag = rig.answered_call()
     rig.ask("REFER", 2, to_tag=tag, extra=TO_801)
-    rig.us.refers[0].accept((), rig.now)
+    rig.us.ua.notifier.accept_refer(rig.us.refers[0], rig.now)
     rig.take()
     rig.reply(rig.request_sent("NOTIFY"), 481)
-    rig.us.refers[0].notify(180, "Ringing", (), rig.now)
+    rig.us.ua.notifier.report(rig.us.refers[0].id, 180, "Ringing", rig.now)
     assert rig.take() == []
     assert rig.session.state is State.CONFIRMED
 
@@ -154,7 +163,7 @@ def test_a_transfer_nobody_decided_on_is_refused_when_the_call_ends() -> None:
     rig.ask("REFER", 2, to_tag=tag, extra=TO_801)
     rig.session.end(rig.now)
     assert rig.take() == ["487 REFER", "BYE"]
-    rig.us.refers[0].accept((), rig.now)
+    rig.us.ua.notifier.accept_refer(rig.us.refers[0], rig.now)
     assert rig.take() == []
 
 
@@ -164,11 +173,11 @@ def test_a_refer_during_a_hold_is_taken_and_the_hold_finished() -> None:
     rig.us.answers = None
     rig.ask("INVITE", 2, to_tag=tag, body=SDP_2)
     rig.ask("REFER", 3, to_tag=tag, extra=TO_801)
-    rig.us.refers[0].accept((), rig.now)
+    rig.us.ua.notifier.accept_refer(rig.us.refers[0], rig.now)
     rig.session.answer(b"v=0 held", rig.now)
     assert rig.take() == ["202 REFER", "NOTIFY", "200 INVITE"]
     rig.ask("ACK", 2, to_tag=tag)
-    rig.us.refers[0].notify(200, "OK", (), rig.now, final=True)
+    rig.us.ua.notifier.report(rig.us.refers[0].id, 200, "OK", rig.now, final=True)
     rig.take()
     assert rig.session.state is State.CONFIRMED
 

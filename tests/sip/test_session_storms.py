@@ -72,8 +72,8 @@ def perform(verb: str, who: Party, other: Party, now: Instant) -> None:
             session.refer("sip:*801@192.0.2.9", now)
         case "answer refers":
             for refer in who.refers:
-                refer.accept((), now)
-                refer.notify(200, "OK", (), now, final=True)
+                who.ua.notifier.accept_refer(refer, now)
+                who.ua.notifier.report(refer.id, 200, "OK", now, final=True)
         case "answer":
             session.answer(ANSWER, now)
         case "refuse":

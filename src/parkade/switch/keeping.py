@@ -1,4 +1,4 @@
-"""Legs and registrations written down after each input, and read back when the process comes back.
+"""Legs, registrations and subscriptions written down after each input, and read back when the process comes back.
 
 A leg is kept from its answer on, with its SIP session and what was agreed about its sound, until the far side has answered the
 BYE. It is written again only when something has changed that matters afterwards. The end does not (a leg that no call knows is
@@ -16,30 +16,28 @@ from typing import Any
 from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Json, Keep, KeptError
 from parkade.rtp.offer_answer import AudioNegotiator
-from parkade.sip.message.message import REASONS
 from parkade.sip.session.dialog import Dialog
 from parkade.sip.session.lifecycle import State
-from parkade.sip.session.refer import Refer, Stage
 from parkade.sip.session.session import Session
+from parkade.sip.session.subscription import Subscription
 from parkade.sip.session.ua import UserAgent
 from parkade.sip.session.usage import Usage
 from parkade.switch.contact import Phone
 from parkade.switch.inputs import Note
-from parkade.switch.leg import QUIET, FinalReport, PhoneLeg, Wiring
+from parkade.switch.leg import QUIET, PhoneLeg, Wiring
 from parkade.switch.legs import Legs
 from parkade.switch.registrar import PREFIX as BINDING
 from parkade.switch.registrar import Registrar
-from parkade.switch.transfers import Transfers
 
 LEG = "leg/"
 """What the keys of kept legs begin with."""
 
+SUBSCRIPTION = "subscription/"
+"""What the keys of kept subscriptions begin with."""
+
 ACKED_KEPT_S = 2.0
 """How long after an ACK a leg is written again, unless it is over by then. Every phone expects a 2xx to come again 0.5, 1.5
 and 3.5 s after the first; much later some do not."""
-
-REPORT_AGAIN_S = 60.0
-"""How old the end of a transfer may be to be told again after a restart: the phone may not have heard it."""
 
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
@@ -47,17 +45,18 @@ _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, Over
 class Keeping:
     """What of the switch outlives the process, calls apart. ``changes`` is asked after each input."""
 
-    def __init__(self, ua: UserAgent, registrar: Registrar, legs: Legs, transfers: Transfers, wiring: Wiring) -> None:
+    def __init__(self, ua: UserAgent, registrar: Registrar, legs: Legs, wiring: Wiring) -> None:
         self._ua = ua
         self._registrar = registrar
         self._legs = legs
-        self._transfers = transfers
         self._wiring = wiring
         self._kept: dict[str, tuple[object, ...] | None] = {}
         self._unacked: set[str] = set()
         """Legs whose kept value still waits for the ACK."""
         self._acked: dict[str, tuple[Instant, Session]] = {}
         """Legs that are to be written again, and when: the next first."""
+        self._told: dict[str, tuple[object, ...]] = {}
+        """What is kept of each subscription. The answer to a NOTIFY is not: it may be sent again after a restart."""
 
     def deadline(self) -> Instant | None:
         """When ``changes`` wants to be asked without an input."""
@@ -69,7 +68,11 @@ class Keeping:
         touched = self._ua.touched
         if touched:
             for usage in touched if len(touched) == 1 else sorted(touched, key=_id):
-                change = self._change(usage, now) if isinstance(usage, Session) else None
+                change: Keep | Drop | None = None
+                if isinstance(usage, Session):
+                    change = self._change(usage, now)
+                elif isinstance(usage, Subscription):
+                    change = self._change_subscription(usage)
                 if change is not None:
                     changes.append(change)
             touched.clear()
@@ -107,16 +110,38 @@ class Keeping:
         (self._unacked.add if session.state is State.ACCEPTED else self._unacked.discard)(leg_id)
         return Keep(LEG + leg_id, _written(leg, session))
 
+    def _change_subscription(self, subscription: Subscription) -> Keep | Drop | None:
+        id_ = subscription.id
+        if subscription.is_done:
+            return Drop(SUBSCRIPTION + id_) if self._told.pop(id_, None) is not None else None
+        told = (
+            subscription.version,
+            subscription.owes,
+            subscription.state,
+            subscription.expires_at,
+            subscription.over,
+            subscription.dialog.target,
+            subscription.dialog.flow,
+        )
+        before = self._told.get(id_)
+        if before == told:
+            return None
+        self._told[id_] = told
+        return Keep(SUBSCRIPTION + id_, subscription.snapshot())
+
     # Back
 
     def restore(self, kept: Mapping[str, Json], now: Instant) -> tuple[list[Keep | Drop], list[str]]:
         """Registrations and legs as they were. What cannot be read is noted and dropped; second, the legs of that kind."""
         drops: list[Keep | Drop] = []
         lost: list[str] = []
-        for key, value in kept.items():
+        # Subscriptions first: sessions begin to speak at once, perhaps in the same dialog.
+        for key, value in sorted(kept.items(), key=_subscriptions_first):
             try:
                 if key.startswith(BINDING):
                     self._registrar.restore(key.removeprefix(BINDING), value, now)
+                elif key.startswith(SUBSCRIPTION):
+                    self._restore_subscription(value, now)
                 elif key.startswith(LEG):
                     self._restore_leg(key.removeprefix(LEG), value, now)
             except KeptError as error:
@@ -125,6 +150,12 @@ class Keeping:
                 if key.startswith(LEG):
                     lost.append(key.removeprefix(LEG))
         return drops, lost
+
+    def _restore_subscription(self, value: Json, now: Instant) -> None:
+        if not isinstance(value, Mapping):
+            raise KeptError("a kept subscription that is none")
+        subscription = self._ua.notifier.restore(value, now)
+        self._told[subscription.id] = ()
 
     def _restore_leg(self, leg_id: str, value: Any, now: Instant) -> None:
         try:
@@ -156,18 +187,10 @@ class Keeping:
         leg.established = session.state is State.CONFIRMED
         if leg.negotiator is not None and leg.negotiator.agreed is not None:
             leg.held = leg.negotiator.agreed.remote_on_hold
-        for refer in session.refers:
-            self._transfers.go_on(leg, refer)
 
-    def report_again(self, now: Instant) -> None:
-        """The ends of transfers that phones may not have heard before the restart."""
-        for leg in self._legs.all():
-            reported, session = leg.reported, leg.session
-            if reported is None or session is None or session.dialog is None or now - reported.at > REPORT_AGAIN_S:
-                continue
-            refer = Refer(session, session.dialog, reported.refer, reported.event, Stage.REPORTING)
-            session.refers.append(refer)
-            refer.notify(reported.status, REASONS[reported.status], reported.headers, now, final=True)
+
+def _subscriptions_first(item: tuple[str, Json]) -> bool:
+    return not item[0].startswith(SUBSCRIPTION)
 
 
 def _id(usage: Usage) -> str:
@@ -185,10 +208,8 @@ def _fingerprint(leg: PhoneLeg, session: Session, dialog: Dialog) -> tuple[objec
         offers.local,
         offers.remote,
         leg.port,
-        leg.reported,
         session.cancelled,
         session.expires_at,
-        len(session.refers),
         tuple(session.changes),
         session.sent_change is None,
     )
@@ -209,9 +230,6 @@ def _written(leg: PhoneLeg, session: Session) -> dict[str, Json]:
         value["phone"] = [*leg.phone]
     if leg.negotiator is not None:
         value["audio"] = leg.negotiator.snapshot()
-    if leg.reported is not None:
-        refer, event, status, headers, at = leg.reported
-        value["reported"] = [refer, event, status, [list(line) for line in headers], at]
     return value
 
 
@@ -229,10 +247,4 @@ def _read(leg_id: str, value: Any, wiring: Wiring) -> PhoneLeg:
         leg.phone = Phone(str(contact), None if instance is None else str(instance), None if call_id is None else str(call_id))
     if (audio := value.get("audio")) is not None:
         leg.negotiator = AudioNegotiator.restore(audio, str(value["session"]["local_sdp"]).encode("latin-1"))
-    if (reported := value.get("reported")) is not None:
-        refer, event, status, headers, at = reported
-        lines = tuple((str(name), str(text)) for name, text in headers)
-        leg.reported = FinalReport(str(refer), str(event), int(status), lines, float(at))
-        if leg.reported.status not in REASONS:
-            raise ValueError(f"status {status!r}")
     return leg

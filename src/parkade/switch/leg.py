@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
@@ -61,16 +60,6 @@ QUIET = Quiet()
 """Looks after a session that its leg has let go."""
 
 
-class FinalReport(NamedTuple):
-    """The last thing that the phone of a leg was told of a transfer it had asked for."""
-
-    refer: str
-    event: str
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    at: Instant
-
-
 @dataclass(slots=True)
 class Wiring:
     """What every leg needs of the switch around it."""
@@ -118,7 +107,6 @@ class PhoneLeg(Quiet):
     failures: list[LegFailed] = field(default_factory=list)
     refusal_prompt: str | None = None
     on_let_go: Callable[[Instant], None] | None = None
-    reported: FinalReport | None = None
     _answer: bytes | None = None
     _keys_once: KeysOnce = field(default_factory=KeysOnce)
 

@@ -3,7 +3,7 @@
 Told bytes, media reports and a new directory; answers with effects. Everything inside happens at once: one input, all
 that follows from it, then the next. Call control never sees a message and SIP never sees a lot; this room translates.
 
-Limits of this version: one process; no subscriptions yet, so SUBSCRIBE is answered 489.
+Limits of this version: one process; no event packages yet but that of transfers, so SUBSCRIBE is answered 489.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ from parkade.sip.message.headers import Replaces, parse_replaces
 from parkade.sip.message.message import Request, make_response
 from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE
 from parkade.sip.session.session import Session
+from parkade.sip.session.subscription import Subscription
 from parkade.sip.session.ua import UserAgent
+from parkade.sip.session.usage import Usage
 from parkade.sip.transaction.layer import ServerTransaction
 from parkade.switch.address import dialled_of, name_of, number_of
 from parkade.switch.contact import Phone, read_contact
@@ -70,6 +72,7 @@ from parkade.switch.ports import AnnouncedPorts
 from parkade.switch.registrar import Answer, Registrar
 from parkade.switch.secrets import DeviceSecret
 from parkade.switch.statuses import BAD_DESCRIPTION, BAD_REPLACES, DRAINING, refusal_headers, status_of
+from parkade.switch.subscriptions import PhonePackage, Subscriptions
 from parkade.switch.transfers import Transfers
 
 NOTE_AGAIN_S = 60.0
@@ -95,10 +98,12 @@ class Switch:
         advertise: Callable[[Flow], tuple[str, int]],
         *,
         keeps: bool = True,
+        packages: Sequence[PhonePackage] = (),
     ) -> None:
         """``advertise`` gives the host and SIP port under which the peer of a flow reaches us.
 
-        ``keeps``: give ``Keep`` and ``Drop``, so that a later ``restore`` can go on.
+        ``keeps``: give ``Keep`` and ``Drop``, so that a later ``restore`` can go on. ``packages``: what phones may
+        subscribe to.
         """
         self._out: list[SwitchEffect] = []
         self._inputs: deque[Input] = deque()
@@ -113,8 +118,9 @@ class Switch:
         self._registrar = Registrar()
         self._lost = LostFlows()
         self._identified: Device | None = None
-        self._ua = UserAgent(self, ids, advertise, admit=self._let_in, keeps=keeps)
-        self._transfers = Transfers(self._leg_by_dialog)
+        self._ua = UserAgent(self, ids, advertise, admit=self._let_in, keeps=keeps, packages=packages)
+        self._subscriptions = Subscriptions(self._ua.notifier, packages)
+        self._transfers = Transfers(self._ua.notifier, self._leg_by_dialog)
         self._wiring = Wiring(
             out=self._out,
             inputs=self._inputs,
@@ -127,7 +133,7 @@ class Switch:
             remind=self._remind_leg,
         )
         self._legs = Legs(self._ua, self._registrar, self._wiring, self._transfers, self._account_and_extension)
-        self._keeping = Keeping(self._ua, self._registrar, self._legs, self._transfers, self._wiring) if keeps else None
+        self._keeping = Keeping(self._ua, self._registrar, self._legs, self._wiring) if keeps else None
         machines = (self._ua, self._control, self._legs, self._ports)
         self._machines = (*machines, self._keeping) if self._keeping is not None else machines
 
@@ -152,9 +158,9 @@ class Switch:
             case FlowLost(flow):
                 self._flow_lost(flow, now)
             case DirectoryLoaded():
-                self._load(given)
+                self._load(given, now)
             case AccountLoaded():
-                self._load_account(given)
+                self._load_account(given, now)
             case Command():
                 self._inputs.append(given)
             case Drain():
@@ -175,8 +181,10 @@ class Switch:
             for id_ in self._registrar.devices():
                 if id_ not in self._directory.devices:
                     self._registrar.forget(id_)
+            for id_ in self._ua.notifier.subscribers():
+                if id_ not in self._directory.devices:
+                    self._subscriptions.end(id_, now)
             self._perform(self._control.restore(kept, now, lost), now)
-            self._keeping.report_again(now)
             self._transfers.unknown_to(self._control.transfers(), now)
             known = self._control.legs()
             self._inputs.extend(
@@ -361,20 +369,44 @@ class Switch:
             tx.respond(make_response(request, 200, to_tag=tx.to_tag, headers=_CAPABILITIES), now)
             return
         try:
-            status, headers = self._answer_to(request, tx, now)
+            answer = self._answer_to(request, tx, now)
+        except SipError:
+            raise
         except Exception as error:  # noqa: BLE001 - the sender gets an answer
             self._out.append(mishap(request, error))
-            status, headers = 500, []
-        tx.respond(make_response(request, status, to_tag=tx.to_tag, headers=headers), now)
+            answer = 500, []
+        if answer is not None:
+            status, headers = answer
+            tx.respond(make_response(request, status, to_tag=tx.to_tag, headers=headers), now)
 
-    def _answer_to(self, request: Request, tx: ServerTransaction, now: Instant) -> Answer:
+    def on_subscribe(self, tx: ServerTransaction, beside: Usage, now: Instant) -> None:
+        """A phone asks for a subscription in the dialog of a call, or of another subscription, that it has."""
+        device_id = ""
+        if isinstance(beside, Subscription):
+            device_id = beside.subscriber
+        elif isinstance(beside, Session) and isinstance(beside.handler, PhoneLeg):
+            device_id = beside.handler.device
+        device = self._directory.devices.get(device_id)
+        if device is None:
+            tx.respond(make_response(tx.request, 403, to_tag=tx.to_tag), now)
+            return
+        try:
+            self._subscriptions.asked(device, tx, now)
+        except SipError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the sender gets an answer
+            self._out.append(mishap(tx.request, error))
+            tx.respond(make_response(tx.request, 500, to_tag=tx.to_tag), now)
+
+    def _answer_to(self, request: Request, tx: ServerTransaction, now: Instant) -> Answer | None:
         device = self._gate.identify(request, tx.flow, now)
         if isinstance(device, Unknown):
             return device.status, device.headers
         if request.method == "REGISTER":
             return self._register(device, tx, now)
         if request.method == "SUBSCRIBE":
-            return 489, [("Allow-Events", "refer")]
+            self._subscriptions.asked(device, tx, now)
+            return None
         if request.method == "REFER":
             return 403, []
         return 405, [ALLOW_LINE]
@@ -384,9 +416,11 @@ class Switch:
         if owner is not None and not owner.licensed:
             return status_of(refusals.NOT_LICENSED), refusal_headers(refusals.NOT_LICENSED, owner.language)
         answer = self._registrar.register(device.id, tx.request, tx.flow, now)
-        legs = self._legs.of_device(device.id)
-        if legs:
+        legs, is_told = self._legs.of_device(device.id), bool(self._ua.notifier.of_subscriber(device.id))
+        if legs or is_told:
             for binding in self._registrar.refreshed(device.id, tx.request, now):
+                if is_told:
+                    self._subscriptions.reconnect(device.id, binding, self._lost, now)
                 for leg in legs:
                     leg.reconnect(binding, self._lost)
         return answer
@@ -437,12 +471,12 @@ class Switch:
         self._lost.add(flow, now)
         self._ua.flow_lost(flow, now)
 
-    def _load(self, given: DirectoryLoaded) -> None:
+    def _load(self, given: DirectoryLoaded, now: Instant) -> None:
         self._directory = given.directory
         self._gate.load(given.directory, given.secrets)
-        self._changed(self._registrar.devices())
+        self._changed({*self._registrar.devices(), *self._ua.notifier.subscribers()}, now)
 
-    def _load_account(self, given: AccountLoaded) -> None:
+    def _load_account(self, given: AccountLoaded, now: Instant) -> None:
         """Costs what the account costs, but for two copies of a dict."""
         accounts, devices = dict(self._directory.accounts), dict(self._directory.devices)
         its = given.devices if given.account is not None else {}
@@ -454,15 +488,16 @@ class Switch:
         if given.account is not None:
             accounts[given.slug] = given.account
         self._directory = Directory(accounts, devices)
-        self._changed(had)
+        self._changed(had, now)
 
-    def _changed(self, devices: Iterable[str]) -> None:
+    def _changed(self, devices: Iterable[str], now: Instant) -> None:
         """These devices may be gone, or their owners' licences."""
         for id_ in devices:
             device = self._directory.devices.get(id_)
             owner = self._directory.owner_of(device) if device else None
             if device is None or (owner is not None and not owner.licensed):
                 self._registrar.forget(id_)
+                self._subscriptions.end(id_, now)
         self._inputs.append(DirectoryChanged(self._directory))
 
     # Look-ups

@@ -17,6 +17,7 @@ from parkade.sip.message.message import Response, make_response
 from parkade.sip.session.ask import HeaderLines, Outcome
 from parkade.sip.session.session import Session
 from parkade.sip.session.ua import UserAgent
+from parkade.sip.session.usage import Usage
 from parkade.sip.transaction.transaction import ServerTransaction
 from parkade.testing.fake_call import FakeCall
 from parkade.testing.misbehaviour import Misbehaviour
@@ -260,6 +261,10 @@ class FakePhone:
     def on_request(self, tx: ServerTransaction, now: Instant) -> None:
         """OPTIONS and the like are answered 200."""
         tx.respond(make_response(tx.request, 200, to_tag=tx.to_tag), now)
+
+    def on_subscribe(self, tx: ServerTransaction, beside: Usage, now: Instant) -> None:
+        """It has nothing to tell."""
+        tx.respond(make_response(tx.request, 403, to_tag=tx.to_tag), now)
 
     def _add(self, call: FakeCall) -> None:
         self.calls.append(call)

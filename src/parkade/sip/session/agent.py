@@ -74,6 +74,8 @@ class Agent:
         if known is None:
             return dialog
         known.local_seq = max(known.local_seq, dialog.local_seq)
-        if known.remote_seq is None or (dialog.remote_seq is not None and dialog.remote_seq > known.remote_seq):
+        if dialog.remote_seq is not None and (known.remote_seq is None or dialog.remote_seq > known.remote_seq):
             known.remote_seq = dialog.remote_seq
+            known.target = dialog.target
+            known.flow = dialog.flow
         return known

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from parkade.base.clock import Instant
+from parkade.sip.message.grammar import number
 from parkade.sip.message.message import Response
 from parkade.sip.session.agent import Agent
 from parkade.sip.session.credentials import Credentials, HeaderLines, Outcome, Proofs, retry_lines
@@ -26,13 +27,19 @@ class Purpose(IntEnum):
     PRACK = 2
     INFO = 3
     NOTIFY = 4
+    """What a subscriber is told."""
     REFER = 5
     PROBE = 6
     """OPTIONS: are they still there?"""
 
 
+def retry_after_s(response: Response) -> int | None:
+    """How long Retry-After asks us to wait, in seconds; None if it does not, or nobody can read it."""
+    return number((response.headers.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip())
+
+
 class Asker(Protocol):
-    """Whose request it is: a session."""
+    """Whose request it is: a usage."""
 
     agent: Agent
     credentials: Credentials | None
@@ -43,7 +50,7 @@ class Asker(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Ask:
-    """``about`` is what the outcome concerns: the number of a REFER. ``number`` is the CSeq number of the last attempt."""
+    """``about`` is why a NOTIFY is the last, empty for any other. ``number`` is the CSeq number of the last attempt."""
 
     asker: Asker
     dialog: Dialog

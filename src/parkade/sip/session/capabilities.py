@@ -32,12 +32,12 @@ ONLY_IN_DIALOGS = frozenset({"BYE", "INFO", "PRACK", "UPDATE"})
 SCHEMES = frozenset({"sip", "sips", "tel"})
 """The schemes of a Request-URI. A phone may dial ``tel:`` (:rfc:`3966`) and be understood."""
 
-OPTION_TAGS = frozenset({"100rel", "replaces", "timer", "norefersub"})
+OPTION_TAGS = frozenset({"100rel", "replaces", "timer", "norefersub", "nosub"})
 """Extensions that a Require may name."""
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, REGISTER"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, NOTIFY, REGISTER"
 ALLOW_LINE = ("Allow", ALLOW)
-SUPPORTED_LINE = ("Supported", "100rel, replaces, timer, norefersub")
+SUPPORTED_LINE = ("Supported", "100rel, replaces, timer, norefersub, nosub")
 ACCEPT_LINE = ("Accept", "application/sdp")
 ACCEPT_ENCODING_LINE = ("Accept-Encoding", "identity")
 SDP_LINE = ("Content-Type", "application/sdp")

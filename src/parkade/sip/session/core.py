@@ -33,7 +33,7 @@ class Core(Usage):
     ``accepted`` is a 2xx of ours without its ACK, ``ack`` the last ACK of ours (while ACCEPTED: the one still to be sent).
     ``changes`` are re-INVITEs and UPDATEs that wait, ``sent_change`` the one on its way, ``asked`` theirs that the owner has
     yet to answer, in the dialog ``asked_in``. ``timer`` is the session timer that holds, over at ``expires_at``. ``refers`` are
-    transfers asked of us and not reported to the end, ``referrals`` those we ask for. ``restored_seq`` is the number of our
+    transfers asked of us that wait for an answer, ``referrals`` those we ask for. ``restored_seq`` is the number of our
     last request before a restart.
     """
 

@@ -11,6 +11,7 @@ from parkade.sip.message.bodies import keep_sdp
 from parkade.sip.message.message import Request, Response
 from parkade.sip.session import refresh, session_timer
 from parkade.sip.session.accepted import accept, acked
+from parkade.sip.session.ask import retry_after_s
 from parkade.sip.session.capabilities import ALLOW_LINE, SDP_LINE, SUPPORTED_LINE, readable_bodies
 from parkade.sip.session.core import Core
 from parkade.sip.session.credentials import HeaderLines, Outcome, Proofs, retry_lines
@@ -284,10 +285,8 @@ class _Sender:
         if response.status == 491:
             ids = core.agent.ids
             return ids.below(201) / 100 if core.incoming else 2.1 + ids.below(191) / 100
-        digits = (response.headers.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
-        if response.status == 500 and digits.isascii() and digits.isdigit() and len(digits) < 3:
-            return max(int(digits), 1)
-        return None
+        wait_s = retry_after_s(response) if response.status == 500 else None
+        return max(wait_s, 1) if wait_s is not None and wait_s < 100 else None
 
     def _give_up(self, status: int, outcome: Outcome, now: Instant) -> None:
         core, sent = self._core, self._sent

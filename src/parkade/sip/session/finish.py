@@ -13,7 +13,7 @@ from parkade.sip.session.dialog import Dialog
 from parkade.sip.session.lifecycle import FAREWELLS, FAREWELLS_TO_BYE, REFUSALS, End, Event, Farewell, State
 from parkade.sip.session.news import Ended, News, Refused
 from parkade.sip.session.offers import Move
-from parkade.sip.session.refer import ANSWERABLE_S, Stage
+from parkade.sip.session.refer import ANSWERABLE_S
 from parkade.sip.session.state import Ack, Bye
 from parkade.sip.session.usage import Deadline
 from parkade.sip.transaction.transaction import ServerTransaction
@@ -69,9 +69,8 @@ def close(core: Core, last_news: News, now: Instant) -> bool:
             core.sent_change.tx.cancel(now)
     if core.asked is not None:
         refuse_asked(core, 487, (), now)
-    if core.refers:
-        for refer in [refer for refer in core.refers if refer.stage is Stage.ASKED]:
-            refer.refuse(487, (), now)
+    for refer in core.refers[:]:
+        refer.refuse(487, (), now)
     core.say(last_news)
     return True
 

@@ -100,7 +100,7 @@ def _options(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) ->
 
 def _refer(core: Core, dialog: Dialog, tx: ServerTransaction, now: Instant) -> None:
     try:
-        refer = Refer.of_request(core, dialog, tx, first=not core.referred)
+        refer = Refer(core, dialog, tx, first=not core.referred)
         dialog.refresh_target(tx.request)
     except SipError as error:
         respond(tx, error.status, now)

@@ -41,7 +41,7 @@ from parkade.sip.session.news import (
     ReferReport,
     Refused,
 )
-from parkade.sip.session.refer import Refer, Referral, Stage, refer_to, report_of_outcome, wants_no_reports
+from parkade.sip.session.refer import Refer, Referral, refer_to, report_of_outcome, wants_no_reports
 from parkade.sip.session.state import Change, Kind
 from parkade.sip.session.usage import Deadline
 from parkade.sip.transaction.transaction import ServerTransaction
@@ -80,7 +80,7 @@ class SessionHandler(Protocol):
         """Our offer is refused or lost; what was agreed before goes on."""
 
     def on_refer(self, session: Session, refer: Refer, now: Instant) -> None:
-        """They ask for a transfer: ``refer.accept`` or ``refer.refuse``, now or later."""
+        """They ask for a transfer: have the notifier accept it, or ``refer.refuse``, now or later."""
 
     def on_refer_progress(
         self, session: Session, status: int, reason: str, final: bool, headers: HeaderLines, now: Instant
@@ -139,8 +139,8 @@ class Session(Core):
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to be done on the wire, nor a transfer to be reported on: it need not be kept any more."""
-        return self.state is State.ENDED and not self.refers
+        """Whether nothing is left to be done on the wire: it need not be kept any more."""
+        return self.state is State.ENDED
 
     @property
     def expires_s(self) -> int | None:
@@ -331,11 +331,6 @@ def _nothing(core: Core, ask: Ask, outcome: Outcome, now: Instant) -> None:
     """What becomes of a PRACK shows in the INVITE; of a BYE in another dialog there is nobody to tell."""
 
 
-def _reported(core: Core, ask: Ask, outcome: Outcome, now: Instant) -> None:  # noqa: ARG001 - as the others
-    for refer in [refer for refer in core.refers if refer.id == ask.about and refer.stage is Stage.REPORTING]:
-        refer.reported(outcome)
-
-
 def _referred(core: Core, ask: Ask, outcome: Outcome, now: Instant) -> None:
     referral = next((referral for referral in core.referrals if referral.ask is ask), None)
     if referral is None:
@@ -356,7 +351,6 @@ OUTCOMES: Mapping[Purpose, Callable[[Core, Ask, Outcome, Instant], None]] = {
     Purpose.PRACK: _nothing,
     Purpose.INFO: _over_if_they_have_none,
     Purpose.PROBE: _over_if_they_have_none,
-    Purpose.NOTIFY: _reported,
     Purpose.REFER: _referred,
 }
 """What the outcome of a request of ours means."""

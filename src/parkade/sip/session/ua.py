@@ -7,7 +7,7 @@ done is appended to ``out``, which the owner drains and clears.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -37,6 +37,8 @@ from parkade.sip.session.finish import respond
 from parkade.sip.session.handler import Quiet
 from parkade.sip.session.inquiry import Inquiry
 from parkade.sip.session.lifecycle import State
+from parkade.sip.session.notifier import Notifier
+from parkade.sip.session.package import Package
 from parkade.sip.session.session import Session, SessionHandler
 from parkade.sip.session.usage import Usage
 from parkade.sip.transaction.layer import Admit, Refusal, TransactionLayer
@@ -56,14 +58,19 @@ class AgentOwner(Protocol):
         """A new call. Set ``session.handler``; accept or reject it now or later. A Replaces is for the owner to see to."""
 
     def on_request(self, tx: ServerTransaction, now: Instant) -> None:
-        """Any other request outside of a dialog: ``tx.respond`` to it now or later."""
+        """Any other request outside of a dialog: ``tx.respond`` to it now or later. A SUBSCRIBE may go to the notifier."""
+
+    def on_subscribe(self, tx: ServerTransaction, beside: Usage, now: Instant) -> None:
+        """A subscription is asked for in the dialog that ``beside`` uses, to a package that is known: ``tx.respond`` to refuse
+        it, or give it to the notifier, now or later.
+        """
 
 
 class UserAgent:
     """One user agent core. ``address`` gives the host and port under which the peer of a flow reaches us.
 
-    ``user`` is the user part of our Contact, ``user_agent`` what User-Agent says. ``len()`` counts usages, dialogs,
-    transactions and timers: zero when nothing is alive.
+    ``notifier`` keeps subscriptions. ``user`` is the user part of our Contact, ``user_agent`` what User-Agent says. ``len()``
+    counts usages, dialogs, transactions and timers: zero when nothing is alive.
     """
 
     def __init__(
@@ -76,14 +83,19 @@ class UserAgent:
         *,
         admit: Admit | None = None,
         keeps: bool = False,
+        packages: Sequence[Package] = (),
     ) -> None:
-        """``admit`` may refuse a request outside of dialogs before anything is kept for it. ``keeps`` fills ``touched``."""
+        """``admit`` may refuse a request outside of dialogs before anything is kept for it. ``keeps`` fills ``touched``.
+
+        ``packages`` are what can be subscribed to, besides transfers.
+        """
         self.out: list[SipEffect] = []
         self.ids = ids
         layer = TransactionLayer(self, self.out, ids, address, self._let_in if admit is not None else None)
         self._admit = admit
         self._agent = Agent(layer, self.out, ids, address, user_agent, user, keeps=keeps)
         self._owner = owner
+        self.notifier = Notifier(self._agent, packages)
         self._layer = layer
         self._usages = self._agent.usages
         self._dialogs = self._agent.dialogs
@@ -306,10 +318,14 @@ class UserAgent:
             respond(tx, 500, now)
             return
         dialog.flow = tx.flow
-        if session is None:
+        if request.method == "SUBSCRIBE":
+            if not self.notifier.take(dialog, tx, now):
+                self._owner.on_subscribe(tx, dialog.usages[0], now)
+        elif session is None:
             indialog.take_without_session(tx, now)
         else:
             indialog.take(session, dialog, tx, now)
+        if session is not None:
             session.settle(now)
 
     def _invited(self, tx: ServerTransaction, now: Instant) -> None:

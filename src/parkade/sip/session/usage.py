@@ -50,6 +50,10 @@ class Usage:
         """What is needed to go on with it after a restart."""
         raise NotImplementedError
 
+    def touch(self) -> None:
+        """What must be kept of it may have changed."""
+        raise NotImplementedError
+
     def due(self, what: Deadline, now: Instant) -> None:
         """A timer of the usage has fired."""
         raise NotImplementedError
