@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from parkade.calls.directory import Account, Device, Directory, Lot, Owner, OwnerKind, ParkPolicy, RingGroup, Site
+from parkade.calls.directory import (
+    Account,
+    Device,
+    Directory,
+    Lot,
+    Owner,
+    OwnerKind,
+    ParkPolicy,
+    RingGroup,
+    Site,
+    Strategy,
+    Trunk,
+)
 from parkade.testing.call_rig import CallRig
 
 STANDARD = ParkPolicy()
@@ -20,7 +32,13 @@ ACME = Account(
         "104": Owner("104", "Dan", devices=("dan",), licensed=False),
         "110": Owner("110", "Wall", OwnerKind.COMMON_AREA, devices=("wall",)),
     },
-    ring_groups={"120": RingGroup("120", "Packing", ("102", "103"))},
+    ring_groups={
+        "120": RingGroup("120", "Packing", ("102", "103")),
+        "121": RingGroup("121", "Reception", ("102", "103", "101"), strategy=Strategy.IN_ORDER, each_s=15.0),
+    },
+)
+CARRIER = Trunk(
+    "acme/1", "acme", "carrier", "203.0.113.1", number="+84281234560", inbound={"+84281234567": "101", "+84281234568": "park"}
 )
 GLOBEX = Account(
     slug="globex",
@@ -50,6 +68,12 @@ def two_accounts(policy: ParkPolicy = STANDARD, first: int = 801, last: int = 89
     """Alice has a desk phone and an app; everybody else has one phone. Both accounts have a lot alike."""
     lots = {"": Lot("Main", first, last, policy)}
     return directory_of(replace(ACME, lots=lots), replace(GLOBEX, lots=lots))
+
+
+def with_trunk(everything: Directory) -> Directory:
+    """The same, and Acme has a line to the telephone network."""
+    acme = replace(everything.accounts["acme"], trunks={CARRIER.id: CARRIER})
+    return Directory({**everything.accounts, "acme": acme}, everything.devices)
 
 
 def two_sites(lots: Mapping[str, Lot]) -> Directory:

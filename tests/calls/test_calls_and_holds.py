@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parkade.base.sound import Music, Peer, Tone
-from parkade.calls.effects import AnswerLeg, Hear, OpenEarlyMedia, RingDevice, ShowRinging
+from parkade.calls.effects import AnswerLeg, Hear, OpenEarlyMedia, RingEndpoint, ShowRinging
 from parkade.calls.events import CallAnswered, CallEnded, CallStarted
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import DirectoryChanged, Failure, LegAnswered, LegEnded, LegFailed
@@ -59,7 +59,7 @@ def test_the_caller_sees_who_is_alerted_once_however_many_devices_ring() -> None
 def test_phones_prefer_the_codec_of_the_caller() -> None:
     rig = rig_with()
     bob = rig.call("bob", "101")
-    assert {e.beside for e in rig.effects if isinstance(e, RingDevice)} == {bob.leg}
+    assert {e.beside for e in rig.effects if isinstance(e, RingEndpoint)} == {bob.leg}
 
 
 def test_early_media_is_heard_before_the_answer() -> None:

@@ -15,7 +15,7 @@ from parkade.base.ids import Ids
 from parkade.base.sound import Music, Peer, Spoken
 from parkade.calls.control import CallControl
 from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
-from parkade.calls.effects import EndLeg, Hear, NotRestored, Progress, RingDevice
+from parkade.calls.effects import EndLeg, Hear, NotRestored, Progress, RingEndpoint
 from parkade.calls.events import CallAbandoned, CallParked, CallReparked, CallRetrieved, CallTimedOut
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import DirectoryChanged, Failure
@@ -94,7 +94,7 @@ def test_a_ring_back_whose_time_passed_meanwhile_is_over_and_rings_nobody() -> N
     rig.now += 60
     told = len(rig.effects)
     rig.crash()
-    assert not [e for e in rig.effects[told:] if isinstance(e, RingDevice)]
+    assert not [e for e in rig.effects[told:] if isinstance(e, RingEndpoint)]
     assert len(rig.events(CallReparked)) == 1
 
 

@@ -6,12 +6,8 @@ import pytest
 
 from parkade.calls.inputs import Failure
 from parkade.calls.ring import REFUSALS
-from parkade.testing.call_rig import CallRig, Phone
+from parkade.testing.call_rig import Phone
 from tests.calls.accounts import rig_with
-
-
-def forwards(rig: CallRig, device: str, target: str | None) -> Phone:
-    return rig.fail(device, Failure.REDIRECTED, target)
 
 
 def refusal_of(phone: Phone) -> str | None:
@@ -21,7 +17,7 @@ def refusal_of(phone: Phone) -> str | None:
 def test_the_extension_that_a_phone_forwards_to_is_rung_instead() -> None:
     rig = rig_with()
     gateway = rig.call("gw", "102")
-    forwards(rig, "bob", "103")
+    rig.forward("bob", "103")
     assert rig.all_ringing() == {"carol"}
     assert rig.talking(gateway, rig.answer("carol"))
 
@@ -29,38 +25,38 @@ def test_the_extension_that_a_phone_forwards_to_is_rung_instead() -> None:
 def test_a_group_that_a_phone_forwards_to_is_rung_instead() -> None:
     rig = rig_with()
     rig.call("gw", "101")
-    forwards(rig, "alice", "120")
+    rig.forward("alice", "120")
     assert rig.all_ringing() == {"alice-app", "bob", "carol"}
 
 
 def test_the_callers_own_extension_is_busy() -> None:
     rig = rig_with()
     carol = rig.call("carol", "102")
-    forwards(rig, "bob", "103")
+    rig.forward("bob", "103")
     assert refusal_of(carol) == "busy"
 
 
 @pytest.mark.parametrize("target", ["+84901234567", "105", "sip:x"])
-def test_a_number_that_is_not_of_the_account_is_called_that(target: str | None) -> None:
+def test_a_number_that_is_not_of_the_account_is_called_that(target: str) -> None:
     rig = rig_with()
     carol = rig.call("carol", "102")
-    forwards(rig, "bob", target)
+    rig.forward("bob", target)
     assert refusal_of(carol) == "forwarded_outside"
 
 
-@pytest.mark.parametrize("target", [None, "", "102", "bob", "*801", "*800", "park"])
-def test_circles_codes_and_nothing_at_all_are_not_followed(target: str | None) -> None:
+@pytest.mark.parametrize("targets", [(), ("102",), ("bob",), ("*801",), ("*800",), ("park",)])
+def test_circles_codes_and_nothing_at_all_are_not_followed(targets: tuple[str, ...]) -> None:
     rig = rig_with()
     carol = rig.call("carol", "102")
-    forwards(rig, "bob", target)
+    rig.forward("bob", *targets)
     assert refusal_of(carol) == "forwarded_in_vain"
 
 
 def test_two_phones_that_forward_to_each_other_come_to_an_end() -> None:
     rig = rig_with()
     gateway = rig.call("gw", "102")
-    forwards(rig, "bob", "103")
-    forwards(rig, "carol", "102")
+    rig.forward("bob", "103")
+    rig.forward("carol", "102")
     assert refusal_of(gateway) == "forwarded_in_vain"
     assert not any(rig.control.counts())
 
@@ -68,20 +64,20 @@ def test_two_phones_that_forward_to_each_other_come_to_an_end() -> None:
 def test_members_of_a_group_that_forward_to_each_other_come_to_an_end() -> None:
     rig = rig_with()
     gateway = rig.call("gw", "120")
-    forwards(rig, "bob", "103")
+    rig.forward("bob", "103")
     assert rig.all_ringing() == {"carol"}
-    forwards(rig, "carol", "102")
+    rig.forward("carol", "102")
     assert refusal_of(gateway) == "forwarded_in_vain"
 
 
 def test_no_more_than_three_phones_forward_a_call() -> None:
     rig = rig_with()
     gateway = rig.call("gw", "102")
-    forwards(rig, "bob", "103")
-    forwards(rig, "carol", "110")
-    forwards(rig, "wall", "104")
+    rig.forward("bob", "103")
+    rig.forward("carol", "110")
+    rig.forward("wall", "104")
     assert rig.all_ringing() == {"dan"}
-    forwards(rig, "dan", "101")
+    rig.forward("dan", "101")
     assert refusal_of(gateway) == "forwarded_in_vain"
 
 
@@ -89,7 +85,7 @@ def test_a_phone_that_rings_already_is_not_rung_again() -> None:
     rig = rig_with()
     rig.call("gw", "120")
     carol = rig.ringing("carol")
-    forwards(rig, "bob", "103")
+    rig.forward("bob", "103")
     assert rig.all_ringing() == {"carol"}
     assert rig.ringing("carol") is carol
 
@@ -99,7 +95,7 @@ def test_a_ring_back_is_followed_too() -> None:
     alice, bob = rig.conversation("alice", "102")
     rig.transfer(alice, "*800")
     rig.advance(600)
-    forwards(rig, "alice", "103")
+    rig.forward("alice", "103")
     assert rig.talking(rig.answer("carol"), bob)
 
 
@@ -127,7 +123,7 @@ def test_an_extension_without_a_phone_has_none_registered() -> None:
 def test_a_phone_may_be_named_by_what_it_registers_as() -> None:
     rig = rig_with()
     gateway = rig.call("gw", "102")
-    forwards(rig, "bob", "carol")
+    rig.forward("bob", "carol")
     assert rig.all_ringing() == {"carol"}
     assert rig.talking(gateway, rig.answer("carol"))
 
@@ -135,5 +131,5 @@ def test_a_phone_may_be_named_by_what_it_registers_as() -> None:
 def test_a_phone_of_another_account_is_outside() -> None:
     rig = rig_with()
     carol = rig.call("carol", "102")
-    forwards(rig, "bob", "other-101")
+    rig.forward("bob", "other-101")
     assert refusal_of(carol) == "forwarded_outside"

@@ -8,7 +8,7 @@ import pytest
 
 from parkade.base.sound import Music, Spoken
 from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
-from parkade.calls.effects import Alert, RefuseLeg, RingDevice
+from parkade.calls.effects import Alert, RefuseLeg, RingEndpoint
 from parkade.calls.events import CallAbandoned, CallEnded, CallEvent, CallReparked, CallReturned, CallTimedOut
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import DirectoryChanged, Failure, LegArrived
@@ -84,7 +84,7 @@ def test_a_code_dialled_after_its_deadline_is_too_late_even_if_the_wake_up_is() 
     parked(rig)
     effects = rig.control.tell(LegArrived("late", "carol", "*801"), rig.now + 600)
     assert [e.refusal.id for e in effects if isinstance(e, RefuseLeg)] == ["no_call_parked"]
-    assert {e.device for e in effects if isinstance(e, RingDevice)} == {"alice", "alice-app"}
+    assert {e.endpoint for e in effects if isinstance(e, RingEndpoint)} == {"alice", "alice-app"}
 
 
 def test_a_code_dialled_just_before_its_deadline_is_in_time() -> None:

@@ -242,7 +242,7 @@ def test_both_may_die_at_once_and_no_port_is_given_to_two(office: Office) -> Non
     retrievable(office)
 
 
-@pytest.mark.parametrize("damage", [None, [], {}, "x", 7, {"session": {}}, {"device": "acme-101", "session": {"id": "x"}}])
+@pytest.mark.parametrize("damage", [None, [], {}, "x", 7, {"session": {}}, {"endpoint": "acme-101", "session": {"id": "x"}}])
 def test_a_row_that_cannot_be_read_is_told_of_and_stops_nobody_else(office: Office, damage: object) -> None:
     caller, answered = office.talk(office.carol, office.dave)
     keys = set(office.world.journal)

@@ -14,7 +14,7 @@ from parkade.calls import effects, inputs
 from parkade.testing.world import SimWorld
 
 EFFECTS = [
-    effects.RingDevice,
+    effects.RingEndpoint,
     effects.ShowRinging,
     effects.OpenEarlyMedia,
     effects.AnswerLeg,
@@ -81,11 +81,11 @@ def test_the_effects_after_one_that_failed_are_performed() -> None:
     """The caller is told, although the called phone could not be rung."""
     world = make_world()
     alice, _ = world.phone("acme-101"), world.phone("acme-102")
-    break_effect(world, effects.RingDevice, lambda: True)
+    break_effect(world, effects.RingEndpoint, lambda: True)
     call = alice.call("102")
     world.run(1)
     assert call.refused == 480
-    assert any("internal error in RingDevice" in note and "BrokenError" in note for note in world.notes)
+    assert any("internal error in RingEndpoint" in note and "BrokenError" in note for note in world.notes)
     world.assert_nothing_leaks()
 
 

@@ -4,8 +4,8 @@ A call has a ``party`` (who is parked, transferred, or waits for an answer), per
 what is happening and what each leg hears meanwhile::
 
     stage       party                    other                     ends at its deadline with
-    Ringing     waits for an answer      who transfers, if still   giving up: the purpose knows what then
-                                         there
+    Ringing     waits for an answer      who transfers, if still   the next step of its plan, or giving up:
+                                         there                     the purpose knows what then
     Talking     one end                  the other end             (only while something is said to one of the two)
     Parked      hears music at a code    nobody                    expiry
     Waiting     hears music, no code     nobody                    another round
@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from parkade.base.clock import Instant
 from parkade.base.sound import Music, Peer, Silence, Sound, Spoken, Tone
-from parkade.calls.directory import Device, Owner, ParkPolicy
+from parkade.calls.directory import Endpoint, Owner, ParkPolicy
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegEnded, TransferAsked
 from parkade.calls.keys import Keypad
 from parkade.calls.park import ParkLot
+from parkade.calls.plan import RingPlan
 from parkade.calls.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -42,12 +43,12 @@ RINGBACK = Tone("ringback")
 
 @dataclass(slots=True, eq=False)
 class Leg:
-    """One device in one call."""
+    """One device or trunk in one call."""
 
     id: str
-    device: Device
+    endpoint: Endpoint
     owner: Owner | None
-    """The person as of when the leg came to be: kept for when the directory no longer knows it."""
+    """The person as of when the leg came to be: kept for when the directory no longer knows it. None at gateways and trunks."""
     identity: Identity
     """Who is there, as others see it."""
     language: str
@@ -60,6 +61,8 @@ class Leg:
     keypad: Keypad = field(default_factory=Keypad)
     forwarded_by: tuple[str, ...] = ()
     """The extensions whose phones have sent the call here, one after the other."""
+    number: str = ""
+    """What is dialled at a trunk."""
     call: Call = field(init=False, repr=False)
 
 
@@ -97,10 +100,6 @@ class Purpose(Protocol):
     """Why devices ring, and what follows. ``state.connect`` has joined the two before ``answered``."""
 
     @property
-    def ring_s(self) -> float:
-        """How long at most."""
-
-    @property
     def alert(self) -> Alert:
         """How the phones should ring."""
 
@@ -123,18 +122,21 @@ class Purpose(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Ringing:
-    """Devices of ``owners`` are being rung for ``purpose``.
+    """The step at index ``step`` of ``plan`` is being rung for ``purpose``, until the deadline of the call.
 
     ``shown`` is whom the party believes to be calling, ``caller`` what the ringing phones show. The party's own device is not
-    rung, nor ``except_device``; ``rung`` are the devices that were.
+    rung, nor ``except_endpoint``. ``rung`` is what was rung in this step: endpoints, with the number at a trunk. ``declined``
+    are the ids of people who do not want the call.
     """
 
     purpose: Purpose
     shown: Identity
-    owners: tuple[Owner, ...]
+    plan: RingPlan
     caller: Identity
-    except_device: str | None = None
-    rung: set[str] = field(default_factory=set)
+    except_endpoint: str | None = None
+    step: int = 0
+    rung: set[tuple[str, str]] = field(default_factory=set)
+    declined: set[str] = field(default_factory=set)
     branches: dict[str, Leg] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     alerted: bool = False
@@ -310,8 +312,8 @@ class StageRules(NamedTuple):
     ``consulted(state, call, consult, first, leg, given)``: the party of ``leg`` facing it in the call ``first`` takes the place
     of ``consult``, a leg of this call (an attended transfer, ``given``); or why not.
     ``pressed(state, call, leg, key)``: a key was pressed on ``leg``.
-    ``rang(state, call, leg, early_media)``, ``answered(state, call, leg)``, ``failed(state, call, leg, why, targets)``: of a
-    device that the stage rings (``ringing``).
+    ``rang(state, call, leg, early_media)``, ``forwarded(state, call, leg, targets)``, ``answered(state, call, leg)``,
+    ``failed(state, call, leg, why)``: of a device that the stage rings (``ringing``).
     ``restored(state, call)``: the call was read back after the process had died, and its ends hear what they heard.
     """
 
@@ -322,5 +324,6 @@ class StageRules(NamedTuple):
     pressed: Callable[[CallState, Call, Leg, str], None] = ignored
     rang: Callable[[CallState, Call, Leg, bool], None] = ignored
     answered: Callable[[CallState, Call, Leg], None] = ignored
-    failed: Callable[[CallState, Call, Leg, Failure, Sequence[str | None]], None] = ignored
+    forwarded: Callable[[CallState, Call, Leg, Sequence[str]], None] = ignored
+    failed: Callable[[CallState, Call, Leg, Failure], None] = ignored
     restored: Callable[[CallState, Call], None] = ignored

@@ -1,4 +1,4 @@
-"""An ordinary call: somebody who is not answered yet waits for an extension."""
+"""An ordinary call: somebody who is not answered yet waits for an extension or a number outside."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from parkade.calls import emit, ring
 from parkade.calls.call import RINGBACK, Call, Leg, Ringing
 from parkade.calls.effects import Alert, ShowRinging
 from parkade.calls.inputs import Failure
+from parkade.calls.plan import OutsideNumber
 from parkade.calls.route import People
 from parkade.calls.state import CallState
 
@@ -20,7 +21,6 @@ RING_S = 120.0
 class OrdinaryCall:
     """The purpose of ringing for a caller. The caller is refused if nobody answers."""
 
-    ring_s: float = RING_S
     alert: Alert = Alert.NORMAL
     meanwhile: Sound = RINGBACK
 
@@ -44,9 +44,9 @@ class OrdinaryCall:
         state.drop(call)
 
 
-def call_people(state: CallState, caller: Leg, people: People) -> None:
-    """``caller``, who has just arrived, calls ``people``."""
-    stage = Ringing(OrdinaryCall(), people.shown, people.owners, caller.identity)
-    call = state.new_call(caller, stage)
-    emit.started(state, call, people.shown.number)
-    ring.begin(state, call, stage)
+def call(state: CallState, caller: Leg, called: People | OutsideNumber) -> None:
+    """``caller``, who has just arrived, calls somebody."""
+    stage = Ringing(OrdinaryCall(), called.shown, called.plan(RING_S), caller.identity)
+    new = state.new_call(caller, stage)
+    emit.started(state, new, called.shown.number)
+    ring.begin(state, new, stage)

@@ -32,6 +32,7 @@ from parkade.calls.inputs import (
     LegArrived,
     LegEnded,
     LegFailed,
+    LegForwarded,
     LegHeld,
     LegRang,
     LegResumed,
@@ -50,7 +51,7 @@ class Counts(NamedTuple):
     """How much there is of everything; all zero when nobody calls and a while has passed."""
 
     legs: int
-    devices: int
+    endpoints: int
     calls: int
     timers: int
     parked: int
@@ -68,6 +69,7 @@ class CallControl:
             LegArrived: self._arrived,
             LegRang: self._rang,
             LegAnswered: self._answered,
+            LegForwarded: self._forwarded,
             LegFailed: self._failed,
             LegEnded: self._ended,
             LegHeld: self._held,
@@ -124,7 +126,7 @@ class CallControl:
         lots = [lot for lots in state.lots.values() for lot in lots.values()]
         return Counts(
             legs=len(state.legs),
-            devices=len(state.by_device),
+            endpoints=len(state.by_endpoint),
             calls=len(state.calls),
             timers=len(state.timers),
             parked=sum(1 for lot in lots for _ in lot.parked()),
@@ -192,9 +194,13 @@ class CallControl:
         elif given.leg not in self._state.legs:
             self._state.out.append(EndLeg(given.leg, answered_elsewhere=True))
 
+    def _forwarded(self, given: LegForwarded) -> None:
+        if leg := self._rung(given.leg):
+            self._state.rules(leg.call).forwarded(self._state, leg.call, leg, given.targets)
+
     def _failed(self, given: LegFailed) -> None:
         if leg := self._rung(given.leg):
-            self._state.rules(leg.call).failed(self._state, leg.call, leg, given.why, (given.target, *given.others))
+            self._state.rules(leg.call).failed(self._state, leg.call, leg, given.why)
 
     def _ended(self, given: LegEnded) -> None:
         state = self._state
@@ -206,7 +212,7 @@ class CallControl:
             state.forget(leg)
             state.rules(call).gone(state, call, leg, given)
         else:
-            state.rules(call).failed(state, call, leg, Failure.UNREACHABLE, ())
+            state.rules(call).failed(state, call, leg, Failure.UNREACHABLE)
 
     def _held(self, given: LegHeld) -> None:
         if leg := self._state.legs.get(given.leg):

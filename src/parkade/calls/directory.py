@@ -1,4 +1,4 @@
-"""Who and what exists: accounts, sites, people, places, devices, lots. Values only; a change is a new ``Directory``.
+"""Who and what exists: accounts, sites, people, places, devices, trunks, lots. Values only; a change is a new ``Directory``.
 
 Sites, lots, people and ring groups have ids that the store makes. An id is unique within its account and survives renaming,
 renumbering, moving and reordering, so what goes on (a parked call above all) refers to ids. Where no id is given
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import TypeAlias
 
 from parkade.calls.identity import Identity
 
@@ -133,13 +134,54 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Trunk:
+    """A line to the telephone network, known by its address: ``host`` is an IP address.
+
+    ``id`` begins with the slug of the account and a slash, which the id of no device has. ``inbound`` says by the number that
+    was called where a call from there goes: ``park``, ``park:805`` or an extension; other numbers lead nowhere. ``number`` is
+    what the far side is told of whoever calls out, the caller's own if it is empty.
+
+    Limits: no registration and no password at the far side; the store does not give trunks yet.
+    """
+
+    id: str
+    account: str
+    name: str
+    host: str
+    port: int = 5060
+    transport: str = "UDP"
+    number: str = ""
+    inbound: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.id.partition("/")[:2] != (self.account, "/"):
+            raise ValueError(f"a trunk of {self.account} with the id {self.id!r}")
+
+
+Endpoint: TypeAlias = Device | Trunk
+"""What a leg goes to or comes from. The ids of both are of one kind: no two endpoints have the same."""
+
+
+class Strategy(StrEnum):
+    """In what order the members of a ring group are rung."""
+
+    ALL = "all"
+    IN_ORDER = "in_order"
+
+
+@dataclass(frozen=True, slots=True)
 class RingGroup:
-    """An extension that rings all devices of its members (extensions) at once."""
+    """An extension that rings all devices of its members (extensions): of all at once, or one after the other.
+
+    ``each_s`` is for how long each is rung, where it is one after the other. The store knows ``ALL`` only so far.
+    """
 
     extension: str
     name: str
     members: tuple[str, ...]
     id: str = ""
+    strategy: Strategy = Strategy.ALL
+    each_s: float = 20.0
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -159,7 +201,7 @@ class FeatureCodes:
 class Account:
     """A tenant. Nothing of one account is visible from another.
 
-    ``owners`` and ``ring_groups`` are by extension, ``sites`` and ``lots`` by id, in the administrator's order.
+    ``owners`` and ``ring_groups`` are by extension, ``sites``, ``lots`` and ``trunks`` by id, in the administrator's order.
     """
 
     slug: str
@@ -173,6 +215,7 @@ class Account:
     main_lot: str = ""
     """The id of the lot that everybody parks in while multi-site is off."""
     feature_codes: FeatureCodes = FeatureCodes()
+    trunks: Mapping[str, Trunk] = field(default_factory=dict)
 
     def owner_now(self, then: Owner) -> Owner | None:
         """The person as of now, whatever has changed but the id; None if there is no such person any more."""
@@ -204,6 +247,14 @@ class Directory:
     accounts: Mapping[str, Account] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
 
-    def owner_of(self, device: Device) -> Owner | None:
-        """The person or place a device belongs to; None for a gateway."""
-        return self.accounts[device.account].owners.get(device.extension)
+    def endpoint(self, id_: str) -> Endpoint | None:
+        """The device or trunk with this id."""
+        device = self.devices.get(id_)
+        if device is not None:
+            return device
+        account = self.accounts.get(id_.partition("/")[0])
+        return account.trunks.get(id_) if account is not None else None
+
+    def owner_of(self, endpoint: Endpoint) -> Owner | None:
+        """The person or place a device belongs to; None for a gateway or a trunk."""
+        return self.accounts[endpoint.account].owners.get(endpoint.extension) if isinstance(endpoint, Device) else None

@@ -23,17 +23,19 @@ class Alert(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class RingDevice:
-    """Call ``device`` on the new outgoing leg ``leg``. The answer is ``LegRang``, ``LegAnswered`` or ``LegFailed``.
+class RingEndpoint:
+    """Call ``endpoint`` on the new outgoing leg ``leg``. The answer is ``LegRang``, ``LegForwarded``, ``LegAnswered`` or
+    ``LegFailed``.
 
-    ``beside`` is the leg whose codec should be preferred, so that the two need no conversion.
+    ``beside`` is the leg whose codec should be preferred, so that the two need no conversion. ``number`` is dialled at a trunk.
     """
 
     leg: str
-    device: str
+    endpoint: str
     caller: Identity
     alert: Alert = Alert.NORMAL
     beside: str | None = None
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ class SlotChanged:
 
 
 Effect: TypeAlias = (
-    RingDevice
+    RingEndpoint
     | ShowRinging
     | OpenEarlyMedia
     | AnswerLeg

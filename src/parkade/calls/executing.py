@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from parkade.calls import parking, recall, ring
@@ -20,7 +20,7 @@ from parkade.calls.commands import (
     Wanted,
 )
 from parkade.calls.directory import Account
-from parkade.calls.effects import RingDevice
+from parkade.calls.effects import RingEndpoint
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegEnded
 from parkade.calls.park import PickUp
@@ -98,7 +98,7 @@ def _retrieve(state: CallState, account: Account, id_: str, what: RetrieveCall) 
     stage.retrieving[leg.id] = Retrieving(leg, id_)
     state.attach(leg, call)
     state.timers.set(RetrieveTimer(leg.id), state.now + RETRIEVE_RING_S)
-    state.out.append(RingDevice(leg.id, device.id, caller, beside=party.id))
+    state.out.append(RingEndpoint(leg.id, device.id, caller, beside=party.id))
     return LATER
 
 
@@ -114,7 +114,7 @@ def answered(state: CallState, call: Call, leg: Leg) -> None:
     state.out.append(Reply(retrieving.command, was))
 
 
-def failed(state: CallState, call: Call, leg: Leg, why: Failure, _targets: Sequence[str | None]) -> None:
+def failed(state: CallState, call: Call, leg: Leg, why: Failure) -> None:
     """It will not be picked up; the call stays where it is. A phone that forwards is not followed."""
     stage = call.stage
     assert isinstance(stage, Parked)

@@ -14,14 +14,14 @@ from parkade.calls.identity import Identity
 class Failure(Enum):
     """Why an outgoing leg never came up. The earlier in this list, the more it says about the person who was called."""
 
-    BUSY = "busy"
     DECLINED = "declined"
+    BUSY = "busy"
     NO_ANSWER = "no_answer"
     FORWARDED_OUTSIDE = "forwarded_outside"
-    """It forwards to a number that is not of the account (made by call control from ``REDIRECTED``)."""
+    """It forwards to a number that is not of the account (made by call control from ``LegForwarded``)."""
     FORWARDED_IN_VAIN = "forwarded_in_vain"
     """It forwards in a circle, too often, to a code, or to nothing that could be dialled (made by call control from
-    ``REDIRECTED``)."""
+    ``LegForwarded``)."""
     FORBIDDEN = "forbidden"
     """The phone does not allow the call: 403."""
     UNKNOWN_TO_PHONE = "unknown_to_phone"
@@ -35,7 +35,7 @@ class Failure(Enum):
     NOT_REGISTERED = "not_registered"
     """There is no phone to call."""
     REDIRECTED = "redirected"
-    """The phone forwards the call (3xx); ``LegFailed.target`` says where."""
+    """The phone forwards the call (3xx), as ``LegForwarded`` has told already."""
 
 
 class Cause(Enum):
@@ -50,7 +50,7 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LegArrived:
-    """An authenticated device calls ``dialled`` (an extension, a code, a feature code; no scheme, no host).
+    """An authenticated device or a trunk calls ``dialled`` (an extension, a code, a number; no scheme, no host).
 
     ``replaces`` is the leg this one takes the place of (:rfc:`3891`), with ``early_only`` only if that one is not answered.
     ``caller`` overrides the identity of the device's owner:
@@ -58,7 +58,7 @@ class LegArrived:
     """
 
     leg: str
-    device: str
+    endpoint: str
     dialled: str
     replaces: str | None = None
     caller: Identity | None = None
@@ -81,17 +81,24 @@ class LegAnswered:
 
 
 @dataclass(frozen=True, slots=True)
-class LegFailed:
-    """An outgoing leg ended before it was answered.
+class LegForwarded:
+    """One phone that an outgoing leg rings forwards the call. Others of the same device may ring on; ``LegFailed`` follows if
+    none does.
 
-    ``target`` goes with ``REDIRECTED``: what one would dial to get where the phone forwards to, None for a place that nobody
-    here can dial. ``others`` are where else it forwards to, best first: for when ``target`` leads nowhere.
+    ``targets`` are what one would dial to get to the places it names, best first: one of them is to be tried. None at all if
+    nobody here can dial any.
     """
 
     leg: str
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LegFailed:
+    """An outgoing leg ended before it was answered."""
+
+    leg: str
     why: Failure
-    target: str | None = None
-    others: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +171,7 @@ Input: TypeAlias = (
     LegArrived
     | LegRang
     | LegAnswered
+    | LegForwarded
     | LegFailed
     | LegEnded
     | LegHeld

@@ -4,9 +4,10 @@ What is kept of a call is its value as of the end of an input: account, ends, st
 who picked it up last (also for a while after the call is over, so that whoever dials the code learns who was first). A call
 whose party is not answered yet is not kept: nothing of it survives.
 
-Not kept: keys of a feature code that is half pressed, what was being prompt_over to somebody who cannot park, and phones that
-ring; ringing begins anew. People and lots are kept by id, with what is needed of them should the directory not know
-them any more. The values are plain JSON (``base/journal.py``); unknown members are passed over.
+Not kept: keys of a feature code that is half pressed, what was being said to somebody who cannot park, and phones that
+ring; the step of the plan at which a call was begins anew. People, endpoints and lots are kept by id, with what is needed of
+them should the directory not know them any more. The values are plain JSON (``base/journal.py``); unknown members are passed
+over.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from parkade.calls.call import (
     Waiting,
 )
 from parkade.calls.calling import OrdinaryCall
-from parkade.calls.directory import Owner
+from parkade.calls.directory import Endpoint, Owner, Trunk
 from parkade.calls.identity import Identity
 from parkade.calls.park import ParkLot
+from parkade.calls.plan import OutsideNumber, Step, Target
 from parkade.calls.recall import RingBack
 from parkade.calls.state import CallState, LotTimer
 from parkade.calls.transfer import Returning, Transferring
@@ -127,14 +129,19 @@ def _pick_ups(state: CallState, call_id: str) -> list[Json]:
 def _leg(leg: Leg) -> Json:
     return {
         "id": leg.id,
-        "device": leg.device.id,
-        "extension": leg.device.extension,
+        "endpoint": _endpoint(leg.endpoint),
         "owner": _owner(leg.owner),
         "identity": _identity(leg.identity),
         "language": leg.language,
         "held": leg.held,
         "sees": _identity(leg.sees) if leg.sees else None,
     }
+
+
+def _endpoint(endpoint: Endpoint) -> Json:
+    if isinstance(endpoint, Trunk):
+        return {"trunk": endpoint.id, "name": endpoint.name}
+    return {"device": endpoint.id, "extension": endpoint.extension}
 
 
 def _owner(owner: Owner | None) -> Json:
@@ -184,10 +191,23 @@ def _ringing(stage: Ringing) -> Json:
     return {
         "purpose": _purpose(stage.purpose),
         "shown": _identity(stage.shown),
-        "owners": [_owner(owner) for owner in stage.owners],
+        "plan": [_step(step) for step in stage.plan.steps],
+        "step": stage.step,
+        "declined": sorted(stage.declined),
         "caller": _identity(stage.caller),
-        "except_device": stage.except_device,
+        "except_endpoint": stage.except_endpoint,
     }
+
+
+def _step(step: Step) -> Json:
+    targets: list[Json] = [_target(target) for target in step.targets]
+    return {"targets": targets, "ring_s": step.ring_s, "forwarded_by": list(step.forwarded_by)}
+
+
+def _target(target: Target) -> Json:
+    if isinstance(target, OutsideNumber):
+        return {"trunk": _endpoint(target.trunk), "number": target.number}
+    return {"owner": _owner(target)}
 
 
 def _purpose(purpose: Purpose) -> Json:
@@ -196,8 +216,8 @@ def _purpose(purpose: Purpose) -> Json:
             return {"name": "transferring", "transfer": transfer, "transferor": _owner(transferor)}
         case Returning(meanwhile=meanwhile):
             return {"name": "returning", "music": meanwhile == MUSIC}
-        case RingBack(stay, ring_s):
-            return {"name": "ring_back", "stay": _stay(stay), "ring_s": ring_s}
+        case RingBack(stay):
+            return {"name": "ring_back", "stay": _stay(stay)}
         case _:
             raise AssertionError(purpose)
 

@@ -5,7 +5,8 @@ ringing the extension that the policy forwards to, is the same: the caller goes 
 parked again under the next code. After ``ROUNDS`` rounds it is told so and hung up on. If no code is free it stays on music
 and the next round comes after ``NO_SLOT_RETRY_S``.
 
-Limits of this version: voicemail and outside numbers do not exist yet, so these two actions ring back.
+Limits of this version: there is no voicemail, and nobody says yet who may send calls to numbers outside without dialling them;
+so these two actions ring back.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ class RingBack:
     """The purpose of ringing somebody about a call that was parked."""
 
     stay: Stay
-    ring_s: float
     alert: Alert = Alert.PARK_RETURN
     meanwhile: Sound = MUSIC
 
@@ -142,7 +142,7 @@ def _forward(state: CallState, call: Call, stay: Stay) -> None:
 def _ring(state: CallState, call: Call, stay: Stay, target: People) -> None:
     who = call.party.identity
     shown = Identity(f"{parked_identity(stay.code).name} {who.name or who.number}", who.number)
-    ring.start(state, call, target.owners, RingBack(stay, stay.policy.ring_back_s), target.shown, shown)
+    ring.start(state, call, target.plan(stay.policy.ring_back_s), RingBack(stay), target.shown, shown)
 
 
 ACTIONS: dict[NotPickedUp, Callable[[CallState, Call, Stay], None]] = {

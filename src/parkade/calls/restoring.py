@@ -31,12 +31,23 @@ from parkade.calls.call import (
     Talking,
     Waiting,
 )
-from parkade.calls.directory import Assignment, Device, Lot, NotPickedUp, Owner, OwnerKind, ParkPolicy
+from parkade.calls.directory import (
+    Assignment,
+    Device,
+    Endpoint,
+    Lot,
+    NotPickedUp,
+    Owner,
+    OwnerKind,
+    ParkPolicy,
+    Trunk,
+)
 from parkade.calls.effects import NotRestored
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Cause, LegEnded
 from parkade.calls.keeping import PREFIX, VERSION
 from parkade.calls.park import ParkLot, PickUp
+from parkade.calls.plan import OutsideNumber, RingPlan, Step, Target
 from parkade.calls.recall import RingBack, put_back
 from parkade.calls.state import CallState, LotTimer
 from parkade.calls.transfer import Returning, Transferring
@@ -167,9 +178,23 @@ class _Reader:
     # Stages
 
     def _ringing(self, value: Any) -> Ringing:
-        owners = tuple(owner for one in value["owners"] if (owner := self._owner(one)))
-        purpose, except_device = self._purpose(value["purpose"]), value.get("except_device")
-        return Ringing(purpose, self._identity(value["shown"]), owners, self._identity(value["caller"]), except_device)
+        purpose, except_endpoint, step = self._purpose(value["purpose"]), value.get("except_endpoint"), int(value["step"])
+        plan = RingPlan(tuple(self._step(one) for one in value["plan"]))
+        if not 0 <= step < len(plan.steps):
+            raise ValueError(f"step {step} of {len(plan.steps)}")
+        stage = Ringing(purpose, self._identity(value["shown"]), plan, self._identity(value["caller"]), except_endpoint, step)
+        stage.declined.update(str(one) for one in value.get("declined", ()))
+        return stage
+
+    def _step(self, value: Any) -> Step:
+        targets = tuple(target for one in value["targets"] if (target := self._target(one)))
+        return Step(targets, _number(value["ring_s"]), tuple(str(one) for one in value.get("forwarded_by", ())))
+
+    def _target(self, value: Any) -> Target | None:
+        if "number" not in value:
+            return self._owner(value["owner"])
+        trunk = self._endpoint(value["trunk"])
+        return OutsideNumber(trunk, str(value["number"])) if isinstance(trunk, Trunk) else None
 
     def _purpose(self, value: Any) -> Purpose:
         match value["name"]:
@@ -178,7 +203,7 @@ class _Reader:
             case "returning":
                 return Returning(meanwhile=MUSIC if value["music"] else RINGBACK)
             case "ring_back":
-                return RingBack(self._stay(value["stay"]), _number(value["ring_s"]))
+                return RingBack(self._stay(value["stay"]))
             case name:
                 raise ValueError(f"purpose {name!r}")
 
@@ -210,12 +235,16 @@ class _Reader:
     # Parts
 
     def _leg(self, value: Any) -> Leg:
-        device = Device(str(value["device"]), self._account, str(value["extension"]))
-        device = self._state.device_now(device)
+        endpoint = self._endpoint(value["endpoint"])
         sees, keep = value.get("sees"), self._identity(value["identity"])
-        leg = Leg(str(value["id"]), device, self._owner(value.get("owner")), keep, str(value["language"]), up=True)
+        leg = Leg(str(value["id"]), endpoint, self._owner(value.get("owner")), keep, str(value["language"]), up=True)
         leg.held, leg.sees, leg.hears = int(value.get("held", 0)), self._identity(sees) if sees else None, None
         return leg
+
+    def _endpoint(self, value: Any) -> Endpoint:
+        if "trunk" in value:
+            return self._state.endpoint_now(Trunk(str(value["trunk"]), self._account, str(value["name"]), ""))
+        return self._state.endpoint_now(Device(str(value["device"]), self._account, str(value["extension"])))
 
     def _owner(self, value: Any) -> Owner | None:
         if value is None:

@@ -29,6 +29,7 @@ STAGES: Mapping[type[Stage], StageRules] = {
         consulted=transfer.to_ringing,
         rang=ring.rang,
         answered=ring.answered,
+        forwarded=ring.forwarded,
         failed=ring.failed,
         restored=ring.restored,
     ),

@@ -16,7 +16,7 @@ from parkade.base.ids import Ids
 from parkade.base.sound import Sound, Spoken
 from parkade.base.timers import Timers
 from parkade.calls.call import Announcing, Call, Leaving, Leg, Stage, StageRules, Talking
-from parkade.calls.directory import Account, Device, Directory, Lot, Owner
+from parkade.calls.directory import Account, Directory, Endpoint, Lot, Owner
 from parkade.calls.effects import AnswerLeg, Effect, EndLeg, Hear, RefuseLeg, ShowParty
 from parkade.calls.events import CallEnded
 from parkade.calls.identity import Identity
@@ -64,9 +64,9 @@ class CallState:
         self.now: Instant = 0.0
         self.out: list[Effect] = []
         self.legs: dict[str, Leg] = {}
-        self.by_device: dict[str, dict[str, Leg]] = {}
+        self.by_endpoint: dict[str, dict[str, Leg]] = {}
         self.holding: dict[str, dict[str, Leg]] = {}
-        """By device: the legs that it holds. Some devices have thousands of legs and hold none."""
+        """By endpoint: the legs that it holds. Some endpoints have thousands of legs and hold none."""
         self.calls: dict[str, Call] = {}
         self.lots: dict[str, dict[str, ParkLot]] = {}
         """By account, then by id of the lot; made when first needed."""
@@ -84,11 +84,11 @@ class CallState:
 
     def account(self, leg: Leg) -> Account | None:
         """The account of a leg, unless it is gone."""
-        return self.directory.accounts.get(leg.device.account)
+        return self.directory.accounts.get(leg.endpoint.account)
 
     def owner(self, leg: Leg) -> Owner | None:
-        """The person at a leg as of now, or as of when the leg came to be; None for a gateway."""
-        return self.owner_now(leg.device.account, leg.owner)
+        """The person at a leg as of now, or as of when the leg came to be; None for a gateway or trunk."""
+        return self.owner_now(leg.endpoint.account, leg.owner)
 
     def owner_now(self, account: str, then: Owner | None) -> Owner | None:
         """A person as of now, or as of ``then`` if the directory does not know the person any more."""
@@ -113,9 +113,9 @@ class CallState:
         park_lot.retired = known is None or lot.id not in known.lots_in_use()
         return park_lot
 
-    def device_now(self, then: Device) -> Device:
-        """A device as of now, or as of ``then`` if the account does not have it any more."""
-        now = self.directory.devices.get(then.id)
+    def endpoint_now(self, then: Endpoint) -> Endpoint:
+        """A device or trunk as of now, or as of ``then`` if the account does not have it any more."""
+        now = self.directory.endpoint(then.id)
         return now if now and now.account == then.account else then
 
     def keep_lot(self, account: str, park_lot: ParkLot) -> ParkLot:
@@ -150,22 +150,22 @@ class CallState:
         self.touched[call.id] = None
         if leg.id not in self.legs:
             self.legs[leg.id] = leg
-            self.by_device.setdefault(leg.device.id, {})[leg.id] = leg
+            self.by_endpoint.setdefault(leg.endpoint.id, {})[leg.id] = leg
             if leg.held:
                 self.hold(leg, leg.held)
 
     def hold(self, leg: Leg, rank: int) -> None:
-        """The device holds ``leg`` as the ``rank``-th hold of all, or with 0 holds it no more."""
+        """The far side holds ``leg`` as the ``rank``-th hold of all, or with 0 holds it no more."""
         leg.held = rank
         if rank:
-            self.holding.setdefault(leg.device.id, {})[leg.id] = leg
+            self.holding.setdefault(leg.endpoint.id, {})[leg.id] = leg
         else:
             self._holds_no_more(leg)
 
     def _holds_no_more(self, leg: Leg) -> None:
-        held = self.holding.get(leg.device.id)
+        held = self.holding.get(leg.endpoint.id)
         if held is not None and held.pop(leg.id, None) is not None and not held:
-            del self.holding[leg.device.id]
+            del self.holding[leg.endpoint.id]
 
     def substitute(self, call: Call, old: Leg, new: Leg) -> None:
         """``new`` takes the place of ``old``, one of the two ends. What becomes of ``old`` is the caller's business."""
@@ -181,10 +181,10 @@ class CallState:
         del self.legs[leg.id]
         # The call may still know the leg; were it so the other way round too, only the collector could free them.
         del leg.call
-        others = self.by_device[leg.device.id]
+        others = self.by_endpoint[leg.endpoint.id]
         del others[leg.id]
         if not others:
-            del self.by_device[leg.device.id]
+            del self.by_endpoint[leg.endpoint.id]
         if leg.held:
             self._holds_no_more(leg)
 
@@ -223,7 +223,7 @@ class CallState:
 
     def new_call(self, party: Leg, stage: Stage) -> Call:
         """A call that begins with ``party``. Its stage is entered by whoever makes it."""
-        call = Call(self.ids.token(), party.device.account, party, stage, self.now)
+        call = Call(self.ids.token(), party.endpoint.account, party, stage, self.now)
         self.calls[call.id] = call
         self.attach(party, call)
         return call

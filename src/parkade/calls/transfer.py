@@ -17,12 +17,13 @@ from parkade.base.sound import Sound
 from parkade.calls import emit, parking, ring
 from parkade.calls.call import MUSIC, RINGBACK, Announcing, Call, Leg, Parked, Ringing
 from parkade.calls.calling import RING_S, OrdinaryCall
-from parkade.calls.directory import Owner
+from parkade.calls.directory import Owner, Trunk
 from parkade.calls.effects import Alert, Progress, TransferProgress
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, TransferAsked
+from parkade.calls.plan import OutsideNumber, at_once
 from parkade.calls.refusals import NO_SUCH_NUMBER, TRANSFER_IMPOSSIBLE, Refusal
-from parkade.calls.route import ParkCode, ParkSelf, People, SlotCode, route
+from parkade.calls.route import ParkCode, ParkSelf, People, SlotCode, outside, route
 from parkade.calls.state import GRACE_S, CallState
 
 RETURN_S = 30.0
@@ -35,7 +36,6 @@ class Transferring:
 
     transfer: str
     transferor: Owner | None
-    ring_s: float = RING_S
     alert: Alert = Alert.NORMAL
     meanwhile: Sound = RINGBACK
 
@@ -73,7 +73,6 @@ class Transferring:
 class Returning:
     """The purpose of ringing the person whose transfer has failed, or whose phone was lost with somebody on hold."""
 
-    ring_s: float = RETURN_S
     alert: Alert = Alert.NORMAL
     meanwhile: Sound = RINGBACK
 
@@ -96,14 +95,14 @@ def give_back(state: CallState, call: Call, person: Owner, meanwhile: Sound = MU
     """Ring ``person``, who had the call's party last; the party hears ``meanwhile``."""
     who = call.party.identity
     shown = Identity(f"Return {who.name or who.number}", who.number)
-    ring.start(state, call, (person,), Returning(meanwhile=meanwhile), person.identity, shown)
+    ring.start(state, call, at_once((person,), RETURN_S), Returning(meanwhile=meanwhile), person.identity, shown)
 
 
 def asked(state: CallState, given: TransferAsked) -> None:
     """A device asks for a transfer."""
     leg = state.legs.get(given.leg)
     refusal: Refusal | None = TRANSFER_IMPOSSIBLE
-    if leg is not None:
+    if leg is not None and not isinstance(leg.endpoint, Trunk):  # Nobody outside sends anybody anywhere.
         refusal = _blind(state, leg, given) if given.consult is None else _attended(state, leg, given)
     if refusal:
         _tell(state, given.transfer, Progress.REFUSED, refusal)
@@ -114,11 +113,8 @@ def _blind(state: CallState, leg: Leg, given: TransferAsked) -> Refusal | None:
     if not leg.call.talking:
         return TRANSFER_IMPOSSIBLE
     match route(account, given.target) if account else None:
-        case People(shown, owners):
-            _tell(state, given.transfer, Progress.ACCEPTED)
-            _turn_to(leg.call, leg)
-            purpose = Transferring(given.transfer, state.owner(leg))
-            ring.start(state, leg.call, owners, purpose, shown, except_device=leg.device.id)
+        case People() as people:
+            _ring(state, leg, given, people)
             return None
         case ParkCode():
             return _park(state, leg, given, None)
@@ -129,7 +125,18 @@ def _blind(state: CallState, leg: Leg, given: TransferAsked) -> Refusal | None:
         case SlotCode():
             return TRANSFER_IMPOSSIBLE
         case None:
-            return NO_SUCH_NUMBER
+            number = outside(account, given.target) if account and leg.owner else None
+            if number is None:
+                return NO_SUCH_NUMBER
+            _ring(state, leg, given, number)
+            return None
+
+
+def _ring(state: CallState, leg: Leg, given: TransferAsked, target: People | OutsideNumber) -> None:
+    _tell(state, given.transfer, Progress.ACCEPTED)
+    _turn_to(leg.call, leg)
+    purpose = Transferring(given.transfer, state.owner(leg))
+    ring.start(state, leg.call, target.plan(RING_S), purpose, target.shown, except_endpoint=leg.endpoint.id)
 
 
 def _park(state: CallState, leg: Leg, given: TransferAsked, wanted: str | None) -> Refusal | None:
@@ -143,7 +150,7 @@ def _park(state: CallState, leg: Leg, given: TransferAsked, wanted: str | None) 
 
 def _attended(state: CallState, leg: Leg, given: TransferAsked) -> Refusal | None:
     consult = state.legs.get(given.consult or "")
-    if consult is None or consult is leg or consult.device.account != leg.device.account:
+    if consult is None or consult is leg or consult.endpoint.account != leg.endpoint.account:
         return TRANSFER_IMPOSSIBLE
     call, second = leg.call, consult.call
     if call is not second and not call.talking:

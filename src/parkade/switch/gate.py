@@ -1,4 +1,4 @@
-"""Who is calling: the device behind a request, by digest credentials or by source address.
+"""Who is calling: the device or trunk behind a request, by digest credentials or by source address.
 
 Nothing else in a request says who someone is. Unknown names and wrong passwords get the same answer, computed with the
 same effort: a fresh challenge.
@@ -6,22 +6,26 @@ same effort: a fresh challenge.
 A source address speaks for its device only as long as the request claims to be nobody else: many phones may sit behind the
 address of a gateway. A request with credentials, however wrong, or whose From names another device is challenged; a REGISTER
 has to name exactly the device of its address.
+
+From the address of a trunk come only calls, from anybody: its From may say what it likes. Over UDP the port counts too; of
+several trunks at one address that one is meant which knows the number that is called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
-from parkade.calls.directory import Device, Directory
+from parkade.calls.directory import Device, Directory, Endpoint, Trunk
 from parkade.sip.message.digest import Credentials, Nonces, NonceState, challenges, parse_credentials, verify
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.grammar import unescape
 from parkade.sip.message.headers import NameAddr
 from parkade.sip.message.message import Request
+from parkade.switch.address import dialled_of
 from parkade.switch.secrets import REALM, DeviceSecret
 
 NONCE_LIFETIME_S = 3600.0
@@ -39,7 +43,7 @@ class Unknown:
 
 
 class Gate:
-    """Identifies devices."""
+    """Identifies devices and trunks."""
 
     def __init__(self, directory: Directory, secrets: Mapping[str, DeviceSecret], ids: Ids) -> None:
         self._nonces = Nonces(bytes.fromhex(ids.token(32)), NONCE_LIFETIME_S)
@@ -48,16 +52,26 @@ class Gate:
         self.load(directory, secrets)
 
     def load(self, directory: Directory, secrets: Mapping[str, DeviceSecret]) -> None:
-        """From now on these devices exist."""
+        """From now on these devices and trunks exist."""
         self._devices: dict[str, Device] = dict(directory.devices)
         self._secrets: dict[str, DeviceSecret] = dict(secrets)
         self._by_address = {d.address: d for d in directory.devices.values() if d.address is not None}
         self._of_account: dict[str, set[str]] = {}
         for device in directory.devices.values():
             self._of_account.setdefault(device.account, set()).add(device.id)
+        self._trunks: dict[str, list[Trunk]] = {}
+        for account in directory.accounts.values():
+            self._add_trunks(account.trunks.values())
 
-    def load_account(self, slug: str, devices: Mapping[str, Device], secrets: Mapping[str, DeviceSecret]) -> set[str]:
-        """From now on the account has these devices; gives those that it had. The others' stay as they are."""
+    def load_account(
+        self, slug: str, devices: Mapping[str, Device], secrets: Mapping[str, DeviceSecret], trunks: Iterable[Trunk] = ()
+    ) -> set[str]:
+        """From now on the account has these devices and trunks; gives the devices it had. The others' stay as they are."""
+        for host, there in list(self._trunks.items()):
+            self._trunks[host] = [trunk for trunk in there if trunk.account != slug]
+            if not self._trunks[host]:
+                del self._trunks[host]
+        self._add_trunks(trunks)
         had = self._of_account.pop(slug, set())
         for id_ in had:
             device = self._devices.pop(id_)
@@ -71,16 +85,30 @@ class Gate:
         self._by_address.update({d.address: d for d in devices.values() if d.address is not None})
         return had
 
-    def identify(self, request: Request, flow: Flow, now: Instant) -> Device | Unknown:
-        """The device that sent ``request``, or what to answer instead."""
+    def _add_trunks(self, trunks: Iterable[Trunk]) -> None:
+        for trunk in trunks:
+            self._trunks.setdefault(trunk.host, []).append(trunk)
+
+    def identify(self, request: Request, flow: Flow, now: Instant) -> Endpoint | Unknown:
+        """The device or trunk that sent ``request``, or what to answer instead."""
         shown = request.headers.all("Authorization")
         if shown:
             ours = next((c for c in map(_credentials, shown) if c is not None and c.realm == REALM), None)
             return self._check(ours, request, now) if ours is not None else self._challenge(request, now)
+        trunk = self._trunk(request, flow) if flow.host in self._trunks else None
+        if trunk is not None:
+            return trunk
         device = self._by_address.get(flow.host)
         if device is None or "Proxy-Authorization" in request.headers or not self._speaks_for(device, request):
             return self._challenge(request, now)
         return device
+
+    def _trunk(self, request: Request, flow: Flow) -> Trunk | None:
+        there = [trunk for trunk in self._trunks[flow.host] if flow.reliable or trunk.port == flow.port]
+        if request.method != "INVITE" or not there:
+            return None
+        dialled = dialled_of(request)
+        return next((trunk for trunk in there if dialled in trunk.inbound), there[0])
 
     def _speaks_for(self, device: Device, request: Request) -> bool:
         """Whether ``request``, from the address of ``device``, claims to be nobody else."""

@@ -160,7 +160,7 @@ class Keeping:
     def _restore_leg(self, leg_id: str, value: Any, now: Instant) -> None:
         try:
             kept_session = value["session"]
-            leg = _read(leg_id, value, self._wiring) if "device" in value else None
+            leg = _read(leg_id, value, self._wiring) if "endpoint" in value else None
             if not isinstance(kept_session, Mapping):
                 raise TypeError("no session")
         except _UNREADABLE as error:
@@ -217,7 +217,7 @@ def _fingerprint(leg: PhoneLeg, session: Session, dialog: Dialog) -> tuple[objec
 
 def _written(leg: PhoneLeg, session: Session) -> dict[str, Json]:
     value: dict[str, Json] = {
-        "device": leg.device,
+        "endpoint": leg.endpoint,
         "account": leg.account,
         "dialled": leg.dialled,
         "is_a_person": leg.is_a_person,
@@ -234,7 +234,7 @@ def _written(leg: PhoneLeg, session: Session) -> dict[str, Json]:
 
 
 def _read(leg_id: str, value: Any, wiring: Wiring) -> PhoneLeg:
-    leg = PhoneLeg(leg_id, str(value["device"]), str(value["account"]), wiring, str(value.get("dialled", "")))
+    leg = PhoneLeg(leg_id, str(value["endpoint"]), str(value["account"]), wiring, str(value.get("dialled", "")))
     leg.is_a_person = value.get("is_a_person", True) is True
     port = value.get("port")
     leg.port = None if port is None else int(port)

@@ -21,6 +21,7 @@ from parkade.calls.inputs import (
     LegAnswered,
     LegEnded,
     LegFailed,
+    LegForwarded,
     LegHeld,
     LegRang,
     LegResumed,
@@ -85,10 +86,13 @@ class Wiring:
 
 @dataclass(slots=True, eq=False)
 class PhoneLeg(Quiet):
-    """A leg in any state. ``session`` is None while an outgoing leg still rings, ``phone`` until it is known which it is."""
+    """A leg in any state, to or from a device or a trunk: ``endpoint`` is its id.
+
+    ``session`` is None while an outgoing leg still rings, ``phone`` until it is known which it is.
+    """
 
     id: str
-    device: str
+    endpoint: str
     account: str
     wiring: Wiring
     dialled: str = ""
@@ -104,7 +108,7 @@ class PhoneLeg(Quiet):
     established_at: Instant | None = None
     restored_at: Instant | None = None
     attempts: list[Attempt] = field(default_factory=list)
-    failures: list[LegFailed] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     refusal_prompt: str | None = None
     on_let_go: Callable[[Instant], None] | None = None
     _answer: bytes | None = None
@@ -252,7 +256,7 @@ class PhoneLeg(Quiet):
         if self.attempts:
             self.wiring.remind(self, min(attempt.began_at for attempt in self.attempts) + SIGN_OF_LIFE_S)
         else:
-            self.tell(worst(self.failures or [LegFailed(self.id, Failure.UNREACHABLE)]))
+            self.tell(LegFailed(self.id, worst(self.failures or [Failure.UNREACHABLE])))
             self.wiring.gone(self)
 
     def tell(self, given: Input) -> None:
@@ -394,8 +398,9 @@ class Attempt(Quiet):
         if response is None:
             self._failed(why)
         else:
-            targets = redirect_targets(response) if why is Failure.REDIRECTED else []
-            self._refused(why, now, targets, by_all=status >= 600)
+            if why is Failure.REDIRECTED and self in self.leg.attempts:
+                self.leg.tell(LegForwarded(self.leg.id, tuple(redirect_targets(response))))
+            self._refused(why, now, by_all=status >= 600)
 
     def on_ended(self, session: Session, why: End, now: Instant) -> None:
         """This place is gone."""
@@ -415,7 +420,7 @@ class Attempt(Quiet):
             return False
         return True
 
-    def _refused(self, why: Failure, now: Instant, targets: Sequence[str] = (), *, by_all: bool = False) -> None:
+    def _refused(self, why: Failure, now: Instant, *, by_all: bool = False) -> None:
         """The phone itself has said no. With ``by_all`` it speaks for the person wherever else it rings (section 21.6)."""
         leg = self.leg
         if self not in leg.attempts:
@@ -423,28 +428,26 @@ class Attempt(Quiet):
         others = [attempt for attempt in leg.attempts if attempt is not self and (by_all or (self.rang and attempt.is_silent))]
         leg.attempts = [attempt for attempt in leg.attempts if attempt not in others]
         end_attempts(others, now, elsewhere=False)
-        self._failed(why, targets)
+        self._failed(why)
         leg.give_up_silent(now)
 
-    def _failed(self, why: Failure, targets: Sequence[str] = ()) -> None:
+    def _failed(self, why: Failure) -> None:
         leg = self.leg
         if self not in leg.attempts:
             return
         leg.attempts.remove(self)
-        target, *others = targets or (None,)
-        leg.failures.append(LegFailed(leg.id, why, target, tuple(others)))
+        leg.failures.append(why)
         if not leg.attempts:
-            leg.tell(worst(leg.failures))
+            leg.tell(LegFailed(leg.id, worst(leg.failures)))
             leg.wiring.gone(leg)
 
 
-_FIRST = (Failure.DECLINED, Failure.REDIRECTED)
-_TELLING = (*_FIRST, *(failure for failure in Failure if failure not in _FIRST))
+_TELLING = tuple(Failure)
 
 
-def worst(failures: Sequence[LegFailed]) -> LegFailed:
+def worst(failures: Sequence[Failure]) -> Failure:
     """Of several places that failed, at least one, the failure that says most about the person."""
-    return min(failures, key=lambda failed: _TELLING.index(failed.why))
+    return min(failures, key=_TELLING.index)
 
 
 def end_attempts(attempts: Sequence[Attempt], now: Instant, *, elsewhere: bool) -> None:

@@ -15,6 +15,7 @@ from parkade.base.sound import Peer, Silence, Spoken
 from parkade.base.timers import Timers
 from parkade.calls import effects
 from parkade.calls.commands import Reply
+from parkade.calls.directory import Device, Endpoint, Trunk
 from parkade.calls.effects import Effect, SlotChanged
 from parkade.calls.events import Event
 from parkade.calls.identity import Identity
@@ -24,12 +25,12 @@ from parkade.rtp.sdp import SdpError
 from parkade.sip.session.handler import End, Quiet
 from parkade.sip.session.session import Session
 from parkade.sip.session.ua import UserAgent
-from parkade.switch.contact import request_uri
-from parkade.switch.displays import ANSWERED_ELSEWHERE, address_of, alert_headers, identity_headers
+from parkade.switch.displays import ANSWERED_ELSEWHERE, address_of, identity_headers
 from parkade.switch.inputs import Note
 from parkade.switch.leg import QUIET, Attempt, PhoneLeg, Wiring, end_attempts
 from parkade.switch.mishaps import mishap
-from parkade.switch.registrar import Binding, Registrar
+from parkade.switch.places import Place, place_of_number, places_of_device
+from parkade.switch.registrar import Registrar
 from parkade.switch.statuses import refusal_headers, status_of
 from parkade.switch.transfers import PARK_CODE_HEADER, Transfers
 
@@ -45,20 +46,20 @@ class Legs:
         registrar: Registrar,
         wiring: Wiring,
         transfers: Transfers,
-        device_of: Callable[[str], tuple[str, str] | None],
+        endpoint_of: Callable[[str], Endpoint | None],
     ) -> None:
-        """``device_of`` gives the account and the extension of a device id."""
+        """``endpoint_of`` gives the device or trunk with an id."""
         self._ua = ua
         self._registrar = registrar
         self._wiring = wiring
         self._transfers = transfers
-        self._device_of = device_of
+        self._endpoint_of = endpoint_of
         self._legs: dict[str, PhoneLeg] = {}
-        self._of_device: dict[str, dict[str, PhoneLeg]] = {}
+        self._of_endpoint: dict[str, dict[str, PhoneLeg]] = {}
         self._lingering: dict[str, PhoneLeg] = {}
         self._timers: Timers[str] = Timers()
         self._perform: dict[type[Effect], Callable[..., None]] = {
-            effects.RingDevice: self._ring_device,
+            effects.RingEndpoint: self._ring_endpoint,
             effects.ShowRinging: self._show_ringing,
             effects.OpenEarlyMedia: self._open_early_media,
             effects.AnswerLeg: self._answer_leg,
@@ -88,7 +89,7 @@ class Legs:
 
     def _could_not(self, effect: Effect, error: Exception, now: Instant) -> None:
         self._wiring.out.append(mishap(effect, error))
-        if isinstance(effect, effects.RingDevice | effects.AnswerLeg | effects.RefuseLeg | effects.EndLeg):
+        if isinstance(effect, effects.RingEndpoint | effects.AnswerLeg | effects.RefuseLeg | effects.EndLeg):
             self._give_up(effect.leg, now)
         elif isinstance(effect, effects.TransferProgress):
             self._transfers.abandon(effect.transfer)
@@ -126,14 +127,14 @@ class Legs:
         """Every leg, lingering ones included."""
         return [*self._legs.values(), *self._lingering.values()]
 
-    def of_device(self, device: str) -> list[PhoneLeg]:
-        """Every leg of one device."""
-        return [*self._of_device.get(device, {}).values()]
+    def of_endpoint(self, endpoint: str) -> list[PhoneLeg]:
+        """Every leg of one device or trunk."""
+        return [*self._of_endpoint.get(endpoint, {}).values()]
 
     def add(self, leg: PhoneLeg) -> None:
         """One more leg."""
         self._legs[leg.id] = leg
-        self._of_device.setdefault(leg.device, {})[leg.id] = leg
+        self._of_endpoint.setdefault(leg.endpoint, {})[leg.id] = leg
 
     def gone(self, leg: PhoneLeg) -> None:
         """The far side is gone: give everything back."""
@@ -236,54 +237,57 @@ class Legs:
 
     # One method an effect
 
-    def _ring_device(self, effect: effects.RingDevice, now: Instant) -> None:
-        found = self._device_of(effect.device)
-        bindings = self._registrar.bindings(effect.device, now) if found else []
-        leg = PhoneLeg(effect.leg, effect.device, found[0] if found else "", self._wiring)
-        if found is None or not bindings:
+    def _ring_endpoint(self, effect: effects.RingEndpoint, now: Instant) -> None:
+        endpoint = self._endpoint_of(effect.endpoint)
+        leg = PhoneLeg(effect.leg, effect.endpoint, endpoint.account if endpoint else "", self._wiring)
+        places = self._places(endpoint, effect, now)
+        if not places:
             self._wiring.inputs.append(LegFailed(leg.id, Failure.NOT_REGISTERED))
             return
+        leg.is_a_person = isinstance(endpoint, Device)
         self.add(leg)
         ports = self._wiring.ports
         if ports.are_coming:
             ports.wait(lambda at: self._ring_late(leg, effect, at), now)
         else:
-            self._ring(leg, effect, bindings, now)
+            self._ring(leg, effect, places, now)
 
-    def _ring_late(self, leg: PhoneLeg, effect: effects.RingDevice, now: Instant) -> None:
+    def _ring_late(self, leg: PhoneLeg, effect: effects.RingEndpoint, now: Instant) -> None:
         """Go on with a leg that has waited for a port, unless it is not wanted any more."""
         if self._legs.get(leg.id) is not leg:
             return
         try:
-            self._ring(leg, effect, self._registrar.bindings(effect.device, now), now)
+            self._ring(leg, effect, self._places(self._endpoint_of(effect.endpoint), effect, now), now)
         except Exception as error:  # noqa: BLE001 - as above
             self._could_not(effect, error, now)
 
-    def _ring(self, leg: PhoneLeg, effect: effects.RingDevice, bindings: list[Binding], now: Instant) -> None:
-        found = self._device_of(effect.device)
-        if found is None or not bindings or not leg.open_media():
-            leg.tell(LegFailed(leg.id, Failure.NO_CAPACITY if bindings else Failure.NOT_REGISTERED))
+    def _places(self, endpoint: Endpoint | None, effect: effects.RingEndpoint, now: Instant) -> list[Place]:
+        """Where to send an INVITE: to every phone of a device, or to the far end of a trunk."""
+        if isinstance(endpoint, Device):
+            return places_of_device(endpoint, self._registrar.bindings(endpoint.id, now), effect.caller, effect.alert)
+        return [place_of_number(endpoint, effect.number, effect.caller)] if endpoint is not None else []
+
+    def _ring(self, leg: PhoneLeg, effect: effects.RingEndpoint, places: list[Place], now: Instant) -> None:
+        if not places or not leg.open_media():
+            leg.tell(LegFailed(leg.id, Failure.NO_CAPACITY if places else Failure.NOT_REGISTERED))
             self.gone(leg)
             return
         beside = self._legs.get(effect.beside) if effect.beside else None
         # All attempts exist before the first INVITE leaves, because an INVITE may fail while the others are being made.
-        leg.attempts = [Attempt(leg, leg.negotiate_on(b.flow), b.phone, now) for b in bindings]
-        for attempt, binding in zip(list(leg.attempts), bindings, strict=True):
+        leg.attempts = [Attempt(leg, leg.negotiate_on(place.flow), place.phone, now) for place in places]
+        for attempt, place in zip(list(leg.attempts), places, strict=True):
             sdp = attempt.negotiator.offer(prefer=beside.codec if beside else None)
-            attempt.session = self._invite(attempt, binding, effect, found[1], sdp, now)
+            attempt.session = self._invite(attempt, place, sdp, now)
 
-    def _invite(
-        self, attempt: Attempt, binding: Binding, effect: effects.RingDevice, extension: str, sdp: bytes, now: Instant
-    ) -> Session:
-        host, _ = self._wiring.advertise(binding.flow)
-        headers = [*identity_headers(effect.caller, host, "calling"), *alert_headers(effect.alert)]
+    def _invite(self, attempt: Attempt, place: Place, sdp: bytes, now: Instant) -> Session:
+        host, _ = self._wiring.advertise(place.flow)
         return self._ua.invite(
-            flow=binding.flow,
-            target=request_uri(binding.contact),
-            from_=address_of(effect.caller, host),
-            to=address_of(Identity("", extension), host),
+            flow=place.flow,
+            target=place.target,
+            from_=address_of(place.caller, host),
+            to=address_of(Identity("", place.number), place.host or host),
             sdp=sdp,
-            headers=headers,
+            headers=() if place.host else [*identity_headers(place.caller, host, "calling"), *place.headers],
             handler=attempt,
             now=now,
         )
@@ -313,7 +317,9 @@ class Legs:
         leg, session = self._incoming(effect.leg)
         if session is None or leg is None:
             return
-        self._wiring.out.append(Note(f"{leg.device} could not call {leg.dialled!r}: {effect.refusal.id}: {effect.refusal.en}"))
+        self._wiring.out.append(
+            Note(f"{leg.endpoint} could not call {leg.dialled!r}: {effect.refusal.id}: {effect.refusal.en}")
+        )
         status, headers = status_of(effect.refusal), refusal_headers(effect.refusal, effect.language)
         leg.on_let_go = lambda at: session.reject(status, headers=headers, now=at)
         sdp = self._early_description(leg) if effect.phrases else None
@@ -377,9 +383,9 @@ class Legs:
         self._timers.set(leg.id, until)
 
     def _leave_device(self, leg: PhoneLeg) -> None:
-        there = self._of_device.get(leg.device)
+        there = self._of_endpoint.get(leg.endpoint)
         if there is not None and there.pop(leg.id, None) is not None and not there:
-            del self._of_device[leg.device]
+            del self._of_endpoint[leg.endpoint]
 
     def _let_go(self, leg: PhoneLeg, now: Instant) -> None:
         if leg.session is not None:
@@ -397,6 +403,8 @@ class Legs:
     def _shown(self, leg: PhoneLeg | None, shown: Identity) -> list[tuple[str, str]]:
         if leg is None or leg.session is None or not (shown.name or shown.number):
             return []
+        if isinstance(self._endpoint_of(leg.endpoint), Trunk):
+            return []  # Names and extensions stay in the house (RFC 3325 section 7).
         host, _ = self._wiring.advertise(leg.session.flow)
         return [*identity_headers(shown, host, "called")]
 

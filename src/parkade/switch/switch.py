@@ -17,7 +17,7 @@ from parkade.base.journal import Drop, Json, Keep
 from parkade.calls import refusals
 from parkade.calls.commands import Command
 from parkade.calls.control import CallControl
-from parkade.calls.directory import Device, Directory
+from parkade.calls.directory import Device, Directory, Endpoint, Trunk
 from parkade.calls.effects import Effect
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Cause, DirectoryChanged, Input, LegArrived, LegEnded
@@ -117,7 +117,7 @@ class Switch:
         self._gate = Gate(directory, secrets, ids)
         self._registrar = Registrar()
         self._lost = LostFlows()
-        self._identified: Device | None = None
+        self._identified: Endpoint | None = None
         self._ua = UserAgent(self, ids, advertise, admit=self._let_in, keeps=keeps, packages=packages)
         self._subscriptions = Subscriptions(self._ua.notifier, packages)
         self._transfers = Transfers(self._ua.notifier, self._leg_by_dialog)
@@ -132,7 +132,7 @@ class Switch:
             gone=self._leg_gone,
             remind=self._remind_leg,
         )
-        self._legs = Legs(self._ua, self._registrar, self._wiring, self._transfers, self._account_and_extension)
+        self._legs = Legs(self._ua, self._registrar, self._wiring, self._transfers, self._endpoint)
         self._keeping = Keeping(self._ua, self._registrar, self._legs, self._wiring) if keeps else None
         machines = (self._ua, self._control, self._legs, self._ports)
         self._machines = (*machines, self._keeping) if self._keeping is not None else machines
@@ -266,13 +266,13 @@ class Switch:
         if request.method != "INVITE":
             return None
         try:
-            device = self._gate.identify(request, flow, now)
+            endpoint = self._gate.identify(request, flow, now)
         except Exception as error:  # noqa: BLE001 - the sender gets an answer
             self._out.append(mishap(request, error))
             return 500, []
-        if isinstance(device, Unknown):
-            return device.status, device.headers
-        self._identified = device
+        if isinstance(endpoint, Unknown):
+            return endpoint.status, endpoint.headers
+        self._identified = endpoint
         return None
 
     def on_invite(self, session: Session, now: Instant) -> None:
@@ -284,48 +284,48 @@ class Switch:
             session.reject(500, now=now)
 
     def _invited(self, session: Session, now: Instant) -> None:
-        device, self._identified = self._identified, None
-        assert device is not None, "whoever is not identified is not let in"
+        endpoint, self._identified = self._identified, None
+        assert endpoint is not None, "whoever is not identified is not let in"
         if self._ports.are_coming and not self._draining:
             # Nobody is refused for want of a port that exists; the phone is told 100 Trying meanwhile.
-            self._ports.wait(lambda at: self._begin(device, session, at), now)
+            self._ports.wait(lambda at: self._begin(endpoint, session, at), now)
         else:
-            self._begin(device, session, now)
+            self._begin(endpoint, session, now)
 
-    def _begin(self, device: Device, session: Session, now: Instant) -> None:
+    def _begin(self, endpoint: Endpoint, session: Session, now: Instant) -> None:
         if not session.is_unanswered:
             return  # The caller gave up while waiting for a port.
-        if device.id not in self._directory.devices:
+        if self._directory.endpoint(endpoint.id) is None:
             session.reject(403, now=now)  # It was removed meanwhile.
             return
-        caller = self._outside_caller(device, session)
+        caller = self._outside_caller(endpoint, session)
         leg = PhoneLeg(
-            self._ids.token(), device.id, device.account, self._wiring, dialled_of(session.request), session, caller is None
+            self._ids.token(), endpoint.id, endpoint.account, self._wiring, dialled_of(session.request), session, caller is None
         )
         try:
-            replaced, early_only = self._replaced(session.request, device)
+            replaced, early_only = self._replaced(session.request, endpoint)
             self._admit(leg)
         except _RefusedError as error:
             leg.release()
             refusal = error.refusal
-            self._out.append(Note(f"{device.id} could not call {leg.dialled!r}: {refusal.id}: {refusal.en}"))
+            self._out.append(Note(f"{endpoint.id} could not call {leg.dialled!r}: {refusal.id}: {refusal.en}"))
             session.reject(status_of(refusal), headers=refusal_headers(refusal), now=now)
             return
         except Exception:
             leg.release()
             raise
         session.handler, session.data = leg, leg.id
-        leg.phone = self._phone_of(device, session, now)
+        leg.phone = self._phone_of(endpoint, session, now)
         self._legs.add(leg)
-        self._inputs.append(LegArrived(leg.id, device.id, leg.dialled, replaced.id if replaced else None, caller, early_only))
+        self._inputs.append(LegArrived(leg.id, endpoint.id, leg.dialled, replaced.id if replaced else None, caller, early_only))
 
-    def _phone_of(self, device: Device, session: Session, now: Instant) -> Phone | None:
+    def _phone_of(self, endpoint: Endpoint, session: Session, now: Instant) -> Phone | None:
         """Which phone calls: by its registration on this flow, else by its Contact alone."""
         contacts = [contact for value in session.request.headers.all("Contact") if (contact := read_contact(value)) is not None]
         if not contacts:
             return None
         calling = Phone(contacts[0].uri, contacts[0].param("+sip.instance") or None)
-        bindings = self._registrar.bindings(device.id, now)
+        bindings = self._registrar.bindings(endpoint.id, now)
         registered = next((b.phone for b in bindings if b.flow == session.flow and b.phone.is_same(calling)), None)
         return calling._replace(call_id=registered.call_id) if registered is not None else calling
 
@@ -346,7 +346,7 @@ class Switch:
         except SdpError:
             raise _RefusedError(BAD_DESCRIPTION) from None
 
-    def _replaced(self, request: Request, device: Device) -> tuple[PhoneLeg | None, bool]:
+    def _replaced(self, request: Request, endpoint: Endpoint) -> tuple[PhoneLeg | None, bool]:
         """The leg that an INVITE with Replaces is to take the place of, and whether only if it still rings (:rfc:`3891`)."""
         values = request.headers.all("Replaces")
         if not values:
@@ -357,7 +357,7 @@ class Switch:
         except (SipError, ValueError):
             raise _RefusedError(BAD_REPLACES) from None
         replaced = self._leg_by_dialog(replaces)
-        if replaced is None or replaced.account != device.account:
+        if replaced is None or replaced.account != endpoint.account:
             raise _RefusedError(refusals.NO_SUCH_CALL)
         return replaced, replaces.early_only
 
@@ -385,7 +385,7 @@ class Switch:
         if isinstance(beside, Subscription):
             device_id = beside.subscriber
         elif isinstance(beside, Session) and isinstance(beside.handler, PhoneLeg):
-            device_id = beside.handler.device
+            device_id = beside.handler.endpoint
         device = self._directory.devices.get(device_id)
         if device is None:
             tx.respond(make_response(tx.request, 403, to_tag=tx.to_tag), now)
@@ -402,6 +402,8 @@ class Switch:
         device = self._gate.identify(request, tx.flow, now)
         if isinstance(device, Unknown):
             return device.status, device.headers
+        if isinstance(device, Trunk):
+            return 403, []  # From a carrier come calls, and nothing else.
         if request.method == "REGISTER":
             return self._register(device, tx, now)
         if request.method == "SUBSCRIBE":
@@ -416,7 +418,7 @@ class Switch:
         if owner is not None and not owner.licensed:
             return status_of(refusals.NOT_LICENSED), refusal_headers(refusals.NOT_LICENSED, owner.language)
         answer = self._registrar.register(device.id, tx.request, tx.flow, now)
-        legs, is_told = self._legs.of_device(device.id), bool(self._ua.notifier.of_subscriber(device.id))
+        legs, is_told = self._legs.of_endpoint(device.id), bool(self._ua.notifier.of_subscriber(device.id))
         if legs or is_told:
             for binding in self._registrar.refreshed(device.id, tx.request, now):
                 if is_told:
@@ -425,9 +427,9 @@ class Switch:
                     leg.reconnect(binding, self._lost)
         return answer
 
-    def _outside_caller(self, device: Device, session: Session) -> Identity | None:
-        """What a gateway says of its caller; a person's identity comes from the directory, never from a header."""
-        if self._directory.owner_of(device) is not None:
+    def _outside_caller(self, endpoint: Endpoint, session: Session) -> Identity | None:
+        """What a gateway or trunk says of its caller; a person's identity comes from the directory, never from a header."""
+        if self._directory.owner_of(endpoint) is not None:
             return None
         from_ = session.request.from_
         return Identity(name_of(from_), number_of(from_))
@@ -480,7 +482,8 @@ class Switch:
         """Costs what the account costs, but for two copies of a dict."""
         accounts, devices = dict(self._directory.accounts), dict(self._directory.devices)
         its = given.devices if given.account is not None else {}
-        had = self._gate.load_account(given.slug, its, given.secrets)
+        trunks = given.account.trunks.values() if given.account is not None else ()
+        had = self._gate.load_account(given.slug, its, given.secrets, trunks)
         for id_ in had:
             devices.pop(id_, None)
         devices.update(its)
@@ -518,9 +521,8 @@ class Switch:
             return handler.leg
         return handler if isinstance(handler, PhoneLeg) else None
 
-    def _account_and_extension(self, device_id: str) -> tuple[str, str] | None:
-        device = self._directory.devices.get(device_id)
-        return (device.account, device.extension) if device else None
+    def _endpoint(self, id_: str) -> Endpoint | None:
+        return self._directory.endpoint(id_)
 
 
 _CAPABILITIES = (ALLOW_LINE, ACCEPT_LINE, SUPPORTED_LINE)

@@ -65,7 +65,7 @@ class Transfers:
         match effect.progress:
             case Progress.ACCEPTED if transfer in self._asked:
                 leg, refer = self._asked.pop(transfer)
-                self._notifier.accept_refer(refer, now, headers, leg.device)
+                self._notifier.accept_refer(refer, now, headers, leg.endpoint)
             case Progress.REFUSED if transfer in self._asked:
                 _, refer = self._asked.pop(transfer)
                 refer.refuse(refer_status_of(refusal), refusal_headers(refusal), now)

@@ -32,7 +32,7 @@ from parkade.calls.effects import (
     OpenEarlyMedia,
     Progress,
     RefuseLeg,
-    RingDevice,
+    RingEndpoint,
     ShowParty,
     ShowRinging,
     SlotChanged,
@@ -51,6 +51,7 @@ from parkade.calls.inputs import (
     LegArrived,
     LegEnded,
     LegFailed,
+    LegForwarded,
     LegHeld,
     LegRang,
     LegResumed,
@@ -74,7 +75,7 @@ class Phone:
     up: bool = False
     hears: Sound = field(default_factory=Silence)
     display: Identity | None = None
-    ring: RingDevice | None = None
+    ring: RingEndpoint | None = None
     park_code: str | None = None
     refused: RefuseLeg | None = None
     ended: EndLeg | None = None
@@ -133,10 +134,18 @@ class CallRig:
         self.tell(LegAnswered(phone.leg))
         return phone
 
-    def fail(self, device: str, why: Failure, target: str | None = None) -> Phone:
+    def fail(self, device: str, why: Failure) -> Phone:
         """``device`` cannot or does not want to."""
         phone = self.ringing(device)
-        self.tell(LegFailed(phone.leg, why, target))
+        self.tell(LegFailed(phone.leg, why))
+        return phone
+
+    def forward(self, device: str, *targets: str, rings_on: bool = False) -> Phone:
+        """``device`` forwards to one of ``targets``; with ``rings_on`` that is one of several phones of it."""
+        phone = self.ringing(device)
+        self.tell(LegForwarded(phone.leg, targets))
+        if not rings_on:
+            self.tell(LegFailed(phone.leg, Failure.REDIRECTED))
         return phone
 
     def hang_up(self, phone: Phone, cause: Cause = Cause.HUNG_UP, *, established: bool = True, cancelled: bool = False) -> None:
@@ -275,7 +284,7 @@ class CallRig:
 
     def _enter(self, effect: Effect) -> None:
         match effect:
-            case RingDevice(leg, device, caller):
+            case RingEndpoint(leg, device, caller):
                 assert leg not in self.phones
                 self.phones[leg] = Phone(leg, device, outgoing=True, display=caller, ring=effect)
             case ShowRinging(leg, shown) | OpenEarlyMedia(leg, shown):
@@ -354,8 +363,8 @@ def check_invariants(control: CallControl, rig: CallRig | None = None) -> None:
             attached[leg.id] += 1
             assert leg.call is call
             assert state.legs[leg.id] is leg
-            assert state.by_device[leg.device.id][leg.id] is leg
-            assert leg.device.account == call.account
+            assert state.by_endpoint[leg.endpoint.id][leg.id] is leg
+            assert leg.endpoint.account == call.account
         until = state.timers.when(call.id)
         match call.stage:
             case Talking(aside):
@@ -391,7 +400,7 @@ def check_invariants(control: CallControl, rig: CallRig | None = None) -> None:
     assert all(count == 1 for count in parked.values())
     assert set(parked) == {call.id for call in state.calls.values() if isinstance(call.stage, Parked)}
     assert sum(lot.reserved_count for lot in lots) == sum(1 for c in state.calls.values() if c.reserved)
-    assert sum(len(legs) for legs in state.by_device.values()) == len(state.legs)
+    assert sum(len(legs) for legs in state.by_endpoint.values()) == len(state.legs)
     held = {leg.id for legs in state.holding.values() for leg in legs.values()}
     assert held == {leg.id for leg in state.legs.values() if leg.held}
     if rig is not None:

@@ -37,6 +37,7 @@ from parkade.calls.directory import (
     OwnerKind,
     ParkPolicy,
     RingGroup,
+    Trunk,
 )
 from parkade.calls.effects import SlotChanged
 from parkade.calls.events import CallEvent, Event
@@ -125,6 +126,16 @@ class SimWorld(Simulation):
         accounts = {**self.directory.accounts, account: changed}
         self.load(Directory(accounts, {**self.directory.devices, id_: device}))
 
+    def trunk(
+        self, name: str, account: str, address: Address, inbound: Mapping[str, str] | None = None, number: str = ""
+    ) -> Trunk:
+        """Give an account a line to the telephone network; ``phone`` with its id plays the carrier."""
+        changed = self.directory.accounts[account]
+        trunk = Trunk(f"{account}/{name}", account, name, *address, number=number, inbound=inbound or {})
+        changed = replace(changed, trunks={**changed.trunks, trunk.id: trunk})
+        self.load(Directory({**self.directory.accounts, account: changed}, self.directory.devices))
+        return trunk
+
     def load(self, directory: Directory) -> None:
         """Give the switch a new directory. Every device has the password ``secret of <id>``."""
         self.directory = directory
@@ -168,7 +179,7 @@ class SimWorld(Simulation):
         """
         number = len(self._phones) + 1
         address = self._device_address(device) or Address(f"192.0.2.{number}", 5060)
-        known = self.directory.devices.get(device)
+        known = self.directory.endpoint(device)
         phone = FakePhone(
             device,
             password_of(device) if password is None else password,
@@ -260,7 +271,9 @@ class SimWorld(Simulation):
                     call.heard.append((self.now, hearing))
 
     def _device_address(self, device: str) -> Address | None:
-        known = self.directory.devices.get(device)
+        known = self.directory.endpoint(device)
+        if isinstance(known, Trunk):
+            return Address(known.host, known.port)
         return Address(known.address, 5060) if known is not None and known.address else None
 
 
