@@ -164,8 +164,7 @@ async def _serve(folder: str | None) -> None:
     for _ in range(40):  # ports are used up here, as nobody gives them back
         pump.feed(MediaReport(PortsReady(tuple(range(10000, 60000, 2)))))
     if journal is not None:
-        loop = asyncio.get_running_loop()
-        journal.start(lambda number: loop.call_soon_threadsafe(pump.committed, number))
+        journal.start()
     settle_collector()
     print(port, flush=True)
     await asyncio.Event().wait()

@@ -79,8 +79,6 @@ class _Signalling:
         self._given = given
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._journal: Journal | None = None
-        self._pump: Pump | None = None
         self._revision = 0
 
     async def run(self) -> int:
@@ -110,16 +108,13 @@ class _Signalling:
                     # A mistake of ours. To serve nobody would be worse than to lose those who were there.
                     log.exception("what was kept could not be taken up")
                     journal.close()
-                    set_aside(journal.path, "unusable", error)
+                    set_aside(journal.path, "unusable", error, tails=True)
                     journal = Journal.open(settings.data / JOURNAL_FILE)
                     cleanup.callback(journal.close)
                     switch = new_switch()
-            self._journal = journal
             pump = Pump(switch, clock, _publish, journal)
-            self._pump = pump
             if journal is not None:
-                journal.start(lambda number: _on_loop(loop, pump, number))
-                cleanup.callback(pump.write_drops)
+                journal.start()
             udp, tcp = UdpTransport(given.udp, pump.feed_all), TcpTransport(pump.feed_all)
             cleanup.callback(udp.stop)
             cleanup.callback(tcp.stop)
@@ -144,10 +139,6 @@ class _Signalling:
     def _supervisor_gone(self) -> None:
         asyncio.get_running_loop().remove_reader(self._given.life)
         log.error("the supervisor is gone: signalling ends, media goes on and waits for the next")
-        if self._journal is not None:
-            if self._pump is not None:
-                self._pump.write_drops()
-            self._journal.close()
         os._exit(0)  # at once: the next server waits for our place
 
     async def _connect_media(self, pump: Pump, cleanup: AsyncExitStack) -> None:
@@ -226,11 +217,6 @@ def _restored(switch: Switch, kept: Mapping[str, Json], now: Instant) -> list[Sw
             counts["bindings"],
         )
     return effects
-
-
-def _on_loop(loop: asyncio.AbstractEventLoop, pump: Pump, number: int) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(pump.committed, number)
 
 
 def _publish(event: Told) -> None:

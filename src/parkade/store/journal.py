@@ -1,17 +1,17 @@
-"""The journal: what must outlive this process, the last value of each key, in a SQLite file of its own.
+"""The journal: what must outlive this process, the last value of each key.
 
-The table is only ever added to: a new value, or the word that a key is dropped, is a row at the end, so a commit touches
-the few pages there and no others. The last row of a key counts. Rows that count no longer are deleted a thousand at a time.
+``write`` adds changes to a tail (``tail.py``), a file that is only added to, and returns when they are there: whatever then
+kills this process, the next one finds them. That costs some microseconds and waits for no thread and no disk. A thread moves
+the tail to the disk about once a second, so a power cut costs at most that second. Once the tail is ``TAIL_BYTES`` long it
+begins another and moves what is left of the old one, the last value of each key, into a SQLite file in one transaction. Most
+calls are over by then and cost that file nothing.
 
-``write`` takes changes on the loop and returns at once; one thread commits them, all that came meanwhile in one statement, and
-says so. A commit is in the hands of the kernel: it survives ``kill -9`` of everything. A second thread moves it to the disk
-about once a second, so a power cut costs at most that second, and never the file (WAL, ``synchronous = NORMAL``).
+Nothing here raises into the loop. While the tail cannot be written (disk full, or so slow that a ``write`` takes ``SLOW_S``)
+changes wait in memory, the last value of each key, and the thread tries again; one log line at the beginning, one at the end.
+While only the SQLite file cannot be written (locked by another program) tails stay and survive. A SQLite file that is damaged,
+or of a newer version, is renamed and an empty one takes its place.
 
-Nothing here raises into the loop. While the file cannot be written (disk full, locked by another program) changes wait in
-memory, the last value of each key, and the thread tries again; one log line when it begins and one when it is over. A file that
-is damaged, or of a newer version, is renamed and an empty one takes its place.
-
-Not in this file: who decides what is kept (``switch``), and who waits for a commit (``edge/pump.py``).
+Not in this file: who decides what is kept (``switch``), and what waits for ``write`` (``edge/pump.py``).
 """
 
 from __future__ import annotations
@@ -19,46 +19,40 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, Self
-
-import msgspec
+from typing import Final, Self
 
 from parkade.base.errors import ParkadeError
 from parkade.base.journal import Drop, Json, Keep
+from parkade.store.tail import Changes, Tail, add_from, encoded, tails_of
 
 log = logging.getLogger("parkade.journal")
 
 JOURNAL_FILE = "journal.db"
-VERSION: Final = 1
+VERSION: Final = 2
+"""1 had no tails: all was in the SQLite file, in the same table."""
 LOCKED_S = 5.0
 """How long opening waits for another program that has the file locked."""
 BUSY_S = 0.2
-RETRY_S = 0.5
+RETRY_S = 2.0
 SYNC_S = 1.0
-PACE_S = 0.003
-BUSY_WRITES_PER_S = 1000
-"""Beyond that many writes a second commits are at least ``PACE_S`` apart: a commit of four inputs costs half of four commits,
-and a value that is written twice within that time is encoded once. Below, every answer leaves as early as it can."""
-_RATE_OVER_S = 0.05
-_ROWS = 32
-"""How many rows one statement adds."""
-_OUTDATED = 1000
-"""So many rows that count no longer are deleted together: most fill whole pages, which need not be read or written for that."""
+SLOW_S = 0.25
+"""Half of what a phone waits before it asks again: a disk that holds the loop up so long is left to the thread."""
+TAIL_BYTES = 16 << 20
+"""How long a tail gets: some thousand calls. It is read when the process comes back, which takes a tenth of a second."""
+MAX_TAIL_BYTES = 64 << 20
+"""How long it gets while the SQLite file cannot be written; beyond, changes wait in memory."""
 MAX_WAITING = 200_000
 """Keys that may wait for a disk that takes nothing; beyond, those that are not needed any more are forgotten first."""
-_WAL_LIMIT_BYTES = 64 << 20
-_CHECKPOINT_BYTES = 4 << 20
+_ROWS = 256
+"""How many rows one statement writes: each lets go of the interpreter and has to wait for it again."""
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-_ROW: Final = "(?, ?, ?)"
-_INSERT: Final = {n: f"INSERT INTO kept (id, key, value) VALUES {', '.join([_ROW] * n)}" for n in range(1, _ROWS + 1)}  # noqa: S608
-_DELETE: Final = "DELETE FROM kept WHERE id IN (SELECT value FROM json_each(?))"
+_KEEP: Final = {n: f"REPLACE INTO kept (key, value) VALUES {', '.join(['(?, ?)'] * n)}" for n in range(1, _ROWS + 1)}  # noqa: S608
+_DROP: Final = "DELETE FROM kept WHERE key IN (SELECT value FROM json_each(?))"
 
 
 class JournalError(ParkadeError):
@@ -66,31 +60,26 @@ class JournalError(ParkadeError):
 
 
 class Journal:
-    """One open journal. ``load`` first, then ``start``, then ``write``; ``close`` at the end.
-
-    ``start`` is told whom to call, from the journal's thread, with the number of the last batch that is committed.
-    """
+    """One open journal. ``load`` first, then ``start``, then ``write``; ``close`` at the end."""
 
     def __init__(self, path: Path, database: sqlite3.Connection | None) -> None:
         self.path = path
         self._database = database
-        self._wal = -1
         self._lock = threading.Lock()
-        self._waiting: dict[str, Keep | Drop] = {}
-        self._rows: dict[str, int] = {}
-        """The row that counts, of each key that is kept."""
-        self._outdated: list[int] = []
-        """Rows that count no longer, oldest first."""
-        self._next_row = 1
-        self._number = 0
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._asleep = True
-        self._failing = database is None
+        """Of ``_tail``, ``_failing`` and ``_waiting``: held for one ``write``, and by the thread to exchange them."""
+        self._tail: Tail | None = None
+        self._failing = True
+        """Whether changes wait in memory, because the tail cannot be written."""
+        self._waiting: Changes = {}
+        self._left: list[tuple[int, Path]] = []
+        """Tails that are yet to be moved, but for the one that is written, oldest first."""
+        self._moved = 0
+        """The number of the last tail that is in the SQLite file."""
+        self._stuck = False
+        """Whether the SQLite file cannot be written."""
+        self._wake = threading.Event()
         self._closing = False
-        self._unsynced = False
-        self._committed: Callable[[int], None] = _nobody
-        self._threads: list[threading.Thread] = []
-        self._end_of_sync = threading.Event()
+        self._thread: threading.Thread | None = None
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -108,144 +97,197 @@ class Journal:
 
     def load(self) -> dict[str, Json]:
         """What is kept. A value that cannot be read is noted and left out."""
-        kept: dict[str, Json] = {}
-        if self._database is None:
-            return kept
-        try:
-            rows = self._database.execute("SELECT id, key, value FROM kept ORDER BY id").fetchall()
-        except sqlite3.DatabaseError as error:
-            self._database.close()
-            set_aside(self.path, "damaged", error)
-            self._database = _open_or_set_aside(self.path)
-            return kept
-        last = {key: (row, text) for row, key, text in rows}
-        self._next_row = rows[-1][0] + 1 if rows else 1
-        self._rows = {key: row for key, (row, text) in last.items() if text is not None}
-        counting = set(self._rows.values())
-        self._outdated = [row for row, _, _ in rows if row not in counting]
-        for key in self._rows:
+        texts: dict[str, str | bytes | None] = {}
+        if self._database is not None:
             try:
-                kept[key] = json.loads(last[key][1])
+                texts.update(self._load_rows(self._database))
+            except sqlite3.DatabaseError as error:
+                self._database.close()
+                set_aside(self.path, "damaged", error)
+                self._database = _open_or_set_aside(self.path)
+        self._left = tails_of(self.path)
+        texts.update(self._changes_left())
+        kept: dict[str, Json] = {}
+        for key, text in texts.items():
+            if text is None:
+                continue
+            try:
+                kept[key] = json.loads(text)
             except (ValueError, TypeError):
                 log.warning("journal: the value of %r cannot be read and is left out", key)
         return kept
 
-    def start(self, committed: Callable[[int], None]) -> None:
-        """Begin to write. ``committed`` is called from the journal's thread and must not block."""
-        self._committed = committed
-        for work, name in ((self._run, "journal"), (self._sync, "journal sync")):
-            thread = threading.Thread(target=work, name=name, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+    def _load_rows(self, database: sqlite3.Connection) -> dict[str, str]:
+        (self._moved,) = database.execute("SELECT number FROM moved").fetchone()
+        return dict(database.execute("SELECT key, value FROM kept"))
 
-    def write(self, changes: Iterable[Keep | Drop]) -> int:
-        """Have ``changes`` written, in their order; the number of their batch, or 0 if the file cannot be written now.
+    def start(self) -> None:
+        """Begin to write."""
+        self._begin_tail()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
 
-        Values must not be changed afterwards: they are encoded later, if no newer one has taken their place.
-        """
+    def _begin_tail(self) -> None:
+        number = max([self._moved, *[number for number, _ in self._left]]) + 1
+        try:
+            self._tail = Tail.begin(self.path, number)
+            self._failing = False
+        except OSError as error:
+            self._say_failing(error)
+
+    def write(self, changes: Iterable[Keep | Drop]) -> bool:
+        """Add ``changes``: when it returns they survive this process. False: the disk takes nothing, they wait in memory."""
+        written = encoded(changes)
         with self._lock:
-            self._waiting.update([(change.key, change) for change in changes])
-            self._number += 1
-            number, asleep = self._number, self._asleep
-            self._asleep = False
-        if asleep:
-            self._wake.put(None)
-        return 0 if self._failing else number
+            tail = self._tail
+            if not self._failing and tail is not None:
+                began = time.monotonic()
+                try:
+                    tail.write(written)
+                except OSError as error:
+                    self._fail(error)
+                else:
+                    took_s = time.monotonic() - began
+                    if took_s > SLOW_S:
+                        self._fail(f"the disk took {took_s:.1f} s")
+                    elif tail.size > MAX_TAIL_BYTES:
+                        self._fail(f"{tail.path.name} is too long")
+                    elif tail.size > TAIL_BYTES and not self._stuck:
+                        self._wake.set()
+                    return True
+            self._waiting.update(written)
+        return False
 
     def close(self) -> None:
-        """Write what waits, move it to the disk and give the file back."""
-        self._closing = True
-        self._end_of_sync.set()
-        self._wake.put(None)
-        for thread in self._threads:
-            thread.join()
-        self._threads.clear()
-        if self._wal >= 0:
-            os.close(self._wal)
-            self._wal = -1
+        """Move everything into the SQLite file and give it back. What it does not take now stays in the tails."""
+        if self._thread is not None:
+            self._closing = True
+            self._wake.set()
+            self._thread.join()
+            self._thread = None
+        if self._tail is not None:
+            self._tail.close()
+            self._tail = None
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._database.close()
             self._database = None
 
-    # The thread that writes
+    # The thread
 
     def _run(self) -> None:
-        pace = _Pace()
-        while True:
-            pace.wait(self._number)
-            batch, number = self._next_batch()
-            if not batch and self._closing:
-                return
-            if batch and not self._commit(batch):
-                if self._closing:
-                    return
-                self._put_back(batch)
-                self._committed(number)  # nobody gains by waiting for a disk that takes nothing
-                time.sleep(RETRY_S)
-                continue
-            self._committed(number)
-            self._limit_wal()
+        while not self._closing:
+            if self._failing:
+                self._recover()
+            elif self._left or (self._tail is not None and self._tail.size > TAIL_BYTES):
+                self._move()
+            self._sync()
+            self._wake.wait(RETRY_S if self._failing or self._stuck else SYNC_S)
+            self._wake.clear()
+        self._leave_tail()
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        self._commit(waiting)
 
-    def _next_batch(self) -> tuple[dict[str, Keep | Drop], int]:
-        while True:
-            with self._lock:
-                if self._waiting or self._closing:
-                    batch, self._waiting = self._waiting, {}
-                    return batch, self._number
-                self._asleep = True
-            self._wake.get()
-
-    def _commit(self, batch: dict[str, Keep | Drop]) -> bool:
+    def _sync(self) -> None:
         try:
-            if self._database is None:
-                self._database = _open_or_set_aside(self.path)
-                self._rows, self._outdated = {}, []
-            self._add(self._database, _encoded(batch, self._rows))
-            if len(self._outdated) >= _OUTDATED:
-                self._database.execute(_DELETE, (json.dumps(self._outdated),))
-                self._outdated = []
+            if self._tail is not None:
+                self._tail.sync()
+        except OSError as error:
+            log.debug("journal: not moved to the disk: %s", error)
+
+    def _move(self) -> None:
+        """Move the tails that are left into the SQLite file; the present one too if it is long enough, and none is left."""
+        tail = self._tail
+        if not self._left and tail is not None:
+            try:
+                following = Tail.begin(self.path, tail.number + 1)
+            except OSError as error:
+                log.debug("journal: no new tail: %s", error)
+                return  # The present one may take some more.
+            with self._lock:
+                self._tail = following
+            tail.close()
+            self._left.append((tail.number, tail.path))
+        self._commit({})
+
+    def _recover(self) -> None:
+        """Move all there is, changes that wait in memory too, and begin a new tail with those that came meanwhile."""
+        self._leave_tail()
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        if not self._commit(waiting):
+            with self._lock:
+                self._waiting = {**waiting, **self._waiting}
+                if len(self._waiting) > MAX_WAITING:
+                    self._waiting = {key: value for key, value in self._waiting.items() if value is not None}
+            return
+        try:
+            tail = Tail.begin(self.path, self._moved + 1)
+            with self._lock:
+                tail.write([*self._waiting.items()])
+                self._waiting.clear()
+                self._tail, self._failing = tail, False
+        except OSError as error:
+            log.debug("journal: no new tail: %s", error)
+            return
+        log.warning("journal %s is written again", self.path)
+
+    def _leave_tail(self) -> None:
+        with self._lock:
+            tail, self._tail = self._tail, None
+        if tail is not None:
+            tail.close()
+            self._left.append((tail.number, tail.path))
+
+    def _changes_left(self) -> Changes:
+        changes: Changes = {}
+        for number, path in self._left:
+            if number > self._moved:
+                try:
+                    add_from(path, changes)
+                except OSError as error:
+                    log.error("journal: %s cannot be read: %s", path, error)
+        return changes
+
+    def _commit(self, waiting: Changes) -> bool:
+        """Move the tails that are left, and ``waiting``, which is newer, into the SQLite file."""
+        try:
+            if self._left or waiting or self._database is None:
+                if self._database is None:
+                    self._database = _open_or_set_aside(self.path)
+                with _transaction(self._database):
+                    moved = self._left[-1][0] if self._left else self._moved
+                    _put(self._database, {**self._changes_left(), **waiting}, moved)
+                self._moved = moved
+            for _, path in self._left:
+                path.unlink(missing_ok=True)
+            self._left.clear()
         except (sqlite3.Error, OSError) as error:
-            self._failed(error)
+            self._not_moved(error)
             return False
-        self._unsynced = True
-        if self._failing:
-            self._failing = False
-            log.warning("journal %s is written again", self.path)
+        if self._stuck:
+            self._stuck = False
+            if not self._failing:
+                log.warning("journal %s is written again", self.path)
         return True
 
-    def _add(self, database: sqlite3.Connection, values: list[tuple[str, str | None]]) -> None:
-        """Add rows, all or none."""
-        first = self._next_row
-        rows: list[Any] = []
-        for row, (key, text) in enumerate(values, first):
-            rows += (row, key, text)
-        if len(values) > _ROWS:
-            database.execute("BEGIN IMMEDIATE")
-        try:
-            for start in range(0, len(rows), 3 * _ROWS):
-                some = rows[start : start + 3 * _ROWS]
-                database.execute(_INSERT[len(some) // 3], some)
-            if len(values) > _ROWS:
-                database.execute("COMMIT")
-        except BaseException:
-            if database.in_transaction:
-                database.execute("ROLLBACK")
-            raise
-        self._next_row += len(values)
-        for row, (key, text) in enumerate(values, first):
-            before = self._rows.pop(key, None)
-            if before is not None:
-                self._outdated.append(before)
-            if text is None:
-                self._outdated.append(row)
-            else:
-                self._rows[key] = row
+    # What goes wrong
 
-    def _failed(self, error: Exception) -> None:
-        if not self._failing:
-            self._failing = True
-            log.error("journal %s: %s; calls go on, and what changes now does not survive a restart", self.path, error)
+    def _fail(self, why: object) -> None:
+        """The tail takes nothing any more."""
+        self._failing = True
+        self._say_failing(why)
+        self._wake.set()
+
+    def _say_failing(self, why: object) -> None:
+        log.error("journal %s: %s; calls go on, and what changes now does not survive a restart", self.path, why)
+
+    def _not_moved(self, error: Exception) -> None:
+        if not self._stuck:
+            self._stuck = True
+            if not self._failing:
+                log.error("journal %s: %s; calls go on, and are kept in files beside it", self.path, error)
         if isinstance(error, sqlite3.Error) and _code(error) in _DAMAGED and self._database is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._database.close()
@@ -253,91 +295,46 @@ class Journal:
             with contextlib.suppress(OSError):
                 set_aside(self.path, "damaged", error)
 
-    def _put_back(self, batch: dict[str, Keep | Drop]) -> None:
-        with self._lock:
-            self._waiting = {**batch, **self._waiting}
-            if len(self._waiting) > MAX_WAITING:
-                self._waiting = {key: change for key, change in self._waiting.items() if isinstance(change, Keep)}
 
-    def _limit_wal(self) -> None:
-        """Under a load without a pause the WAL would only grow: start it anew, which takes some hundredths of a second."""
-        if self._wal >= 0 and self._database is not None and os.fstat(self._wal).st_size > _WAL_LIMIT_BYTES:
-            with contextlib.suppress(sqlite3.Error):
-                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    # The thread that moves it to the disk
-
-    def _sync(self) -> None:
-        """Once a second; copies the WAL into the file while the writer goes on, and removes the rows of dropped keys."""
-        database: sqlite3.Connection | None = None
-        while True:
-            ending = self._end_of_sync.wait(SYNC_S)
-            if self._unsynced:
-                self._unsynced = False
-                try:
-                    if self._wal < 0:
-                        self._wal = os.open(f"{self.path}-wal", os.O_RDONLY)
-                    os.fdatasync(self._wal)
-                    if os.fstat(self._wal).st_size > _CHECKPOINT_BYTES:
-                        database = database or _connect(self.path, BUSY_S)
-                        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                except (sqlite3.Error, OSError) as error:
-                    log.debug("journal: not moved to the disk: %s", error)
-            if ending:
-                if database is not None:
-                    database.close()
-                return
+@contextlib.contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing. At its end what was written is on the disk."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
 
 
-def _encoded(batch: dict[str, Keep | Drop], rows: dict[str, int]) -> list[tuple[str, str | None]]:
-    """The rows of ``batch``. A key that is not kept need not be dropped; a value that cannot be written down is left out."""
-    values: list[tuple[str, str | None]] = []
-    for key, change in batch.items():
-        if isinstance(change, Drop):
-            if key in rows:
-                values.append((key, None))
-            continue
-        try:
-            try:
-                text = msgspec.json.encode(change.value).decode()
-            except (ValueError, OverflowError):
-                # Bytes of a header that are no UTF-8 are lone surrogates, which only the slow way can write.
-                text = json.dumps(change.value, separators=(",", ":"))
-        except (TypeError, ValueError, RecursionError):
-            log.exception("journal: the value of %r cannot be written down", key)
-            continue
-        values.append((key, text))
-    return values
+def _put(database: sqlite3.Connection, changes: Changes, moved: int) -> None:
+    parameters: list[str] = []
+    for key, value in changes.items():
+        if value is not None:
+            parameters += (key, value.decode())
+    for start in range(0, len(parameters), 2 * _ROWS):
+        some = parameters[start : start + 2 * _ROWS]
+        database.execute(_KEEP[len(some) // 2], some)
+    database.execute(_DROP, (json.dumps([key for key, value in changes.items() if value is None]),))
+    database.execute("UPDATE moved SET number = ?", (moved,))
 
 
-class _Pace:
-    """How far commits are apart."""
+def set_aside(path: Path, why: str, error: object, *, tails: bool = False) -> None:
+    """Rename a journal that cannot be used, so that somebody may look at it; an empty one takes its place.
 
-    def __init__(self) -> None:
-        self._committed_at = self._since = time.monotonic()
-        self._counted = 0
-        self._busy = False
-
-    def wait(self, writes: int) -> None:
-        """Called between two commits with the number of writes up to now."""
-        now = time.monotonic()
-        if now - self._since > _RATE_OVER_S:
-            self._busy = (writes - self._counted) / (now - self._since) > BUSY_WRITES_PER_S
-            self._since, self._counted = now, writes
-        if self._busy and (rest := self._committed_at + PACE_S - now) > 0:
-            time.sleep(rest)
-            now += rest
-        self._committed_at = now
-
-
-def set_aside(path: Path, why: str, error: object) -> None:
-    """Rename a journal that cannot be used, so that somebody may look at it; an empty one takes its place."""
+    ``tails``: what is not moved yet is of no use either.
+    """
     aside = path.with_name(f"{path.name}.{why}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
     with contextlib.suppress(FileNotFoundError):
         path.rename(aside)
-    for tail in ("-wal", "-shm"):
+    beside = [path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")]
+    if tails:
+        beside += [tail for _, tail in tails_of(path)]
+    for other in beside:
         with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + tail).rename(aside.with_name(aside.name + tail))
+            other.rename(aside.with_name(aside.name + other.name.removeprefix(path.name)))
     log.error("journal %s is %s (%s): it is now called %s, and nothing is known of calls before", path, why, error, aside.name)
 
 
@@ -345,7 +342,7 @@ def _open_or_set_aside(path: Path) -> sqlite3.Connection:
     try:
         return _open(path)
     except _NewerError as newer:
-        set_aside(path, "newer", newer)
+        set_aside(path, "newer", newer, tails=True)
     except sqlite3.DatabaseError as error:
         if _code(error) not in _DAMAGED:
             raise
@@ -364,11 +361,8 @@ def _open(path: Path) -> sqlite3.Connection:
         if version > VERSION:
             raise _NewerError(f"version {version}, this release writes {VERSION}")
         database.execute("PRAGMA journal_mode = WAL")
-        # Checkpoints belong to the second thread.
-        database.execute("PRAGMA wal_autocheckpoint = 0")
         if version < VERSION:
-            database.execute("CREATE TABLE IF NOT EXISTS kept (id INTEGER PRIMARY KEY, key TEXT NOT NULL, value TEXT)")
-            database.execute(f"PRAGMA user_version = {VERSION}")
+            _make_current(database)
         database.execute("SELECT key, value FROM kept LIMIT 1").fetchone()
         database.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
     except BaseException:
@@ -377,17 +371,30 @@ def _open(path: Path) -> sqlite3.Connection:
     return database
 
 
+def _make_current(database: sqlite3.Connection) -> None:
+    """Make the tables, or make them of those of version 1."""
+    with _transaction(database):
+        (before,) = database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'kept'").fetchone()
+        if before:
+            database.execute("ALTER TABLE kept RENAME TO kept_1")
+        database.execute("CREATE TABLE kept (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        database.execute("CREATE TABLE moved (number INTEGER NOT NULL)")
+        database.execute("INSERT INTO moved (number) VALUES (0)")
+        if before:
+            # A new value was a row at the end, and so was the word that a key is dropped: the last row of a key counts.
+            last = "SELECT max(id) FROM kept_1 GROUP BY key"
+            database.execute(f"INSERT INTO kept SELECT key, value FROM kept_1 WHERE value IS NOT NULL AND id IN ({last})")  # noqa: S608
+            database.execute("DROP TABLE kept_1")
+        database.execute(f"PRAGMA user_version = {VERSION}")
+
+
 def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=64)
-    database.execute("PRAGMA synchronous = NORMAL")
-    # Rows are added at the end and never read: two megabytes of pages would only be kept in memory.
-    database.execute("PRAGMA cache_size = -256")
+    database = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
+    # A tail is removed once it is here, so a commit is on the disk.
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA cache_size = -1024")
     return database
 
 
 def _code(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _nobody(_number: int) -> None:
-    """Nobody waits for commits before ``start``."""
