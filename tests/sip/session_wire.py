@@ -45,6 +45,7 @@ class Party(Quiet):
         self.sessions: list[Session] = []
         self.refers: list[Refer] = []
         self.requests: list[Request] = []
+        self.resource_of: Callable[[Request], str] | None = None
         self.ends: dict[str, list[str]] = {}
         self.late: list[str] = []
         self.on_ring: Callable[[Session, Instant], None] = lambda session, now: session.accept(ANSWER, now)
@@ -94,11 +95,15 @@ class Party(Quiet):
         self.on_ring(session, now)
 
     def on_request(self, tx: ServerTransaction, now: Instant) -> None:
+        if tx.request.method == "SUBSCRIBE" and self.resource_of is not None:
+            self.ua.notifier.accept(tx, self.resource_of(tx.request), tx.request.from_.address.user_text, now)
+            return
         self.requests.append(tx.request)
         tx.respond(make_response(tx.request, 200, to_tag=tx.to_tag), now)
 
     def on_subscribe(self, tx: ServerTransaction, beside: Usage, now: Instant) -> None:
-        self.ua.notifier.accept(tx, "", "", now)
+        assert self.resource_of is not None
+        self.ua.notifier.accept(tx, self.resource_of(tx.request), tx.request.from_.address.user_text, now)
 
     # SessionHandler
 

@@ -55,8 +55,8 @@ class Keeping:
         """Legs whose kept value still waits for the ACK."""
         self._acked: dict[str, tuple[Instant, Session]] = {}
         """Legs that are to be written again, and when: the next first."""
-        self._told: dict[str, tuple[object, ...]] = {}
-        """What is kept of each subscription. The answer to a NOTIFY is not: it may be sent again after a restart."""
+        self._subscriptions: dict[str, tuple[object, ...]] = {}
+        """The fingerprint of each subscription as it was written last."""
 
     def deadline(self) -> Instant | None:
         """When ``changes`` wants to be asked without an input."""
@@ -113,20 +113,11 @@ class Keeping:
     def _change_subscription(self, subscription: Subscription) -> Keep | Drop | None:
         id_ = subscription.id
         if subscription.is_done:
-            return Drop(SUBSCRIPTION + id_) if self._told.pop(id_, None) is not None else None
-        told = (
-            subscription.version,
-            subscription.owes,
-            subscription.state,
-            subscription.expires_at,
-            subscription.over,
-            subscription.dialog.target,
-            subscription.dialog.flow,
-        )
-        before = self._told.get(id_)
-        if before == told:
+            return Drop(SUBSCRIPTION + id_) if self._subscriptions.pop(id_, None) is not None else None
+        fingerprint = subscription.fingerprint
+        if self._subscriptions.get(id_) == fingerprint:
             return None
-        self._told[id_] = told
+        self._subscriptions[id_] = fingerprint
         return Keep(SUBSCRIPTION + id_, subscription.snapshot())
 
     # Back
@@ -155,7 +146,7 @@ class Keeping:
         if not isinstance(value, Mapping):
             raise KeptError("a kept subscription that is none")
         subscription = self._ua.notifier.restore(value, now)
-        self._told[subscription.id] = ()
+        self._subscriptions[subscription.id] = ()
 
     def _restore_leg(self, leg_id: str, value: Any, now: Instant) -> None:
         try:

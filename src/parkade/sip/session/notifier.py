@@ -163,8 +163,14 @@ class Notifier:
         ``state`` is given to the package for its document, and kept; ``headers`` go into the NOTIFY. ``over``: that was the
         last of it (``noresource``), or they have to subscribe anew (``deactivated``).
         """
+        fault: Exception | None = None
         for subscription in self._registry.of_resource(package, resource):
-            subscription.change(state, headers, over, now)
+            try:
+                subscription.change(state, headers, over, now)
+            except Exception as error:  # noqa: BLE001 - the others are told before anybody hears of it
+                fault = error
+        if fault is not None:
+            raise fault
 
     def resources(self, package: str) -> list[str]:
         """What somebody has subscribed to of ``package``."""

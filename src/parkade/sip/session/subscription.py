@@ -154,9 +154,13 @@ class Subscription(Usage):
         self.tell(now)
 
     def tell(self, now: Instant) -> None:
-        """Send what is owed, unless a NOTIFY is on its way, or has to wait."""
+        """Send what is owed, unless a NOTIFY is on its way, or has to wait. Raises what the package raises."""
         if self.owes and self.asked is None and not self.rests:
-            body = self.package.document(self.resource, self.state, self.version, self.content_type)
+            try:
+                body = self.package.document(self.resource, self.state, self.version, self.content_type)
+            except Exception:
+                self._end_of_it()  # A fault of ours: nothing could be told later either, not even the end.
+                raise
             self.owes = False
             self.version += 1
             lines = (("Event", self.event), ("Subscription-State", self._standing(now)), *self.headers)
@@ -236,6 +240,20 @@ class Subscription(Usage):
             other.touch()  # What it kept of the dialog may be older than what was kept here.
 
     # Kept
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """What makes it worth writing down again. The answer to a NOTIFY does not: after a restart it may be sent once more."""
+        return (
+            self.version,
+            self.owes,
+            self.state,
+            self.expires_at,
+            self.over,
+            self.content_type,
+            self.dialog.target,
+            self.dialog.flow,
+        )
 
     def snapshot(self) -> dict[str, Json]:
         """What ``Notifier.restore`` needs to go on with it."""
