@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from parkade.base.values import valueclass
 
-@dataclass(frozen=True, slots=True)
+
+@valueclass(frozen=True, slots=True)
 class Silence:
     """Nothing is sent to the leg."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Music:
     """Hold music, endless. ``name`` is a file stem of the media process's music folder."""
 
     name: str = "default"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Tone:
     """An endless call-progress tone: ``ringback`` or ``busy``."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Peer:
     """What ``leg`` says. Until the first packet of that leg arrives the listener keeps what it heard before."""
 
     leg: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Spoken:
     """Phrases one after the other, once; then silence and a ``PromptEnded`` that carries ``prompt``.
 
@@ -45,7 +46,7 @@ class Spoken:
     phrases: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Playlist:
     """Sounds one after the other without a gap, as words over music: each ``Spoken`` once, with its ``PromptEnded``.
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from parkade.base.clock import Instant
 from parkade.base.sound import Music, Peer, Silence, Sound, Spoken, Tone
+from parkade.base.values import valueclass
 from parkade.calls.directory import Endpoint, Owner, ParkPolicy
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
@@ -215,7 +216,7 @@ class Stay:
         return self.lot.lot.code(self.slot)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Retrieving:
     """A phone that rings by the command ``command`` so as to retrieve a parked call."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from parkade.base.sound import Sound
+from parkade.base.values import valueclass
 from parkade.calls import emit, ring
 from parkade.calls.call import RINGBACK, Call, Leg, Ringing
 from parkade.calls.effects import Alert, ShowRinging
@@ -17,7 +16,7 @@ RING_S = 120.0
 """How long the devices ring at most. Shorter limits belong to the routing of calls, which does not exist yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OrdinaryCall:
     """The purpose of ringing for a caller. The caller is refused if nobody answers."""
 

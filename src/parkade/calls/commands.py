@@ -7,15 +7,15 @@ another account is touched: a call or a code of another account and one that doe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from parkade.base.clock import Instant
+from parkade.base.values import valueclass
 from parkade.calls.identity import Identity
 from parkade.calls.refusals import Refusal
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ParkCall:
     """Park whoever talks with the person at the extension ``by`` in ``call``; that person's phone is hung up.
 
@@ -28,7 +28,7 @@ class ParkCall:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class RetrieveCall:
     """Ring ``device`` and connect it with the call parked at ``code``, which stays parked until the phone is picked up.
 
@@ -39,21 +39,21 @@ class RetrieveCall:
     device: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class GiveBackCall:
     """Ring whoever parked the call at ``code``, as at its deadline but now. No result."""
 
     code: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class HangUpCall:
     """End ``call``, in whatever stage it is. No result."""
 
     call: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class NoteCall:
     """Write ``note`` beside the call at ``code``. The result is the ``ParkedCall``."""
 
@@ -61,7 +61,7 @@ class NoteCall:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ListParked:
     """Every parked call of the account, by lot and slot. The result is a tuple of ``ParkedCall``."""
 
@@ -69,7 +69,7 @@ class ListParked:
 Wanted: TypeAlias = ParkCall | RetrieveCall | GiveBackCall | HangUpCall | NoteCall | ListParked
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Command:
     """Input: ``command`` is wanted in ``account`` (a slug). ``id`` is unique among the commands under way."""
 
@@ -78,7 +78,7 @@ class Command:
     command: Wanted
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ParkedCall:
     """A parked call as programs see it. ``lot`` is a name, ``parked_by`` an extension, None for a caller nobody parked."""
 
@@ -93,7 +93,7 @@ class ParkedCall:
     expires_at: Instant
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Reply:
     """Effect: the answer to the command ``id``. With a ``refusal`` nothing was done."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
 from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Keep
 from parkade.base.sound import Sound
+from parkade.base.values import valueclass
 from parkade.calls.commands import Reply
 from parkade.calls.events import Event
 from parkade.calls.identity import Identity
@@ -22,7 +22,7 @@ class Alert(Enum):
     PARK_RETURN = "park-return"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class RingEndpoint:
     """Call ``endpoint`` on the new outgoing leg ``leg``. The answer is ``LegRang``, ``LegForwarded``, ``LegAnswered`` or
     ``LegFailed``.
@@ -38,7 +38,7 @@ class RingEndpoint:
     number: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ShowRinging:
     """Tell an incoming leg that ``shown`` is being alerted."""
 
@@ -46,7 +46,7 @@ class ShowRinging:
     shown: Identity
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OpenEarlyMedia:
     """Let an unanswered incoming leg hear what ``Hear`` gives it."""
 
@@ -54,7 +54,7 @@ class OpenEarlyMedia:
     shown: Identity
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AnswerLeg:
     """Answer an incoming leg; its display shows ``shown``. ``park_code`` is set when the answer parks a call."""
 
@@ -63,7 +63,7 @@ class AnswerLeg:
     park_code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class RefuseLeg:
     """Refuse an incoming, unanswered leg; the phrases of the refusal are heard first where that is possible.
 
@@ -76,7 +76,7 @@ class RefuseLeg:
     language: str = "en"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class GiveUpSilent:
     """Another phone has refused the call that ``leg`` rings for: if nothing at all has come from the phone of ``leg``, let the
     leg fail as soon as the phone has had time to say something. One that rings, rings on.
@@ -85,7 +85,7 @@ class GiveUpSilent:
     leg: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class EndLeg:
     """Hang up, or stop ringing; an incoming leg that still waits is refused without a word. Call control forgets it at once.
 
@@ -98,7 +98,7 @@ class EndLeg:
     after_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Hear:
     """``leg`` hears ``sound`` from now on."""
 
@@ -106,7 +106,7 @@ class Hear:
     sound: Sound
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ShowParty:
     """The other party of a leg that is up has changed: its display should show ``shown`` (no new media)."""
 
@@ -124,7 +124,7 @@ class Progress(Enum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class TransferProgress:
     """Answer to ``TransferAsked``: first ``ACCEPTED`` or ``REFUSED``, then any ``RINGING``, then ``DONE`` or ``FAILED``.
 
@@ -137,7 +137,7 @@ class TransferProgress:
     park_code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class NotRestored:
     """What was kept under ``key`` could not be read after a restart, and is dropped. ``why`` is a line for the log."""
 
@@ -153,7 +153,7 @@ class SlotState(Enum):
     RESERVED = "reserved"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SlotChanged:
     """A slot is free, taken or reserved from now on.
 

@@ -6,13 +6,13 @@ what the contract puts into ``data``, under the same names. Instants are seconds
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from parkade.base.clock import Instant
+from parkade.base.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallEvent:
     """What every event says. ``id`` is unique, ``account`` a slug, ``call`` a call id, the caller as displays show it."""
 
@@ -24,28 +24,28 @@ class CallEvent:
     caller_number: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallStarted(CallEvent):
     """Somebody called ``dialled``."""
 
     dialled: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallAnswered(CallEvent):
     """The extension ``answered_by`` has picked up."""
 
     answered_by: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallEnded(CallEvent):
     """The call is over."""
 
     duration_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ParkFailed(CallEvent):
     """The call stays with whoever wanted to park it; ``reason`` is the id of a refusal, ``parked_by`` an extension."""
 
@@ -53,7 +53,7 @@ class ParkFailed(CallEvent):
     parked_by: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class StayEvent(CallEvent):
     """What every event of a parked call says.
 
@@ -66,14 +66,14 @@ class StayEvent(CallEvent):
     waited_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallParked(StayEvent):
     """The call was parked; somebody should retrieve it before ``expires_at``."""
 
     expires_at: Instant
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallReparked(StayEvent):
     """Nobody had the call, so it is parked again; ``old_code`` is no longer valid. ``round`` counts from 1."""
 
@@ -82,26 +82,26 @@ class CallReparked(StayEvent):
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallTimedOut(StayEvent):
     """Nobody retrieved it in time; the code is free."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallReturned(StayEvent):
     """The number ``returned_to``, which was rung after expiry, has answered."""
 
     returned_to: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallRetrieved(StayEvent):
     """The number ``retrieved_by`` has picked up at the code."""
 
     retrieved_by: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CallAbandoned(StayEvent):
     """The caller hung up while it waited."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from parkade.base.values import valueclass
 from parkade.calls.commands import Command
 from parkade.calls.directory import Directory
 from parkade.calls.identity import Identity
@@ -48,7 +48,7 @@ class Cause(Enum):
     """The phone is dead, its transport is, it never confirmed an answer, or its session expired."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegArrived:
     """An authenticated device or a trunk calls ``dialled`` (an extension, a code, a number; no scheme, no host).
 
@@ -65,7 +65,7 @@ class LegArrived:
     early_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegRang:
     """An outgoing leg rings; ``early_media`` when it already sends sound of its own. May repeat."""
 
@@ -73,14 +73,14 @@ class LegRang:
     early_media: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegAnswered:
     """An outgoing leg was picked up."""
 
     leg: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegForwarded:
     """One phone that an outgoing leg rings forwards the call. Others of the same device may ring on; ``LegFailed`` follows if
     none does.
@@ -93,7 +93,7 @@ class LegForwarded:
     targets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegFailed:
     """An outgoing leg ended before it was answered."""
 
@@ -101,7 +101,7 @@ class LegFailed:
     why: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegEnded:
     """The far side hung up or cancelled, or the leg died. Never told of a leg that call control ended or refused.
 
@@ -116,21 +116,21 @@ class LegEnded:
     cancelled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegHeld:
     """The device put the leg on hold (any spelling of it). May repeat."""
 
     leg: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegResumed:
     """The device took the leg off hold. May come without a hold before it."""
 
     leg: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class KeyPressed:
     """One key of ``0-9*#A-D``, whichever way it came."""
 
@@ -138,7 +138,7 @@ class KeyPressed:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class TransferAsked:
     """The device of ``leg`` asks that the other party of that leg be sent to ``target``.
 
@@ -152,7 +152,7 @@ class TransferAsked:
     consult: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class PromptEnded:
     """A ``Spoken`` was heard to its end."""
 
@@ -160,7 +160,7 @@ class PromptEnded:
     prompt: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class DirectoryChanged:
     """From now on this directory holds. Calls and parked calls go on, also of accounts that are gone."""
 

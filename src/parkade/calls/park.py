@@ -17,10 +17,10 @@ while who picked up at a slot, so that whoever dials a moment later learns who w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
+from parkade.base.values import valueclass
 from parkade.calls.directory import Assignment, Lot
 from parkade.calls.refusals import LOT_FULL, NO_SUCH_SLOT, SLOT_RESERVED, SLOT_TAKEN, Refusal
 
@@ -28,7 +28,7 @@ LOST_RACE_S = 10.0
 """How long after a pick-up the next who dials the code has lost a race rather than found nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class PickUp:
     """Who took ``call`` out of a slot, and when; ``extension`` is empty if it was nobody's phone."""
 

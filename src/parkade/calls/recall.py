@@ -12,9 +12,9 @@ so these two actions ring back.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from parkade.base.sound import Sound
+from parkade.base.values import valueclass
 from parkade.calls import emit, ring
 from parkade.calls.call import MUSIC, Call, Leg, Parked, Stay, Talking, Waiting
 from parkade.calls.directory import NotPickedUp
@@ -33,7 +33,7 @@ NO_SLOT_RETRY_S = 15.0
 """How long a caller for whom no code is free hears music before the next round."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class RingBack:
     """The purpose of ringing somebody about a call that was parked."""
 

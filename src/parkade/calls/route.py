@@ -11,9 +11,9 @@ What means nothing may still be a number outside (``outside``): who may dial the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from parkade.base.values import valueclass
 from parkade.calls.directory import Account, Owner, Strategy
 from parkade.calls.identity import Identity
 from parkade.calls.plan import OutsideNumber, RingPlan, at_once, in_order
@@ -24,7 +24,7 @@ SLOT_DIGITS = range(3, 7)
 _OUTSIDE_NUMBER = re.compile(r"\+?[0-9]{3,15}")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class People:
     """An extension: whoever is there is rung. ``shown`` is what the caller sees meanwhile.
 
@@ -40,12 +40,12 @@ class People:
         return at_once(self.owners, ring_s) if self.each_s is None else in_order(self.owners, self.each_s)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ParkCode:
     """The feature code that parks at the next free slot."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SlotCode:
     """A slot by number: park there or pick up there, as the situation has it; after the prefix, only pick up."""
 
@@ -53,7 +53,7 @@ class SlotCode:
     only_pick_up: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class ParkSelf:
     """The caller itself is parked, at ``slot`` or at the next free one."""
 

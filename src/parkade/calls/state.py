@@ -7,7 +7,6 @@ sees is always what the stage of its call says, and only changes become effects.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -15,6 +14,7 @@ from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.sound import Sound, Spoken
 from parkade.base.timers import Timers
+from parkade.base.values import valueclass
 from parkade.calls.call import Announcing, Call, Leaving, Leg, Stage, StageRules, Talking
 from parkade.calls.directory import Account, Directory, Endpoint, Lot, Owner
 from parkade.calls.effects import AnswerLeg, Effect, EndLeg, Hear, RefuseLeg, ShowParty
@@ -43,7 +43,7 @@ class LotTimer(StrEnum):
     FORGET = "whoever dials the code now has not lost a race"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class RetrieveTimer:
     """The phone of ``leg``, which is to retrieve a call, has rung long enough."""
 

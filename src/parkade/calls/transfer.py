@@ -11,9 +11,8 @@ again if its leg is gone; if that fails too the caller is told so. A transfer th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from parkade.base.sound import Sound
+from parkade.base.values import valueclass
 from parkade.calls import emit, parking, ring
 from parkade.calls.call import MUSIC, RINGBACK, Announcing, Call, Leg, Parked, Ringing
 from parkade.calls.calling import RING_S, OrdinaryCall
@@ -30,7 +29,7 @@ RETURN_S = 30.0
 """How long the transferor's phones ring when a transfer has failed and it had hung up already."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Transferring:
     """The purpose of ringing the target for whoever is transferred."""
 
@@ -69,7 +68,7 @@ class Transferring:
         state.drop(call)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Returning:
     """The purpose of ringing the person whose transfer has failed, or whose phone was lost with somebody on hold."""
 

@@ -12,12 +12,13 @@ Secure profiles, streams other than the first usable audio and hosts given by na
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
 from parkade.base.journal import Json, KeptError
+from parkade.base.values import valueclass
 from parkade.rtp.codecs import BY_ENCODING, CODECS, Codec
 from parkade.rtp.sdp import (
     Attribute,
@@ -43,7 +44,7 @@ class NotAcceptable(SdpError):  # noqa: N818 the name of its status
     """A description with which no conversation is possible: no codec, address or stream in common (SIP 488)."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Agreed:
     """What both sides have agreed on, as the media plane needs it.
 

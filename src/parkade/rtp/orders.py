@@ -13,13 +13,13 @@ every leg: both change nothing if nothing is new.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from parkade.base.sound import Sound
+from parkade.base.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class OpenLeg:
     """Give ``leg`` the RTP port ``port``. Nothing is sent or accepted before ``Describe``.
 
@@ -32,7 +32,7 @@ class OpenLeg:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Describe:
     """What offer/answer agreed for ``leg``; sent again after each re-negotiation.
 
@@ -59,7 +59,7 @@ class Describe:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Hear:
     """``leg`` hears ``sound`` from now on, without a gap; a ``Spoken`` still playing is cut off unreported."""
 
@@ -67,7 +67,7 @@ class Hear:
     sound: Sound
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Record:
     """Record what the phone of ``leg`` says to the WAV file ``path`` (8 kHz, 16 bit), which is replaced if it is there.
 
@@ -81,14 +81,14 @@ class Record:
     silence_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class StopRecording:
     """End the recording of ``leg``, if there is one."""
 
     leg: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CloseLeg:
     """Send RTCP BYE, report ``LegClosed``, forget ``leg``; legs that heard it hear silence."""
 
@@ -98,19 +98,19 @@ class CloseLeg:
 Order: TypeAlias = OpenLeg | Describe | Hear | Record | StopRecording | CloseLeg
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class PortsReady:
     """Further reserved RTP ports, each announced once and valid until a leg opened on it is closed."""
 
     ports: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class PortsExhausted:
     """No port is free and none can be bound. The next ``PortsReady`` ends it."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegState:
     """One leg in an ``Inventory``: its RTP port, what it hears by the last order, and what its stream has come to.
 
@@ -127,7 +127,7 @@ class LegState:
     sound: Sound
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Inventory:
     """The legs that are open, first thing on each connection. A long one comes in parts; ``complete`` is the last of them."""
 
@@ -135,7 +135,7 @@ class Inventory:
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class KeyHeard:
     """A keypad key (``0-9*#A-D``) of ``leg``, once a press, from RFC 4733 events or tones in the audio."""
 
@@ -143,7 +143,7 @@ class KeyHeard:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class PromptEnded:
     """A ``Spoken`` was played to its end."""
 
@@ -151,7 +151,7 @@ class PromptEnded:
     prompt: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Recorded:
     """A recording is complete. ``why``: ``max``, ``silence``, ``stopped``, ``closed``, or ``failed`` (could not be written)."""
 
@@ -161,7 +161,7 @@ class Recorded:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegSilent:
     """Neither RTP nor RTCP came from the phone of a described leg for ``silent_s``; told again after each further period.
 
@@ -172,7 +172,7 @@ class LegSilent:
     silent_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegFailed:
     """``leg`` could not be opened: ``port`` is another leg's or another program's. The leg does not exist."""
 
@@ -180,7 +180,7 @@ class LegFailed:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class LegClosed:
     """Figures of a closed leg: packets each way, lost by our count, strangers' packets refused."""
 

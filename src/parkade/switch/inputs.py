@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from parkade.base.journal import Drop, Keep
+from parkade.base.values import valueclass
 from parkade.calls.commands import Command, Reply
 from parkade.calls.directory import Account, Device, Directory
 from parkade.calls.effects import SlotChanged
@@ -16,7 +16,7 @@ from parkade.sip.message.flow import CloseFlow, Flow, Send
 from parkade.switch.secrets import DeviceSecret
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Received:
     """One whole SIP message (or keepalive) as it came from the network."""
 
@@ -24,21 +24,21 @@ class Received:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class FlowLost:
     """A stream was closed, or could not be opened, or refused what was sent on it."""
 
     flow: Flow
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class MediaReport:
     """The media process says something."""
 
     report: Report
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class DirectoryLoaded:
     """From now on this directory holds, all of it: at the start, and when more than one account has changed."""
 
@@ -46,7 +46,7 @@ class DirectoryLoaded:
     secrets: Mapping[str, DeviceSecret]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class AccountLoaded:
     """One account has changed, or is gone (``account`` is None). ``devices`` by id and ``secrets`` are all that it has."""
 
@@ -56,17 +56,17 @@ class AccountLoaded:
     secrets: Mapping[str, DeviceSecret]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Drain:
     """Take no new calls from now on; those in progress go on."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class HangUp:
     """End every leg there is."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Note:
     """Effect: one line for the log that says why somebody's call came to nothing. Holds no secrets.
 

@@ -6,8 +6,9 @@ response goes back on the connection its request came from (:rfc:`3261` section 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
+
+from parkade.base.values import valueclass
 
 
 class Flow(NamedTuple):
@@ -27,7 +28,7 @@ class Flow(NamedTuple):
         return self.transport != "UDP"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Send:
     """Effect: put ``data`` (one whole message) on ``flow``; opens the stream if it has no connection yet."""
 
@@ -35,7 +36,7 @@ class Send:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class CloseFlow:
     """Effect: close a stream after what is queued on it (framing lost, or idle)."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from parkade.base.values import valueclass
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.grammar import (
     WHITESPACE,
@@ -212,7 +212,7 @@ def _read_cseq(text: str) -> CSeq:
 _known_cseq = lru_cache(maxsize=1024)(_read_cseq)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class RAck:
     """Which reliable provisional response a PRACK acknowledges (:rfc:`3262` section 7.2)."""
 
@@ -234,7 +234,7 @@ def parse_rack(text: str) -> RAck:
     raise SipError(400, "Broken RAck")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Replaces:
     """Which dialog an INVITE takes over (:rfc:`3891`). The tags are as seen by whoever receives it: ``to_tag`` is its own."""
 
@@ -259,7 +259,7 @@ def parse_replaces(text: str) -> Replaces:
     return Replaces(call_id, to_tag, from_tag, param_of(params, "early-only") is not None)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SessionExpires:
     """How long a session lives without refresh (:rfc:`4028`). ``refresher`` is ``uac``, ``uas`` or None."""
 

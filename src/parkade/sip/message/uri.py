@@ -7,10 +7,11 @@ part), strict where leniency would let one host be taken for another.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from parkade.base.values import valueclass
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.grammar import Params, escape, number, unescape
 
@@ -25,7 +26,7 @@ _NEVER = re.compile(r'[\x00-\x20\x7f<>"]')
 _COMPARED_IF_IN_EITHER = ("user", "ttl", "method", "maddr", "transport")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SipUri:
     """``scheme:user:password@host:port;params?headers``.
 

@@ -6,9 +6,8 @@ its refreshes then loses no call. A far side that knows no timers gets none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from parkade.base.clock import Instant
+from parkade.base.values import valueclass
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.headers import parse_session_expires
 from parkade.sip.message.message import Request, Response
@@ -19,7 +18,7 @@ MIN_S = 90
 """The shortest interval anybody may ask for (section 4)."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class SessionTimer:
     """What was agreed: the interval in seconds and whether the refreshes are ours to send."""
 
