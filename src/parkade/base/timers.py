@@ -16,12 +16,16 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Timers(Generic[K]):
-    """Deadlines by key. Setting a key again replaces its deadline."""
+    """Deadlines by key. Setting a key again replaces its deadline.
 
-    __slots__ = ("_due", "_heap", "_serial")
+    ``next`` is the earliest deadline, or None if nothing is armed: asked far more often than anything is set.
+    """
+
+    __slots__ = ("_due", "_heap", "_serial", "next")
 
     def __init__(self) -> None:
-        self._due: dict[K, tuple[Instant, int]] = {}
+        self.next: Instant | None = None
+        self._due: dict[K, tuple[Instant, int, K]] = {}
         self._heap: list[tuple[Instant, int, K]] = []
         self._serial = 0
 
@@ -31,15 +35,22 @@ class Timers(Generic[K]):
     def set(self, key: K, at: Instant) -> None:
         """Arm ``key`` for ``at``; an earlier setting of it is forgotten."""
         self._serial += 1
-        self._due[key] = (at, self._serial)
-        heapq.heappush(self._heap, (at, self._serial, key))
+        before = self._due.get(key)
+        entry = self._due[key] = (at, self._serial, key)
+        heapq.heappush(self._heap, entry)
+        if before is not None and before[0] == self.next:
+            self._look()
+        elif self.next is None or at < self.next:
+            self.next = at
         if len(self._heap) > 64 and len(self._heap) > 4 * len(self._due):
-            self._heap = [(due, serial, k) for k, (due, serial) in self._due.items()]
+            self._heap = list(self._due.values())
             heapq.heapify(self._heap)
 
     def cancel(self, key: K) -> None:
         """Disarm ``key``; nothing happens if it is not armed."""
-        self._due.pop(key, None)
+        entry = self._due.pop(key, None)
+        if entry is not None and entry[0] == self.next:
+            self._look()
 
     def when(self, key: K) -> Instant | None:
         """The deadline of ``key``, or None if it is not armed."""
@@ -48,21 +59,26 @@ class Timers(Generic[K]):
 
     def deadline(self) -> Instant | None:
         """The earliest deadline, or None if nothing is armed."""
-        heap, due = self._heap, self._due
-        while heap:
-            at, serial, key = heap[0]
-            entry = due.get(key)
-            if entry is not None and entry[1] == serial:
-                return at
-            heapq.heappop(heap)
-        return None
+        return self.next
 
     def pop_due(self, now: Instant) -> Iterator[K]:
         """Yield and disarm every key whose deadline is at or before ``now``, earliest first.
 
         A key armed by the consumer during the iteration is yielded too if it is due.
         """
-        while (at := self.deadline()) is not None and at <= now:
+        while self.next is not None and self.next <= now:
             _, _, key = heapq.heappop(self._heap)
             del self._due[key]
+            self._look()
             yield key
+
+    def _look(self) -> None:
+        """Pass over what is dead at the top of the heap, and note what comes next."""
+        heap, due = self._heap, self._due
+        while heap:
+            entry = heap[0]
+            if due.get(entry[2]) is entry:
+                self.next = entry[0]
+                return
+            heapq.heappop(heap)
+        self.next = None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.grammar import split_list
-from parkade.sip.message.names import LISTS, spelling
+from parkade.sip.message.names import LISTS, USUAL, spelling
 
 T = TypeVar("T")
+
+_REMEMBERED_LENGTH = 300
+"""A list that is longer is nobody's ordinary one, and is read each time rather than kept."""
 
 
 class Headers:
@@ -28,17 +32,31 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The value of the first line called ``name``, or None."""
-        first = self._index()
+        first = self._first or self._index()
         value = first.get(name)
-        return first.get(spelling(name)) if value is None else value
+        return first.get(spelling(name)) if value is None and name not in USUAL else value
 
     def all(self, name: str) -> list[str]:
         """Every value of ``name`` in order; the lines of list headers are split at their commas, empty values left out."""
-        name = spelling(name)
-        if name not in self._index():
+        if name not in USUAL:
+            name = spelling(name)
+        first = self._first or self._index()
+        if name not in first:
             return []
+        if len(first) == len(self._lines):
+            return split_list(first[name]) if name in LISTS else [first[name]]
         values = [value for key, value in self._lines if key == name]
         return [value for line in values for value in split_list(line)] if name in LISTS else values
+
+    def tokens(self, name: str) -> frozenset[str]:
+        """What list header ``name`` (in its usual spelling) holds, in no order. What many write alike is read once."""
+        first = self._first or self._index()
+        line = first.get(name)
+        if line is None:
+            return _NOTHING
+        if len(first) == len(self._lines) and len(line) <= _REMEMBERED_LENGTH:
+            return _tokens(line)
+        return frozenset(self.all(name))
 
     def add(self, name: str, value: str) -> None:
         """Add a line at the end."""
@@ -86,7 +104,7 @@ class Headers:
         known: T | None = self._typed.get(name)
         if known is not None:
             return known
-        text = self._index().get(name)
+        text = (self._first or self._index()).get(name)
         if text is None:
             return None
         value = self._typed[name] = parse(text)
@@ -103,19 +121,19 @@ class Headers:
 
     def repeated(self, names: Iterable[str]) -> str | None:
         """The first of ``names`` (in their usual spelling) that stands on more than one line, or None."""
-        if len(self._index()) == len(self._lines):
+        if len(self._first or self._index()) == len(self._lines):
             return None
         present = [name for name, _ in self._lines]
         return next((name for name in names if present.count(name) > 1), None)
 
     def need(self, parsers: Iterable[tuple[str, Callable[[str], object]]]) -> None:
         """Read now, as :meth:`typed` would, what must be there. Raises SipError(400) for what is missing or broken."""
-        first = self._index()
+        first, typed = self._first or self._index(), self._typed
         for name, parse in parsers:
             text = first.get(name)
             if text is None:
                 raise SipError(400, f"No {name}")
-            self._typed[name] = parse(text)
+            typed[name] = parse(text)
 
     def copy(self) -> Headers:
         """An independent copy."""
@@ -138,9 +156,7 @@ class Headers:
         return f"Headers({self._lines!r})"
 
     def _index(self) -> dict[str, str]:
-        first = self._first
-        if first is None:
-            first = self._first = dict(reversed(self._lines))
+        first = self._first = dict(reversed(self._lines))
         return first
 
     def _changed(self, name: str) -> None:
@@ -160,3 +176,11 @@ class Headers:
         self._first = None
         self._typed = {}
         return self
+
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+@lru_cache(maxsize=512)
+def _tokens(line: str) -> frozenset[str]:
+    return frozenset(split_list(line))

@@ -29,6 +29,7 @@ from parkade.sip.message.grammar import (
 from parkade.sip.message.uri import SipUri, host_port, parse_host_port, parse_uri
 
 _NAME_ADDR = re.compile(r'(?:("(?:[^"\\]|\\.)*")[ \t]*|([^<"]*))<([^>]*)>[ \t]*(.*)', re.DOTALL)
+_NOT_IN_TAG = re.compile(r'[;"\s<>]')
 _NOT_IN_URI = re.compile(r'[\x00-\x20\x7f<>"]')
 _VIA = re.compile(
     r"[^ \t/]+[ \t]*/[ \t]*[^ \t/]+[ \t]*/[ \t]*([A-Za-z0-9\-.!%*_+`'~]+)[ \t]+"
@@ -59,7 +60,7 @@ class NameAddr(NamedTuple):
     @property
     def tag(self) -> str | None:
         """The dialog tag; None if there is none, or an empty one."""
-        return param_of(self.params, "tag") or None
+        return (param_of(self.params, "tag") or None) if self.params else None
 
     def param(self, name: str) -> str | None:
         """The value of header parameter ``name`` (lower-case), unquoted: empty for a flag, None if absent."""
@@ -85,8 +86,15 @@ def parse_name_addr(text: str) -> NameAddr:
 
     Without ``<>`` everything from the first ``;`` on belongs to the header, and a ``?`` is an error.
     """
-    # Every message of a dialog names the same two parties.
-    return _known_name_addr(text) if len(text) <= _REMEMBERED_LENGTH else _read_name_addr(text)
+    if len(text) > _REMEMBERED_LENGTH:
+        return _read_name_addr(text)
+    # The same few parties call and are called again and again, each time under another tag.
+    start, mark, tag = text.rpartition(">;tag=")
+    if mark and not _NOT_IN_TAG.search(tag):
+        party = _known_name_addr(f"{start}>")
+        if not party.params:
+            return NameAddr(party.display, party.uri, (("tag", tag),))
+    return _known_name_addr(text)
 
 
 def _read_name_addr(text: str) -> NameAddr:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from parkade.sip.message.errors import SipError
@@ -26,6 +27,9 @@ _LINE_BREAKS = re.compile(r"[\r\n]+")
 _STATUS_LINE = re.compile(r"(SIP/[^ ]*) +([0-9]+)(?: +(.*)|)", re.IGNORECASE | re.DOTALL)
 _NOT_IN_URI = re.compile(r'[\x00-\x20\x7f<>"]')
 
+_BLANK: Final = b"\r\n\0 \t"
+_REMEMBERED_LENGTH: Final = 200
+_LENGTH: Final = ("Content-Length",)
 _ONCE: Final = ("From", "To", "Call-ID", "CSeq", "Max-Forwards")
 _DIALOG_MAKERS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 
@@ -95,15 +99,16 @@ class _Message:
     @property
     def allow(self) -> frozenset[str] | None:
         """The methods the sender takes, or None if it does not say."""
-        return frozenset(self.headers.all("Allow")) if "Allow" in self.headers else None
+        return self.headers.tokens("Allow") if "Allow" in self.headers else None
 
     @property
     def content_type(self) -> str:
         """``type/subtype`` of the body in lower case without parameters; empty if not said."""
-        return media_type(self.headers.get("Content-Type") or "")
+        return self.headers.typed("Content-Type", media_type) or ""
 
     def _option_tags(self, name: str) -> frozenset[str]:
-        return frozenset([tag.lower() for tag in self.headers.all(name)])
+        tags = self.headers.tokens(name)
+        return frozenset([tag.lower() for tag in tags]) if tags else tags
 
 
 class Request(_Message):
@@ -164,14 +169,13 @@ def parse_message(data: bytes) -> Message:
     Raises SipError; its ``request`` is set where there is somebody to answer. Nobody can be told what is wrong with a response:
     of what it says twice the first counts, and a Content-Length that cannot be read counts as missing.
     """
-    data = data.lstrip(b"\r\n\0 \t")
-    start = body_start(data)
-    head, body = (data, b"") if start < 0 else (data[:start], data[start:])
-    text = head.decode("utf-8", "surrogateescape").rstrip("\r\n")
+    head, empty_line, body = data.partition(b"\r\n\r\n")
+    text = head.decode("utf-8", "surrogateescape")
     lines = text.split("\r\n")
-    if not text.count("\n") == text.count("\r") == len(lines) - 1:
-        lines = text.replace("\r\n", "\n").replace("\r", " ").split("\n")
     start_line = lines[0]
+    if not empty_line or not start_line[:1].isalpha() or not text.count("\n") == text.count("\r") == len(lines) - 1:
+        lines, body = _split_careless(data)
+        start_line = lines[0]
     headers = _read_headers(lines)
     if start_line[:4].upper() == "SIP/":
         response = _read_status_line(start_line, headers)
@@ -182,10 +186,9 @@ def parse_message(data: bytes) -> Message:
     try:
         if version != "SIP/2.0" and version.upper() != "SIP/2.0":
             raise SipError(505, f"Version {version[:20]} is not supported")
-        _check_request_line(request)
+        (_check_known_uri if len(request.uri) <= _REMEMBERED_LENGTH else _check_uri)(request.uri)
         request.body = _cut_body(body, headers)
         _check(request)
-        _check_method(request)
     except SipError as error:
         error.request = request
         raise
@@ -194,8 +197,7 @@ def parse_message(data: bytes) -> Message:
 
 def is_keepalive(data: bytes) -> bool:
     """Whether a datagram only keeps a NAT binding alive: line ends, NULs, nothing, or STUN (:rfc:`5626` section 3.5)."""
-    rest = data.lstrip(b"\r\n\0 \t")
-    return not rest or data[0] < 4
+    return not data[:1].isalpha() and (not data.lstrip(_BLANK) or data[0] < 4)
 
 
 def make_response(
@@ -220,7 +222,7 @@ def make_response(
     lines = [line for line in request.headers if line[0] in copied]
     if to_tag and status != 100 and not _has_tag(request):
         lines = [(name, f"{value};tag={to_tag}" if name == "To" else value) for name, value in lines]
-    lines += [(spelling(name), value) for name, value in headers]
+    lines += [(SPELLINGS.get(name) or spelling(name), value) for name, value in headers]
     phrase = REASONS.get(status, "Unknown") if reason is None else reason
     return Response(status, phrase, Headers.of_usual(lines), body)
 
@@ -276,12 +278,21 @@ def _read_unusual_headers(lines: list[str]) -> Headers:
     return Headers.of_usual(read)
 
 
+def _split_careless(data: bytes) -> tuple[list[str], bytes]:
+    """Start line and header lines, and the body, of what begins with blanks or does not end its lines in CRLF."""
+    data = data.lstrip(_BLANK)
+    start = body_start(data)
+    head, body = (data, b"") if start < 0 else (data[:start], data[start:])
+    text = head.decode("utf-8", "surrogateescape").rstrip("\r\n")
+    return text.replace("\r\n", "\n").replace("\r", " ").split("\n"), body
+
+
 def _read_request_line(line: str, headers: Headers) -> tuple[Request, str]:
-    words = line.rstrip(WHITESPACE).split(" ")
-    method, version = words[0], words[-1]
-    if len(words) < 3 or not is_token(method) or version[:4].upper() != "SIP/":
+    method, _, rest = line.rstrip(WHITESPACE).partition(" ")
+    uri, space, version = rest.rpartition(" ")
+    if not space or not is_token(method) or version[:4].upper() != "SIP/":
         raise SipError(400, "Not a SIP message")
-    return Request(method, " ".join(words[1:-1]), headers), version
+    return Request(method, uri, headers), version
 
 
 def _read_status_line(line: str, headers: Headers) -> Response:
@@ -299,7 +310,9 @@ def _cut_body(body: bytes, headers: Headers, *, lenient: bool = False) -> bytes:
     if length_text is None:
         return body
     length = number(length_text)
-    if length is None or (headers.repeated(("Content-Length",)) and len(set(headers.all("Content-Length"))) > 1):
+    if length == len(body) and not headers.repeated(_LENGTH):
+        return body
+    if length is None or (headers.repeated(_LENGTH) and len(set(headers.all("Content-Length"))) > 1):
         if lenient:
             return body
         raise SipError(400, "Broken Content-Length")
@@ -316,19 +329,18 @@ def _check(request: Request) -> None:
     request.headers.need(_NEEDED)
     if "," in (request.headers.get("Via") or ""):
         _ = request.vias
+    if request.cseq.method != request.method:
+        raise SipError(400, "The method of CSeq is not that of the request")
 
 
-def _check_request_line(request: Request) -> None:
-    uri = request.uri
+def _check_uri(uri: str) -> None:
     if _NOT_IN_URI.search(uri):
         raise SipError(400, "A Request-URI with a character that must be escaped")
     if uri[:4].lower() in {"sip:", "sips"} and parse_uri(uri).headers:
         raise SipError(400, "A Request-URI with headers")
 
 
-def _check_method(request: Request) -> None:
-    if request.cseq.method != request.method:
-        raise SipError(400, "The method of CSeq is not that of the request")
+_check_known_uri = lru_cache(maxsize=4096)(_check_uri)
 
 
 def _parse_call_id(text: str) -> str:

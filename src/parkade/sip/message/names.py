@@ -50,6 +50,9 @@ _OTHER_NAMES: Final = """
 
 _USUAL: Final = {name.lower(): name for name in (*LISTS, *_OTHER_NAMES.split())} | _COMPACT
 
+USUAL: Final = frozenset(_USUAL.values())
+"""Names in their usual spelling: what :func:`spelling` gives back as it is."""
+
 SPELLINGS: Final = _USUAL | {name: name for name in _USUAL.values()} | {short.upper(): n for short, n in _COMPACT.items()}
 """What phones write most often and how it is kept; :func:`spelling` knows the rest."""
 

@@ -14,7 +14,6 @@ goes to the very address and port that the request came from, as if ``rport`` ha
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -113,8 +112,7 @@ class TransactionLayer:
             and not flow.reliable
             and _echo_bytes(message) > MAX_ECHO_BYTES
         ):
-            via = _stamp(message, flow)
-            self._refuse_without_state(message, (513, ()), _response_flow(flow, via))
+            self._refuse_without_state(message, (513, ()), _stamp(message, message.top_via, flow))
             return None
         self._receive_request(message, flow, now)
         return None
@@ -168,12 +166,13 @@ class TransactionLayer:
 
     def _receive_request(self, request: Request, flow: Flow, now: Instant) -> None:
         table = self._table
-        via = _stamp(request, flow)
+        via = request.top_via
+        back = _stamp(request, via, flow)
         key = _server_key(request, via)
         known = table.servers.get(key)
         if request.method == "ACK":
             if known is None:
-                table.user.on_ack(request, _response_flow(flow, via), now)
+                table.user.on_ack(request, back, now)
             else:
                 known.take(Happening.ACK, now, request)
             return
@@ -185,9 +184,9 @@ class TransactionLayer:
         if self._admit is not None and not merged and request.method != "CANCEL":
             refusal = self._admit(request, flow, now)
             if refusal is not None:
-                self._refuse_without_state(request, refusal, _response_flow(flow, via))
+                self._refuse_without_state(request, refusal, back)
                 return
-        transaction = ServerTransaction(table, request, flow, _response_flow(flow, via), key, None if merged else merge_key)
+        transaction = ServerTransaction(table, request, flow, back, key, None if merged else merge_key)
         if request.method == "CANCEL":
             self._receive_cancel(transaction, now)
         elif merged:
@@ -221,42 +220,39 @@ class TransactionLayer:
         if not isinstance(request, Request) or request.method == "ACK":
             return
         try:
-            via = _stamp(request, flow)
+            back = _stamp(request, request.top_via, flow)
         except SipError:
             return
         response = make_response(request, error.status, error.reason, to_tag=_stateless_tag(request))
-        self._table.out.append(Send(_response_flow(flow, via), response.encode()))
+        self._table.out.append(Send(back, response.encode()))
 
 
 def _echo_bytes(request: Request) -> int:
     return sum([len(value.encode("utf-8", "surrogateescape")) for name, value in request.headers if name in _ECHOED])
 
 
-def _stamp(request: Request, flow: Flow) -> Via:
-    """Write into the top Via where the request really came from (18.2.1, :rfc:`3581` section 4); the Via as it came."""
-    via = request.top_via
+def _stamp(request: Request, via: Via, flow: Flow) -> Flow:
+    """Write into the top Via, ``via``, where the request really came from (18.2.1, :rfc:`3581` section 4); where its responses
+    go.
+    """
     wants_rport = via.wants_rport
     if not wants_rport and via.host == flow.host:
-        return via
+        return flow if flow.reliable else flow._replace(port=via.port or _default_port(flow))
     top = request.headers.get("Via") or ""
     before, rport, after = top.partition(";rport")
-    if wants_rport and rport and after[:1] in ("", ";") and not _NOT_JUST_STAMPED.search(top):
-        request.headers.replace_top("Via", f"{before};received={flow.host};rport={flow.port}{after}")
-        return via
-    kept = tuple([param for param in via.params if param[0].lower() not in ("received", "rport")])
-    source = f";received={flow.host};rport={flow.port}" if wants_rport else f";received={flow.host}"
-    request.headers.replace_top("Via", f"{Via(via.transport, via.host, via.port, kept)}{source}")
-    return via
+    if wants_rport and rport and after[:1] in ("", ";") and _can_just_be_stamped(top):
+        stamped = f"{before};received={flow.host};rport={flow.port}{after}"
+    else:
+        kept = tuple([param for param in via.params if param[0].lower() not in ("received", "rport")])
+        source = f";received={flow.host};rport={flow.port}" if wants_rport else f";received={flow.host}"
+        stamped = f"{Via(via.transport, via.host, via.port, kept)}{source}"
+    request.headers.replace_top("Via", stamped)
+    return flow
 
 
-_NOT_JUST_STAMPED = re.compile(r'[,"]|received', re.IGNORECASE)
-"""What a top Via must not have for its ``;rport`` to be simply filled in where it stands."""
-
-
-def _response_flow(flow: Flow, via: Via) -> Flow:
-    if flow.reliable or via.wants_rport or via.host != flow.host:
-        return flow
-    return flow._replace(port=via.port or _default_port(flow))
+def _can_just_be_stamped(top: str) -> bool:
+    """Whether the first ``;rport`` of a top Via can be filled in where it stands."""
+    return "," not in top and '"' not in top and "received" not in top.lower()
 
 
 def _default_port(flow: Flow) -> int:
@@ -267,16 +263,18 @@ def _server_key(request: Request, via: Via) -> ServerKey:
     method = "INVITE" if request.method == "ACK" else request.method
     branch = via.branch or ""
     if branch.startswith(COOKIE) and len(branch) > len(COOKIE):
-        return (branch, via.host, str(via.port), method)
+        return (branch, via.host, via.port, method)
     # RFC 2543: the To tag is left out, because that of an ACK or CANCEL differs from that of the INVITE; the top Via, which
     # holds the sender's address now, and Call-ID with CSeq are enough to tell requests apart.
     top = request.headers.get("Via") or ""
-    return (top, request.uri, request.from_.tag or "", request.call_id, str(request.cseq.number), method)
+    return (top, request.uri, request.from_.tag or "", request.call_id, request.cseq.number, method)
 
 
 def _merge_key(request: Request) -> MergeKey | None:
+    if request.to.tag is not None or request.method == "CANCEL":
+        return None
     from_tag = request.from_.tag
-    if request.to.tag is not None or from_tag is None or request.method in ("ACK", "CANCEL"):
+    if from_tag is None:
         return None
     return (from_tag, request.call_id, request.cseq.number, request.method)
 

@@ -55,7 +55,7 @@ class TransactionUser(Protocol):
 
 ClientKey: TypeAlias = tuple[str, str]
 """Branch and CSeq method (17.1.3)."""
-ServerKey: TypeAlias = tuple[str, ...]
+ServerKey: TypeAlias = tuple[str | int | None, ...]
 """Branch, sent-by and method, or the longer list of :rfc:`2543` (17.2.3)."""
 MergeKey: TypeAlias = tuple[str, str, int, str]
 """From tag, Call-ID, CSeq: what two copies of a request that took two paths share (8.2.2.2)."""
