@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.journal import Json
+from parkade.base.timers import Timers
 from parkade.calls import arrive, executing, parking, transfer
 from parkade.calls.call import Leg, Parked, Ringing
 from parkade.calls.commands import Command
@@ -43,7 +44,7 @@ from parkade.calls.keeping import changes
 from parkade.calls.restoring import restore
 from parkade.calls.slots import slot_changes
 from parkade.calls.stages import STAGES
-from parkade.calls.state import CallState, LotTimer, RetrieveTimer
+from parkade.calls.state import CallState, LotTimer, RetrieveTimer, TimerKey
 from parkade.calls.transfer import Transferring
 
 
@@ -113,7 +114,12 @@ class CallControl:
 
     def deadline(self) -> Instant | None:
         """When ``wake`` wants to be called next."""
-        return self._state.timers.deadline()
+        return self._state.timers.next
+
+    @property
+    def timers(self) -> Timers[TimerKey]:
+        """What ``deadline`` is the next of."""
+        return self._state.timers
 
     def wake(self, now: Instant) -> list[Effect]:
         """Do everything that is due at ``now``."""
@@ -150,7 +156,7 @@ class CallControl:
     def _run_due(self, now: Instant) -> None:
         state = self._state
         state.now = now
-        due = state.timers.deadline()
+        due = state.timers.next
         if due is None or due > now:
             return
         for key in state.timers.pop_due(now):

@@ -10,16 +10,19 @@ is replaced.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from parkade.base.errors import ParkadeError
 from parkade.rtp.codecs import CODECS
 
 MAX_BYTES = 65536
-_KNOWN_LENGTH = 100
+_KNOWN_LENGTH = 600
 _MAX_NUMBER_DIGITS = 40
+_MEDIA_LINE = re.compile(r"\n\s*m=")
 _STATIC_RTPMAP = {str(facts.static_number): (codec.value, facts.clock_hz) for codec, facts in CODECS.items()}
 """What needs no ``a=rtpmap``."""
 
@@ -65,6 +68,9 @@ class Origin(NamedTuple):
     session_id: int = 0
     version: int = 0
     address: str = "0.0.0.0"
+
+
+_NOBODY = Origin()
 
 
 class Attribute(NamedTuple):
@@ -126,17 +132,12 @@ class SessionDescription(NamedTuple):
     def encode(self) -> bytes:
         """The description as it goes into a message body."""
         o = self.origin
-        lines = ["v=0", f"o={o.user} {o.session_id} {o.version} IN {_family(o.address)} {o.address}", f"s={self.name}"]
-        if self.connection:
-            lines.append(_connection_line(self.connection))
-        lines.append(f"t={self.timing}")
-        lines += map(_attribute_line, self.attributes)
+        text = f"v=0\r\no={o.user} {o.session_id} {o.version} IN {_family(o.address)} {o.address}\r\ns={self.name}"
+        text += f"{_connection_line(self.connection)}\r\nt={self.timing}{_attribute_lines(self.attributes)}"
         for media in self.media:
-            lines.append(f"m={media.kind} {media.port} {' '.join((media.protocol, *media.formats))}")
-            if media.connection:
-                lines.append(_connection_line(media.connection))
-            lines += map(_attribute_line, media.attributes)
-        return ("\r\n".join(lines) + "\r\n").encode()
+            text += f"\r\nm={media.kind} {media.port} {' '.join((media.protocol, *media.formats))}"
+            text += f"{_connection_line(media.connection)}{_attribute_lines(media.attributes)}"
+        return f"{text}\r\n".encode()
 
 
 def parse_sdp(body: bytes) -> SessionDescription:
@@ -144,55 +145,57 @@ def parse_sdp(body: bytes) -> SessionDescription:
     if len(body) > MAX_BYTES:
         raise SdpError(f"session description of {len(body)} bytes; at most {MAX_BYTES} are read")
     text = body.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    lines = [line for raw in text.split("\n") if (line := raw.strip())]
+    session, *sections = _MEDIA_LINE.split(text)
+    lines = [line for raw in session.split("\n") if (line := raw.strip())]
     if not lines or lines[0].replace(" ", "") != "v=0":
         raise SdpError("not a session description: it does not begin with v=0")
-    origin, name, timing = Origin(), "-", "0 0"
-    connection: str | None = None
-    attributes: list[Attribute] = []
-    media: list[Media] = []
+    origin, name, timing = _NOBODY, "-", "0 0"
     for line in lines[1:]:
-        kind = line[:2]
-        if kind == "a=":
-            # Each phone repeats its few attributes in every call; long ones (keys, candidates) are new each time.
-            if attribute := _known_attribute(line[2:]) if len(line) <= _KNOWN_LENGTH else _attribute(line[2:]):
-                attributes.append(attribute)
-            continue
-        value = line[2:].strip()
-        match kind:
-            case "m=":
-                if media:
-                    media[-1] = _under(media[-1], connection, attributes)
-                else:
-                    session_connection, session_attributes = connection, attributes
-                media.append(_media(value))
-                connection, attributes = None, []
-            case "c=":
-                connection = connection or _connection(value)
-            case "o=":
-                origin = _origin(value) or origin
-            case "s=":
-                name = value or name
-            case "t=":
-                timing = value or timing
-            case _:
-                pass  # nobody here asks for it
-    if not media:
-        return SessionDescription(origin, connection, (), name, timing, tuple(attributes))
-    media[-1] = _under(media[-1], connection, attributes)
-    return SessionDescription(origin, session_connection, tuple(media), name, timing, tuple(session_attributes))
+        kind, value = line[:2], line[2:].strip()
+        if kind == "o=":
+            origin = _origin(value) or origin
+        elif kind == "s=":
+            name = value or name
+        elif kind == "t=":
+            timing = value or timing
+    connection, attributes = _described(lines)
+    return SessionDescription(origin, connection, tuple([_media(section) for section in sections]), name, timing, attributes)
 
 
-def _media(value: str) -> Media:
-    fields = value.split()
+def _media(section: str) -> Media:
+    """What is said after ``m=``, to the end or the next ``m=``."""
+    line, _, under = section.partition("\n")
+    fields = line.split()
     port = _number(fields[1].partition("/")[0]) if len(fields) >= 3 else None
     if port is None or port > 65535:
-        raise SdpError(f"media line without kind, port and protocol: m={value[:80]}")
-    return Media(fields[0], port, fields[2], tuple(fields[3:]))
+        raise SdpError(f"media line without kind, port and protocol: m={line.strip()[:80]}")
+    # Each phone says the same under it in every call; what is longer (keys, candidates) is new each time.
+    connection, attributes = (_known_lines if len(under) <= _KNOWN_LENGTH else _read_lines)(under)
+    return Media(fields[0], port, fields[2], tuple(fields[3:]), connection, attributes)
 
 
-def _under(media: Media, connection: str | None, attributes: list[Attribute]) -> Media:
-    return Media(media.kind, media.port, media.protocol, media.formats, connection, tuple(attributes))
+_Described: TypeAlias = tuple[str | None, tuple[Attribute, ...]]
+
+
+def _read_lines(text: str) -> _Described:
+    return _described([raw.strip() for raw in text.split("\n")])
+
+
+_known_lines = lru_cache(maxsize=512)(_read_lines)
+
+
+def _described(lines: Sequence[str]) -> _Described:
+    """The first connection and all attributes among ``lines``."""
+    connection: str | None = None
+    attributes: list[Attribute] = []
+    for line in lines:
+        kind = line[:2]
+        if kind == "a=":
+            if attribute := _attribute(line[2:]):
+                attributes.append(attribute)
+        elif kind == "c=":
+            connection = connection or _connection(line[2:].strip())
+    return connection, tuple(attributes)
 
 
 def _attribute(value: str) -> Attribute | None:
@@ -200,24 +203,18 @@ def _attribute(value: str) -> Attribute | None:
     return Attribute(name.strip().lower(), rest.strip()) if name.strip() else None
 
 
-_known_attribute = lru_cache(maxsize=2048)(_attribute)
-
-
 def _connection(value: str) -> str | None:
     """``IN IP4 192.0.2.1/127`` without its TTL; None if it is not of this form."""
-    match value.split():
-        case [_, _, address]:
-            return address.partition("/")[0] or None
-        case _:
-            return None
+    words = value.split()
+    return words[2].partition("/")[0] or None if len(words) == 3 else None
 
 
 def _origin(value: str) -> Origin | None:
-    match value.split():
-        case [user, session_id, version, _, _, address]:
-            return Origin(user, _number(session_id) or 0, _number(version) or 0, address)
-        case _:
-            return None
+    words = value.split()
+    if len(words) != 6:
+        return None
+    user, session_id, version, _, _, address = words
+    return Origin(user, _number(session_id) or 0, _number(version) or 0, address)
 
 
 def _number(text: str) -> int | None:
@@ -229,12 +226,13 @@ def _value(attributes: tuple[Attribute, ...], name: str) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _attribute_line(attribute: Attribute) -> str:
-    return f"a={attribute.name}:{attribute.value}" if attribute.value else f"a={attribute.name}"
+def _attribute_lines(attributes: tuple[Attribute, ...]) -> str:
+    """With a line end before each of them. What we say of ourselves is nearly always the same."""
+    return "".join([f"\r\na={a.name}:{a.value}" if a.value else f"\r\na={a.name}" for a in attributes])
 
 
-def _connection_line(address: str) -> str:
-    return f"c=IN {_family(address)} {address}"
+def _connection_line(address: str | None) -> str:
+    return f"\r\nc=IN {_family(address)} {address}" if address else ""
 
 
 def _family(address: str) -> str:

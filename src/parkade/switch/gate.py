@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
@@ -146,7 +147,15 @@ def _credentials(text: str) -> Credentials | None:
 
 def _name_in(party: NameAddr) -> str:
     """Whom a From or To names, without the parameters that may stand in a user part; also in a URI that is none of ours."""
-    user, at, _ = party.uri.partition(":")[2].partition("@")
-    if not at and party.uri[:4].lower() != "tel:":
+    return (_known_user if len(party.uri) <= _REMEMBERED_LENGTH else _user)(party.uri)
+
+
+def _user(uri: str) -> str:
+    user, at, _ = uri.partition(":")[2].partition("@")
+    if not at and uri[:4].lower() != "tel:":
         return ""
     return unescape(user.partition(";")[0].partition(":")[0])
+
+
+_REMEMBERED_LENGTH = 200
+_known_user = lru_cache(maxsize=1024)(_user)

@@ -7,17 +7,13 @@ spoken first, which headers carry an identity.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import get_args
 
 from parkade.base.clock import Instant
-from parkade.base.journal import Drop, Keep
 from parkade.base.sound import Peer, Silence, Spoken
 from parkade.base.timers import Timers
 from parkade.calls import effects
-from parkade.calls.commands import Reply
 from parkade.calls.directory import Device, Endpoint, Trunk
-from parkade.calls.effects import Effect, SlotChanged
-from parkade.calls.events import Event
+from parkade.calls.effects import Effect
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegEnded, LegFailed, PromptEnded
 from parkade.rtp.orders import CloseLeg, Hear, OpenLeg
@@ -57,7 +53,8 @@ class Legs:
         self._legs: dict[str, PhoneLeg] = {}
         self._of_endpoint: dict[str, dict[str, PhoneLeg]] = {}
         self._lingering: dict[str, PhoneLeg] = {}
-        self._timers: Timers[str] = Timers()
+        self.timers: Timers[str] = Timers()
+        """When something has waited long enough: a lingering leg, or one that rings where nobody seems to be."""
         self._perform: dict[type[Effect], Callable[..., None]] = {
             effects.RingEndpoint: self._ring_endpoint,
             effects.ShowRinging: self._show_ringing,
@@ -70,20 +67,20 @@ class Legs:
             effects.ShowParty: self._show_party,
             effects.TransferProgress: self._transfer_progress,
             effects.NotRestored: self._not_restored,
-            SlotChanged: self._pass_on,
-            Reply: self._pass_on,
-            Keep: self._pass_on,
-            Drop: self._pass_on,
-            **dict.fromkeys(get_args(Event), self._pass_on),
         }
+        """What is not here is for others: it is passed on as it is."""
 
     def __len__(self) -> int:
         return len(self._legs) + len(self._lingering)
 
     def perform(self, effect: Effect, now: Instant) -> None:
         """Do one thing that call control decided. Raises nothing: what cannot be done is noted, and its leg is ended."""
+        perform = self._perform.get(type(effect))
+        if perform is None:
+            self._wiring.out.append(effect)  # type: ignore[arg-type]
+            return
         try:
-            self._perform[type(effect)](effect, now)
+            perform(effect, now)
         except Exception as error:  # noqa: BLE001 - one effect must not keep those after it from being performed
             self._could_not(effect, error, now)
 
@@ -141,7 +138,7 @@ class Legs:
         self._legs.pop(leg.id, None)
         self._lingering.pop(leg.id, None)
         self._leave_device(leg)
-        self._timers.cancel(leg.id)
+        self.timers.cancel(leg.id)
         if leg.session is not None:
             # Nothing more will be told; without this the two would keep each other until the collector comes by.
             leg.session.handler = QUIET
@@ -149,7 +146,7 @@ class Legs:
 
     def remind(self, leg: PhoneLeg, at: Instant) -> None:
         """Look at ``leg`` again at ``at``, whether it rings in vain."""
-        self._timers.set(leg.id, at)
+        self.timers.set(leg.id, at)
 
     def prompt_ended(self, leg_id: str, prompt: str, now: Instant) -> None:
         """A prompt was heard: a spoken refusal becomes a final one, anything else is call control's."""
@@ -223,13 +220,9 @@ class Legs:
                 leg.tell(LegFailed(leg.id, Failure.NOT_REGISTERED))
                 self.gone(leg)
 
-    def deadline(self) -> Instant | None:
-        """When something has waited long enough: a lingering leg, or one that rings where nobody seems to be."""
-        return self._timers.deadline()
-
     def wake(self, now: Instant) -> None:
         """Let go of legs that have lingered long enough, and give up places from which nothing has come."""
-        for leg_id in self._timers.pop_due(now):
+        for leg_id in self.timers.pop_due(now):
             if (leg := self._lingering.get(leg_id)) is not None:
                 self._let_go(leg, now)
             elif (leg := self._legs.get(leg_id)) is not None:
@@ -369,9 +362,6 @@ class Legs:
     def _transfer_progress(self, effect: effects.TransferProgress, now: Instant) -> None:
         self._transfers.progress(effect, now)
 
-    def _pass_on(self, effect: Keep | Drop | SlotChanged | Reply | Event, now: Instant) -> None:
-        self._wiring.out.append(effect)
-
     def _not_restored(self, effect: effects.NotRestored, now: Instant) -> None:
         self._wiring.out.append(Note(effect.why))
 
@@ -380,7 +370,7 @@ class Legs:
     def _linger(self, leg: PhoneLeg, until: Instant) -> None:
         self._legs.pop(leg.id, None)
         self._lingering[leg.id] = leg
-        self._timers.set(leg.id, until)
+        self.timers.set(leg.id, until)
 
     def _leave_device(self, leg: PhoneLeg) -> None:
         there = self._of_endpoint.get(leg.endpoint)

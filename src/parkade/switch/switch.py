@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.journal import Drop, Json, Keep
+from parkade.base.timers import Timers
 from parkade.calls import refusals
 from parkade.calls.commands import Command
 from parkade.calls.control import CallControl
@@ -134,8 +136,7 @@ class Switch:
         )
         self._legs = Legs(self._ua, self._registrar, self._wiring, self._transfers, self._endpoint)
         self._keeping = Keeping(self._ua, self._registrar, self._legs, self._wiring) if keeps else None
-        machines = (self._ua, self._control, self._legs, self._ports)
-        self._machines = (*machines, self._keeping) if self._keeping is not None else machines
+        self._timers: tuple[Timers[Any], ...] = (*self._ua.timers, self._control.timers, self._legs.timers)
 
     # The three verbs
 
@@ -199,9 +200,13 @@ class Switch:
 
     def deadline(self) -> Instant | None:
         """When ``wake`` wants to be called next."""
-        earliest: Instant | None = None
-        for machine in self._machines:
-            at = machine.deadline()
+        earliest = self._ports.deadline()
+        for timers in self._timers:
+            at = timers.next
+            if at is not None and (earliest is None or at < earliest):
+                earliest = at
+        if self._keeping is not None:
+            at = self._keeping.deadline()
             if at is not None and (earliest is None or at < earliest):
                 earliest = at
         return earliest

@@ -50,7 +50,8 @@ def reads_body(message: Message) -> bool:
 
 def is_encoded(message: Message) -> bool:
     """Whether the body has a Content-Encoding, none of which we read: a 415 then says so in Accept-Encoding (8.2.3)."""
-    return any(value.strip().lower() != "identity" for value in message.headers.all("Content-Encoding"))
+    codings = message.headers.all("Content-Encoding")
+    return bool(codings) and any(value.strip().lower() != "identity" for value in codings)
 
 
 def may_be_ignored(message: Message) -> bool:

@@ -34,6 +34,10 @@ _ONCE: Final = ("From", "To", "Call-ID", "CSeq", "Max-Forwards")
 _DIALOG_MAKERS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 
 
+Names: TypeAlias = tuple[str, str, str]
+"""Call-ID, From tag and To tag; empty where there is no tag."""
+
+
 class _Message:
     """What requests and responses have in common.
 
@@ -41,10 +45,19 @@ class _Message:
     was put together by hand they raise SipError(400) for what is missing.
     """
 
-    __slots__ = ("body", "headers")
+    __slots__ = ("_names", "body", "headers")
 
     headers: Headers
     body: bytes
+    _names: Names | None
+
+    @property
+    def names(self) -> Names:
+        """What finds the dialog of the message. Read once: whoever changes From, To or Call-ID does so before that."""
+        names = self._names
+        if names is None:
+            names = self._names = (self.call_id, self.from_.tag or "", self.to.tag or "")
+        return names
 
     @property
     def call_id(self) -> str:
@@ -119,6 +132,7 @@ class Request(_Message):
     def __init__(self, method: str, uri: str, headers: Headers, body: bytes = b"") -> None:
         self.headers = headers
         self.body = body
+        self._names = None
         self.method = method
         self.uri = uri
 
@@ -149,6 +163,7 @@ class Response(_Message):
     def __init__(self, status: int, reason: str, headers: Headers, body: bytes = b"") -> None:
         self.headers = headers
         self.body = body
+        self._names = None
         self.status = status
         self.reason = reason
 

@@ -34,7 +34,7 @@ class Core(Usage):
     ``changes`` are re-INVITEs and UPDATEs that wait, ``sent_change`` the one on its way, ``asked`` theirs that the owner has
     yet to answer, in the dialog ``asked_in``. ``timer`` is the session timer that holds, over at ``expires_at``. ``refers`` are
     transfers asked of us that wait for an answer, ``referrals`` those we ask for. ``restored_seq`` is the number of our
-    last request before a restart.
+    last request before a restart. Bit ``n`` of ``armed`` is set while ``Deadline(n)`` is to come.
     """
 
     __slots__ = (
@@ -42,6 +42,7 @@ class Core(Usage):
         "ack",
         "agent",
         "allowed",
+        "armed",
         "asked",
         "asked_in",
         "bye",
@@ -76,6 +77,7 @@ class Core(Usage):
         self.request: Request
         self.dialog: Dialog | None = None
         self.allowed: frozenset[str] | None = None
+        self.armed = 0
         self.news: list[News] = []
         self.server: Incoming | None = None
         self.client: Outgoing | None = None
@@ -134,11 +136,14 @@ class Core(Usage):
 
     def set_timer(self, what: Deadline, at: Instant) -> None:
         """``what`` is due at ``at`` and not before."""
+        self.armed |= 1 << what
         self.agent.timers.set((self.id, what), at)
 
     def cancel_timer(self, what: Deadline) -> None:
         """``what`` is not due any more."""
-        self.agent.timers.cancel((self.id, what))
+        if self.armed >> what & 1:
+            self.armed ^= 1 << what
+            self.agent.timers.cancel((self.id, what))
 
     def bind(self, dialog: Dialog) -> None:
         """Requests in ``dialog`` are for this session."""

@@ -89,12 +89,13 @@ class Dialog:
             raise SipError(400, "Contact is missing", request)
         where = where or request.from_
         to = request.headers.get("To") or ""
+        call_id, from_tag, _ = request.names
         return cls(
-            call_id=request.call_id,
+            call_id=call_id,
             local=f"{to};tag={local_tag}",
             local_tag=local_tag,
             remote=request.headers.get("From") or "",
-            remote_tag=request.from_.tag or "",
+            remote_tag=from_tag,
             target=where.uri,
             routes=tuple(request.headers.all("Record-Route")),
             contact=contact,

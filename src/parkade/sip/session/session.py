@@ -237,6 +237,7 @@ class Session(Core):
 
     def due(self, what: Deadline, now: Instant) -> None:
         """A timer of the session has fired."""
+        self.armed &= ~(1 << what)
         DUE[what](self, now)
         self.settle(now)
 

@@ -8,12 +8,13 @@ done is appended to ``out``, which the owner drains and clears.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.journal import Json, KeptError
+from parkade.base.timers import Timers
 from parkade.sip.message.bodies import keep_sdp, reads_body
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow, SipEffect
@@ -126,6 +127,11 @@ class UserAgent:
         ours, theirs = self._timers.deadline(), self._layer.deadline()
         return theirs if ours is None else ours if theirs is None else min(ours, theirs)
 
+    @property
+    def timers(self) -> tuple[Timers[Any], Timers[Any]]:
+        """What ``deadline`` is the next of: those of the sessions and those of the transactions."""
+        return self._timers, self._layer.timers
+
     def wake(self, now: Instant) -> None:
         """Do what is due."""
         self._layer.wake(now)
@@ -221,7 +227,7 @@ class UserAgent:
         """Any request but ACK and CANCEL."""
         request = tx.request
         # What ``_let_in`` has let in has been looked at.
-        refusal = _refusal(request) if self._admit is None or request.to.tag is not None else None
+        refusal = _refusal(request) if self._admit is None or request.names[2] else None
         if refusal is not None:
             status, headers = refusal
             tx.respond(make_response(request, status, to_tag=tx.to_tag, headers=headers), now)
@@ -267,7 +273,7 @@ class UserAgent:
 
     def on_stray_2xx(self, response: Response, flow: Flow, now: Instant) -> None:
         """A 2xx that comes again after its transaction is over, or whose INVITE nobody remembers: after a restart."""
-        dialog_id = (response.call_id, response.from_.tag or "", response.to.tag or "")
+        dialog_id = response.names
         dialog = self._dialogs.get(dialog_id)
         session = _session_in(dialog)
         if dialog is not None and session is not None:
@@ -297,12 +303,13 @@ class UserAgent:
         return refusal
 
     def _find(self, request: Request) -> Dialog | None:
-        return self._dialogs.get((request.call_id, request.to.tag or "", request.from_.tag or ""))
+        call_id, from_tag, to_tag = request.names
+        return self._dialogs.get((call_id, to_tag, from_tag))
 
     def _session_of(self, tx: ServerTransaction) -> Session | None:
         """The session of a server transaction: by its dialog, whose tag the layer chose."""
-        request = tx.request
-        return _session_in(self._dialogs.get((request.call_id, tx.to_tag, request.from_.tag or "")))
+        call_id, from_tag, _ = tx.request.names
+        return _session_in(self._dialogs.get((call_id, tx.to_tag, from_tag)))
 
     def _in_dialog(self, tx: ServerTransaction, now: Instant) -> None:
         request = tx.request
@@ -352,7 +359,7 @@ class UserAgent:
 
     def _accepted_before(self, request: Request) -> Session | None:
         """The session whose 2xx to this very INVITE was lost in a restart."""
-        session = self._waiting.get((request.call_id, request.from_.tag or ""))
+        session = self._waiting.get(request.names[:2])
         return session if session is not None and _is_waiting_for(session, request) else None
 
 
@@ -385,7 +392,7 @@ _QUIET = Quiet()
 
 def _names_a_dialog(request: Request) -> bool:
     """Whether ``request`` claims to be within a dialog; a REGISTER never is, whatever its To says."""
-    return request.to.tag is not None and request.method != "REGISTER"
+    return request.names[2] != "" and request.method != "REGISTER"
 
 
 def _refusal(request: Request) -> Refusal | None:
@@ -414,5 +421,7 @@ def _invite_refusal(request: Request) -> Refusal | None:
 
 def _accepts_sdp(request: Request) -> bool:
     """Whether the sender reads SDP, as everybody does who does not say otherwise (20.1)."""
+    if "Accept" not in request.headers:
+        return True
     accepted = {value.partition(";")[0].strip().lower() for value in request.headers.all("Accept")}
     return not accepted or not accepted.isdisjoint(("application/sdp", "application/*", "*/*"))

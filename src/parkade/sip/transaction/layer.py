@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
+from parkade.base.timers import Timers
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow, Send, SipEffect
 from parkade.sip.message.headers import Via
@@ -80,6 +81,11 @@ class TransactionLayer:
     def flows(self) -> int:
         """On how many flows transactions live."""
         return len(self._table.by_flow)
+
+    @property
+    def timers(self) -> Timers[Any]:
+        """The timers of all transactions."""
+        return self._table.timers
 
     def deadline(self) -> Instant | None:
         """When ``wake`` is wanted next; None while no transaction lives."""
@@ -271,12 +277,10 @@ def _server_key(request: Request, via: Via) -> ServerKey:
 
 
 def _merge_key(request: Request) -> MergeKey | None:
-    if request.to.tag is not None or request.method == "CANCEL":
+    call_id, from_tag, to_tag = request.names
+    if to_tag or not from_tag or request.method == "CANCEL":
         return None
-    from_tag = request.from_.tag
-    if from_tag is None:
-        return None
-    return (from_tag, request.call_id, request.cseq.number, request.method)
+    return (from_tag, call_id, request.cseq.number, request.method)
 
 
 def _stateless_tag(request: Request) -> str:

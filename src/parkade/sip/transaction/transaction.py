@@ -100,13 +100,16 @@ class Transaction:
 
     __slots__ = ("_doubled_s", "_last", "_reliable", "_shared", "_table", "flow", "request", "state")
 
-    def __init__(self, shared: TransactionTable, request: Request, flow: Flow, table: Table, state: State) -> None:
+    def __init__(
+        self, shared: TransactionTable, request: Request, flow: Flow, tables: tuple[Table, Table], state: State
+    ) -> None:
+        """``tables`` are that for an unreliable and that for a reliable transport."""
         self.request = request
         self.flow = flow
         self.state = state
         self._shared = shared
         self._reliable = flow.reliable
-        self._table = table
+        self._table = tables[self._reliable]
         self._last = b""
         self._doubled_s = 0.0
 
@@ -115,9 +118,8 @@ class Transaction:
         step = self._table.get((self.state, happening))
         if step is None:
             return False
-        timers = self._shared.timers
         for timer in step.stops:
-            timers.cancel((self, timer))
+            self._shared.timers.cancel((self, timer))
         for timer in step.arms:
             self._arm(timer, now, again=timer is happening, wait_s=step.wait_s)
         if step.to is not self.state:
@@ -156,7 +158,7 @@ class ClientTransaction(Transaction):
         self, shared: TransactionTable, request: Request, flow: Flow, handler: ClientHandler, branch: str, now: Instant
     ) -> None:
         invite = request.method == "INVITE"
-        super().__init__(shared, request, flow, _client_table(invite, flow.reliable), State.CALLING if invite else State.TRYING)
+        super().__init__(shared, request, flow, *(_INVITE_CLIENT if invite else _CLIENT))
         self.key: ClientKey = (branch, request.method)
         self.cancelled = False
         self._cancel_headers: tuple[tuple[str, str], ...] | None = None
@@ -226,13 +228,11 @@ class ServerTransaction(Transaction):
         self, shared: TransactionTable, request: Request, source: Flow, flow: Flow, key: ServerKey, merge_key: MergeKey | None
     ) -> None:
         invite = request.method == "INVITE"
-        super().__init__(
-            shared, request, flow, _server_table(invite, flow.reliable), State.PROCEEDING if invite else State.TRYING
-        )
+        super().__init__(shared, request, flow, *(_INVITE_SERVER if invite else _SERVER))
         self.source = source
         self.key = key
         self.cancelled = False
-        self.to_tag = request.to.tag or shared.ids.token()
+        self.to_tag = request.names[2] or shared.ids.token()
         self._merge_key = merge_key
         shared.servers[key] = self
         shared.hang_on_flow(self)
@@ -322,16 +322,11 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
-def _client_table(invite: bool, reliable: bool) -> Table:
-    if invite:
-        return tables.INVITE_CLIENT_RELIABLE if reliable else tables.INVITE_CLIENT
-    return tables.CLIENT_RELIABLE if reliable else tables.CLIENT
-
-
-def _server_table(invite: bool, reliable: bool) -> Table:
-    if invite:
-        return tables.INVITE_SERVER_RELIABLE if reliable else tables.INVITE_SERVER
-    return tables.SERVER_RELIABLE if reliable else tables.SERVER
+_INVITE_CLIENT = ((tables.INVITE_CLIENT, tables.INVITE_CLIENT_RELIABLE), State.CALLING)
+_CLIENT = ((tables.CLIENT, tables.CLIENT_RELIABLE), State.TRYING)
+_INVITE_SERVER = ((tables.INVITE_SERVER, tables.INVITE_SERVER_RELIABLE), State.PROCEEDING)
+_SERVER = ((tables.SERVER, tables.SERVER_RELIABLE), State.TRYING)
+"""Each machine, and the state it begins in."""
 
 
 def _beside(invite: Request, method: str, to: str) -> Request:
