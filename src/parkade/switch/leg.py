@@ -164,7 +164,7 @@ class PhoneLeg(Quiet):
                 port=agreed.port,
                 rtcp_port=agreed.rtcp_port,
                 payload_type=agreed.payload_type,
-                codec=agreed.codec.value,
+                codec=str(agreed.codec),
                 dtmf_payload_type=agreed.dtmf_payload_type,
                 ptime_ms=agreed.ptime_ms,
                 sends=agreed.sends,

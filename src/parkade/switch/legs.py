@@ -340,10 +340,13 @@ class Legs:
             end_attempts(attempts, now, elsewhere=effect.answered_elsewhere)
             self.gone(leg)
             return
-        leg.on_let_go = lambda at: session.end(at, [ANSWERED_ELSEWHERE] if effect.answered_elsewhere else [])
+        headers = [ANSWERED_ELSEWHERE] if effect.answered_elsewhere else []
         if effect.after_s <= 0:
-            self._let_go(leg, now)
+            session.handler = QUIET
+            session.end(now, headers)
+            self.gone(leg)
             return
+        leg.on_let_go = lambda at: session.end(at, headers)
         leg.hear(Silence())
         session.handler = _Lingering(self, leg)
         self._linger(leg, now + effect.after_s)

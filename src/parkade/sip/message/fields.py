@@ -20,15 +20,15 @@ class Headers:
     """Header lines in order, names in any case and in compact form alike, values as text.
 
     A name may stand on several lines, and a line of a list header (``names.LISTS``) may hold several values: :meth:`get` gives
-    a whole line, :meth:`all` the single values.
+    a whole line, :meth:`all` the single values. ``read`` is what :meth:`typed` has made of first lines, by their usual names.
     """
 
-    __slots__ = ("_first", "_lines", "_typed")
+    __slots__ = ("_first", "_lines", "read")
 
     def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
         self._lines = [(spelling(name), value) for name, value in lines]
         self._first: dict[str, str] | None = None
-        self._typed: dict[str, Any] = {}
+        self.read: dict[str, Any] = {}
 
     def get(self, name: str) -> str | None:
         """The value of the first line called ``name``, or None."""
@@ -67,7 +67,8 @@ class Headers:
 
     def prepend(self, name: str, value: str) -> None:
         """Add a line before all others."""
-        name = spelling(name)
+        if name not in USUAL:
+            name = spelling(name)
         self._lines.insert(0, (name, value))
         self._changed_first(name, value)
 
@@ -81,7 +82,8 @@ class Headers:
 
     def replace_top(self, name: str, value: str) -> None:
         """Put ``value`` in place of the first value of list header ``name``, leaving its other values alone."""
-        name = spelling(name)
+        if name not in USUAL:
+            name = spelling(name)
         for at, (key, line) in enumerate(self._lines):
             if key == name:
                 if "," in line:
@@ -101,18 +103,18 @@ class Headers:
 
         Raises what ``parse`` raises. A name must always come with the same ``parse``.
         """
-        known: T | None = self._typed.get(name)
+        known: T | None = self.read.get(name)
         if known is not None:
             return known
         text = (self._first or self._index()).get(name)
         if text is None:
             return None
-        value = self._typed[name] = parse(text)
+        value = self.read[name] = parse(text)
         return value
 
     def needed(self, name: str, parse: Callable[[str], T]) -> T:
         """What :meth:`typed` gives; raises SipError(400) too where there is no such line."""
-        known: T | None = self._typed.get(name)
+        known: T | None = self.read.get(name)
         if known is None:
             known = self.typed(name, parse)
             if known is None:
@@ -128,7 +130,7 @@ class Headers:
 
     def need(self, parsers: Iterable[tuple[str, Callable[[str], object]]]) -> None:
         """Read now, as :meth:`typed` would, what must be there. Raises SipError(400) for what is missing or broken."""
-        first, typed = self._first or self._index(), self._typed
+        first, typed = self._first or self._index(), self.read
         for name, parse in parsers:
             text = first.get(name)
             if text is None:
@@ -140,11 +142,12 @@ class Headers:
         copy = Headers.__new__(Headers)
         copy._lines = self._lines.copy()
         copy._first = None
-        copy._typed = self._typed.copy()
+        copy.read = self.read.copy()
         return copy
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name) is not None
+        first = self._first or self._index()
+        return name in first or (name not in USUAL and isinstance(name, str) and spelling(name) in first)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._lines)
@@ -161,12 +164,12 @@ class Headers:
 
     def _changed(self, name: str) -> None:
         self._first = None
-        self._typed.pop(name, None)
+        self.read.pop(name, None)
 
     def _changed_first(self, name: str, value: str) -> None:
         if self._first is not None:
             self._first[name] = value
-        self._typed.pop(name, None)
+        self.read.pop(name, None)
 
     @classmethod
     def of_usual(cls, lines: list[tuple[str, str]]) -> Headers:
@@ -174,7 +177,7 @@ class Headers:
         self = cls.__new__(cls)
         self._lines = lines
         self._first = None
-        self._typed = {}
+        self.read = {}
         return self
 
 

@@ -62,27 +62,32 @@ class _Message:
     @property
     def call_id(self) -> str:
         """The Call-ID."""
-        return self.headers.needed("Call-ID", _parse_call_id)
+        known: str | None = self.headers.read.get("Call-ID")
+        return self.headers.needed("Call-ID", _parse_call_id) if known is None else known
 
     @property
     def cseq(self) -> CSeq:
         """The CSeq."""
-        return self.headers.needed("CSeq", parse_cseq)
+        known: CSeq | None = self.headers.read.get("CSeq")
+        return self.headers.needed("CSeq", parse_cseq) if known is None else known
 
     @property
     def from_(self) -> NameAddr:
         """The From."""
-        return self.headers.needed("From", parse_name_addr)
+        known: NameAddr | None = self.headers.read.get("From")
+        return self.headers.needed("From", parse_name_addr) if known is None else known
 
     @property
     def to(self) -> NameAddr:
         """The To."""
-        return self.headers.needed("To", parse_name_addr)
+        known: NameAddr | None = self.headers.read.get("To")
+        return self.headers.needed("To", parse_name_addr) if known is None else known
 
     @property
     def top_via(self) -> Via:
         """The topmost Via."""
-        return self.headers.needed("Via", _parse_top_via)
+        known: Via | None = self.headers.read.get("Via")
+        return self.headers.needed("Via", _parse_top_via) if known is None else known
 
     @property
     def vias(self) -> list[Via]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
-from weakref import WeakValueDictionary
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
@@ -102,7 +101,8 @@ class UserAgent:
         self._dialogs = self._agent.dialogs
         self._timers = self._agent.timers
         self._dismissed: set[DialogId] = set()
-        self._waiting: WeakValueDictionary[tuple[str, str], Session] = WeakValueDictionary()
+        self._waiting: dict[tuple[str, str], Session] = {}
+        """Sessions whose 2xx was sent before a restart and has no ACK yet."""
 
     def __len__(self) -> int:
         return len(self._usages) + len(self._dialogs) + len(self._layer) + len(self._timers)
@@ -289,11 +289,10 @@ class UserAgent:
         """
         if self._waiting and request.method == "INVITE" and self._accepted_before(request) is not None:
             return None
-        refusal = _refusal(request)
         if _names_a_dialog(request):
-            known = self._find(request) is not None
             # Within a dialog a refusal is for its session to give.
-            return None if known else refusal or (481, ())
+            return None if self._find(request) is not None else _refusal(request) or (481, ())
+        refusal = _refusal(request)
         if refusal is None and request.method == "INVITE":
             refusal = _invite_refusal(request)
         elif refusal is None and request.method in ONLY_IN_DIALOGS:
@@ -359,6 +358,7 @@ class UserAgent:
 
     def _accepted_before(self, request: Request) -> Session | None:
         """The session whose 2xx to this very INVITE was lost in a restart."""
+        self._waiting = {names: session for names, session in self._waiting.items() if session.accepted is not None}
         session = self._waiting.get(request.names[:2])
         return session if session is not None and _is_waiting_for(session, request) else None
 
