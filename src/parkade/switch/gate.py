@@ -61,6 +61,7 @@ class Gate:
         for device in directory.devices.values():
             self._of_account.setdefault(device.account, set()).add(device.id)
         self._trunks: dict[str, list[Trunk]] = {}
+        self._trunks_of: dict[str, list[Trunk]] = {}
         for account in directory.accounts.values():
             self._add_trunks(account.trunks.values())
 
@@ -68,10 +69,10 @@ class Gate:
         self, slug: str, devices: Mapping[str, Device], secrets: Mapping[str, DeviceSecret], trunks: Iterable[Trunk] = ()
     ) -> set[str]:
         """From now on the account has these devices and trunks; gives the devices it had. The others' stay as they are."""
-        for host, there in list(self._trunks.items()):
-            self._trunks[host] = [trunk for trunk in there if trunk.account != slug]
-            if not self._trunks[host]:
-                del self._trunks[host]
+        for trunk in self._trunks_of.pop(slug, ()):
+            self._trunks[trunk.host].remove(trunk)
+            if not self._trunks[trunk.host]:
+                del self._trunks[trunk.host]
         self._add_trunks(trunks)
         had = self._of_account.pop(slug, set())
         for id_ in had:
@@ -89,6 +90,7 @@ class Gate:
     def _add_trunks(self, trunks: Iterable[Trunk]) -> None:
         for trunk in trunks:
             self._trunks.setdefault(trunk.host, []).append(trunk)
+            self._trunks_of.setdefault(trunk.account, []).append(trunk)
 
     def identify(self, request: Request, flow: Flow, now: Instant) -> Endpoint | Unknown:
         """The device or trunk that sent ``request``, or what to answer instead."""

@@ -376,8 +376,9 @@ def check_invariants(control: CallControl, rig: CallRig | None = None) -> None:
                 assert until == expires_at
                 assert stay.lot.call_at(stay.slot) == call.id
                 assert call.reserved is None
-            case Ringing(branches=branches):
+            case Ringing(plan=plan, step=step, branches=branches):
                 assert branches
+                assert 0 <= step < len(plan.steps)
                 assert not any(leg.up for leg in branches.values())
                 assert until is not None
             case Announcing():

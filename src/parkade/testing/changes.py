@@ -98,6 +98,11 @@ def dissolve_the_groups(account: Account, _: Random) -> Account:
     return replace(account, ring_groups={})
 
 
+def cut_the_trunks(account: Account, _: Random) -> Account:
+    """No line to the telephone network any more."""
+    return replace(account, trunks={})
+
+
 def remove_somebody(account: Account, dice: Random) -> Account:
     """A person is gone, and may be in the middle of a call."""
     gone = _somebody(account, dice).extension
@@ -106,6 +111,6 @@ def remove_somebody(account: Account, dice: Random) -> Account:
 
 CHANGES: tuple[Change, ...] = (
     *(rename_a_lot, move_the_codes, change_the_settings, open_a_site, open_a_site, close_the_site, switch_multi_site),
-    *(move_somebody, licence, own_settings, dissolve_the_groups, remove_somebody),
+    *(move_somebody, licence, own_settings, dissolve_the_groups, cut_the_trunks, remove_somebody),
 )
 """All there are."""

@@ -5,7 +5,8 @@ whatever goes wrong: an AssertionError of a broken promise, or any exception tha
 
 Who is there, in account *acme*: ``101`` to ``104`` do what they like and are healthy (over UDP, TCP, and from behind NAT),
 ``105`` to ``107`` do what they like while their messages are damaged, ``108`` and ``109`` talk all the time, ``110`` is a group
-that rings healthy phones, and a gateway known by its address brings callers from outside. Account *zeta* has the same
+that rings healthy phones, at once or in order, and a gateway known by its address brings callers from outside, as does a trunk,
+over which numbers outside are called too. Account *zeta* has the same
 extensions: ``101`` and ``102`` talk all the time, ``103`` is parked all the time, and ``104`` picks that call up at the end.
 """
 
@@ -15,12 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
-from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy, RingGroup
+from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy, RingGroup, Strategy
 from parkade.sip.session.session_timer import WISHED_S
 from parkade.testing.changes import CHANGES
 from parkade.testing.damager import Damaged, Damager
 from parkade.testing.fake_call import FakeCall
-from parkade.testing.net import Weather
+from parkade.testing.net import Address, Weather
 from parkade.testing.phone import FakePhone
 from parkade.testing.watch import WatchedWorld
 from parkade.testing.whims import GATEWAY, Numbers, Whims
@@ -33,12 +34,14 @@ ROUND = 25
 MOST_S = 3.0 * WISHED_S
 """How long a session may be kept by a phone that does not say BYE: its refreshes are refused or find nobody."""
 HEALTHY, DAMAGED = ("101", "102", "103", "104"), ("105", "106", "107")
+OUTSIDE = "+84901234567"
 NUMBERS = Numbers(
-    people=(*HEALTHY, *DAMAGED, "110", "101", "102"),
+    people=(*HEALTHY, *DAMAGED, "110", "101", "102", OUTSIDE),
     codes=("*801", "*802", "*803", "*804"),
     orbits=("sip:callpark@acme.example.com;orbit=802", "sip:park@acme.example.com;orbit=804", "tel:*803"),
 )
 GATEWAY_HOST = "203.0.113.9"
+CARRIER = Address("203.0.113.50", 5090)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,13 @@ class Office:
             forward_to="110",
         )
         people = {extension: f"Person {extension}" for extension in (*HEALTHY, *DAMAGED, "108", "109")}
-        group = RingGroup("110", "Everybody", ("101", "102"))
+        group = RingGroup(
+            "110", "Everybody", ("101", "102"), strategy=dice.choice([*Strategy]), each_s=dice.choice((2.0, 20.0))
+        )
         world.account("acme", people, lot=(801, dice.choice((803, 899))), policy=policy, ring_groups=[group])
         world.account("zeta", {n: f"Zeta {n}" for n in ("101", "102", "103", "104")}, policy=ParkPolicy(expiration_s=1e6))
         world.device("line", "acme", "", address=GATEWAY_HOST)
+        trunk = world.trunk("carrier", "acme", CARRIER, {number: number for number in NUMBERS.people if number != OUTSIDE})
         self._furnished = world.directory
         # In half of the offices the directory stays as it is: there more can be promised.
         self.changing = dice.random() < 0.5
@@ -103,9 +109,12 @@ class Office:
         self.healthy = [self._phone(f"acme-{n}", healthy=True) for n in HEALTHY]
         self.damaged = [self._phone(f"acme-{n}", healthy=False) for n in DAMAGED]
         self.line = world.phone("line", register=False)
-        self.line.forgiving = True
-        if dice.random() < 0.5:
-            self.damaged.append(self.line)
+        self.carrier = world.phone(trunk.id, register=False)
+        self.lines = (self.line, self.carrier)
+        for line in self.lines:
+            line.forgiving = True
+            if dice.random() < 0.5:
+                self.damaged.append(line)
 
     def _phone(self, device: str, *, healthy: bool) -> FakePhone:
         transport, nat = self._dice.choice((("UDP", False), ("UDP", False), ("TCP", False), ("UDP", True), ("TCP", True)))
@@ -155,14 +164,14 @@ class Office:
         self.world.run(pause_s)
 
     def _somebody_acts(self, dice: Random) -> str:
-        phone = dice.choice([*self.healthy, *self.damaged, self.line])
-        ringing = [p for p in (*self.healthy, *self.damaged) if p.ringing is not None]
+        phone = dice.choice([*self.healthy, *self.damaged, *self.lines])
+        ringing = [p for p in (*self.healthy, *self.damaged, self.carrier) if p.ringing is not None]
         if ringing and dice.random() < 0.4:
             phone = dice.choice(ringing)
         # People see on their keys where somebody is parked.
         taken = [stay.place[2] for stay in self.world.book.stays.values() if stay.place[0] == "acme"]
         numbers = replace(NUMBERS, codes=[*NUMBERS.codes, *taken, *taken, *taken])
-        return Whims(dice, numbers).act(phone, GATEWAY if phone is self.line else ())
+        return Whims(dice, numbers).act(phone, GATEWAY if phone in self.lines and phone.ringing is None else ())
 
     def _network_fails(self, dice: Random) -> str:
         """A stream breaks, of a healthy phone too, and its phone registers again; or a damaged phone is cut off for a while."""
@@ -205,12 +214,12 @@ class Office:
 
     def _finish(self) -> None:
         """Some damaged phones lose power, the others behave; then everybody goes home."""
-        here = [*self.healthy, *self.steady, *self.zeta, self.line]
+        here = [*self.healthy, *self.steady, *self.zeta, *self.lines]
         for phone in self.damaged:
             phone.misbehave()
             phone.mishear(None)
             self.world.net.mend(phone.address, self.world.now)
-            if phone is not self.line and self._dice.random() < 0.3:
+            if phone not in self.lines and self._dice.random() < 0.3:
                 self.world.unplug(phone)
             else:
                 here.append(phone)
@@ -238,7 +247,8 @@ class Office:
     def _is_alone(self, call: FakeCall) -> bool:
         """Whether its far end is a damaged phone that sends nothing."""
         return any(
-            what.startswith(("acme-105", "acme-106", "acme-107", "line")) or what == "silence" for _, what in call.heard[-2:]
+            what.startswith(("acme-105", "acme-106", "acme-107", "line", "acme/")) or what == "silence"
+            for _, what in call.heard[-2:]
         )
 
     def _nothing_is_left(self) -> bool:

@@ -164,6 +164,7 @@ class WatchedWorld(SimWorld):
     def load(self, directory: Directory) -> None:
         """Devices that are gone are remembered: what they said may still be heard."""
         self._account_of |= {name: device.account for name, device in directory.devices.items()}
+        self._account_of |= {id_: account.slug for account in directory.accounts.values() for id_ in account.trunks}
         super().load(directory)
 
     def settled(self) -> None:
