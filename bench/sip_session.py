@@ -17,6 +17,7 @@ from parkade.sip.message.headers import NameAddr
 from parkade.sip.session.handler import Quiet
 from parkade.sip.session.session import Session
 from parkade.sip.session.ua import UserAgent
+from parkade.sip.session.usage import Usage
 from parkade.sip.transaction.layer import ServerTransaction
 
 CALLS = 5000
@@ -46,6 +47,9 @@ class Owner(Quiet):
         session.accept(SDP, now)
 
     def on_request(self, tx: ServerTransaction, now: Instant) -> None:
+        raise AssertionError
+
+    def on_subscribe(self, tx: ServerTransaction, beside: Usage, now: Instant) -> None:
         raise AssertionError
 
 

@@ -76,9 +76,9 @@ class LampRig(Rig):
             contact=contact,
         )
 
-    def subscribed(self, lamp: str = "desk", **more: str) -> str:
+    def subscribed(self, lamp: str = "desk", seq: int = 1, **more: str) -> str:
         """The phone has subscribed and been told. Returns our tag."""
-        self.subscribe(lamp, **more)  # type: ignore[arg-type]
+        self.subscribe(lamp, seq, **more)
         assert self.take() == ["200 SUBSCRIBE", "NOTIFY"]
         tag = self.got[0].to.tag or ""
         self.reply(self.request_sent("NOTIFY"), 200)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from parkade.base.journal import KeptError
+from parkade.base.journal import Json, KeptError
 from parkade.sip.message.flow import Flow
 from parkade.sip.session.lifecycle import State
 from parkade.sip.session.package import Package
@@ -437,8 +437,8 @@ def test_a_subscription_that_is_refused_its_notify_leaves_the_call_alone() -> No
 def test_subscriptions_in_one_dialog_are_told_apart_by_package_and_id() -> None:
     rig = LampRig()
     tag = rig.subscribed("desk", event="lamp")
-    rig.subscribed("hall", seq="2", event="lamp;id=7", to_tag=tag)  # type: ignore[arg-type]
-    rig.subscribed("desk", seq="3", event="bell;id=7", to_tag=tag)  # type: ignore[arg-type]
+    rig.subscribed("hall", 2, event="lamp;id=7", to_tag=tag)
+    rig.subscribed("desk", 3, event="bell;id=7", to_tag=tag)
     notifier = rig.us.ua.notifier
     assert [(s.package.name, s.event, s.resource) for s in notifier.of_subscriber("phone")] == [
         ("lamp", "lamp", "desk"),
@@ -650,7 +650,7 @@ def test_a_call_and_its_subscription_share_their_numbers_after_a_restart() -> No
         {"state": None},
     ],
 )
-def test_a_kept_subscription_that_cannot_be_read_is_left_out(broken: dict[str, object]) -> None:
+def test_a_kept_subscription_that_cannot_be_read_is_left_out(broken: dict[str, Json]) -> None:
     rig = LampRig()
     rig.subscribed()
     rig.write()
