@@ -5,6 +5,8 @@ BYE. It is written again only when something has changed that matters afterwards
 ended again), and an ACK can wait for ``ACKED_KEPT_S`` (until then the 2xx is sent again and acknowledged again). Streams do
 not outlive the process: their phones are reached when they register again, or by a new connection.
 
+A subscription is kept apart from the leg whose dialog it may share, until its last NOTIFY is answered.
+
 Not kept: what rings (call control begins it anew), what a leg hears (call control says it), and the time that a leg lingers.
 """
 
