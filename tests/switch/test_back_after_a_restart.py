@@ -101,3 +101,15 @@ def test_a_kept_port_that_cannot_be_is_told_of_and_ordered_from_nobody(office: O
     office.world.crash_signalling()
     office.run(1)
     assert any(key.removeprefix("leg/") in note for note in office.world.notes)
+
+
+def test_a_leg_that_was_kept_before_there_were_trunks_goes_on(office: Office) -> None:
+    caller = office.parked(office.alice, office.bob)
+    journal = office.world.journal
+    ((key, leg),) = [(key, value) for key, value in journal.items() if key.startswith("leg/")]
+    assert isinstance(leg, dict)
+    journal[key] = {"device" if name == "endpoint" else name: member for name, member in leg.items()}
+    office.world.crash_signalling(0.5)
+    office.run(1)
+    assert caller.ended is None
+    assert office.world.switch.counts()["parked"] == 1

@@ -52,6 +52,7 @@ class Keeping:
         self._registrar = registrar
         self._legs = legs
         self._wiring = wiring
+        self._touched = ua.touched
         self._kept: dict[str, tuple[object, ...] | None] = {}
         self._unacked: set[str] = set()
         """Legs whose kept value still waits for the ACK."""
@@ -67,7 +68,7 @@ class Keeping:
     def changes(self, now: Instant) -> list[Keep | Drop]:
         """What has become of the legs and registrations that have changed since this was last asked."""
         changes = self._registrar.changes()
-        touched = self._ua.touched
+        touched = self._touched
         if touched:
             for usage in touched if len(touched) == 1 else sorted(touched, key=_id):
                 change: Keep | Drop | None = None
@@ -78,8 +79,10 @@ class Keeping:
                 if change is not None:
                     changes.append(change)
             touched.clear()
-        while (due := self.deadline()) is not None and due <= now:
-            leg_id, (_, session) = next(iter(self._acked.items()))
+        while self._acked:
+            leg_id, (due, session) = next(iter(self._acked.items()))
+            if due > now:
+                break
             del self._acked[leg_id]
             leg = self._legs.anywhere(leg_id)
             if leg is not None and leg.session is session and leg_id in self._kept and session.state is State.CONFIRMED:
@@ -153,6 +156,8 @@ class Keeping:
     def _restore_leg(self, leg_id: str, value: Any, now: Instant) -> None:
         try:
             kept_session = value["session"]
+            if "device" in value:
+                value = {"endpoint": value["device"], **value}  # As it was called before there were trunks.
             leg = _read(leg_id, value, self._wiring) if "endpoint" in value else None
             if not isinstance(kept_session, Mapping):
                 raise TypeError("no session")

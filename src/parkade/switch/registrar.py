@@ -118,6 +118,8 @@ class Registrar:
     def changes(self) -> list[Keep | Drop]:
         """What has become of the devices that have registered or gone since this was last asked."""
         changes: list[Keep | Drop] = []
+        if not self._changed:
+            return changes
         for device in sorted(self._changed):
             bindings = self._bindings.get(device)
             changes.append(Keep(PREFIX + device, [_written(b) for b in bindings]) if bindings else Drop(PREFIX + device))
