@@ -122,7 +122,7 @@ def test_calls_stay_when_the_range_moves() -> None:
     where = lot(801, 803)
     where.take("a", 803)
     where.take("b", 801)
-    where.lot = Lot("Main", 801, 802)
+    where.change(Lot("Main", 801, 802))
     assert where.next_free(ids()) == 802
     assert where.leave(803) == "a"
     assert where.take("c", 802) is None

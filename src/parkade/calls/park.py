@@ -39,13 +39,13 @@ class PickUp:
 
 
 class ParkLot:
-    """The state of one ``Lot``. A changed ``Lot`` value may be put in at any time; calls stay where they are.
+    """The state of one ``Lot``. ``change`` puts a changed ``Lot`` value in at any time; calls stay where they are.
 
     ``retired`` is True while the directory does not name the lot, or multi-site is off and it is not the main one: then
     calls leave it, and none is parked there but by its own reservation.
     """
 
-    __slots__ = ("_changed", "_free", "_lot", "_picked_up", "_reserved", "_taken", "account", "retired")
+    __slots__ = ("_changed", "_free", "_picked_up", "_reserved", "_taken", "account", "lot", "retired")
 
     TRIES_AT_RANDOM = 8
 
@@ -60,15 +60,11 @@ class ParkLot:
         self._free = 0
         """Bit ``n`` is set while slot ``first + n`` is free: the lowest free slot of thousands is one operation away."""
         self.lot = lot
+        self.change(lot)
 
-    @property
-    def lot(self) -> Lot:
-        """Range and policy. Calls beyond a range that shrank can still be picked up; nothing is parked there again."""
-        return self._lot
-
-    @lot.setter
-    def lot(self, lot: Lot) -> None:
-        self._lot = lot
+    def change(self, lot: Lot) -> None:
+        """Another range or policy. Calls beyond a range that shrank can still be picked up; nothing is parked there again."""
+        self.lot = lot
         self._free = (1 << lot.last - lot.first + 1) - 1
         for slot in (*self._taken, *self._reserved):
             self._set_free(slot, False)
@@ -111,12 +107,12 @@ class ParkLot:
 
     def take(self, call: str, slot: int) -> Refusal | None:
         """Park ``call`` at ``slot``; the refusal if that cannot be, and then nothing has changed."""
-        if not self._lot.first <= slot <= self._lot.last and self._reserved.get(slot) != call:
-            return NO_SUCH_SLOT.with_(code=self._lot.code(slot))
+        if not self.lot.first <= slot <= self.lot.last and self._reserved.get(slot) != call:
+            return NO_SUCH_SLOT.with_(code=self.lot.code(slot))
         if slot in self._taken:
-            return SLOT_TAKEN.with_(code=self._lot.code(slot))
+            return SLOT_TAKEN.with_(code=self.lot.code(slot))
         if self._reserved.get(slot, call) != call:
-            return SLOT_RESERVED.with_(code=self._lot.code(slot))
+            return SLOT_RESERVED.with_(code=self.lot.code(slot))
         self._changed[self, slot] = None
         self._reserved.pop(slot, None)
         self._picked_up.pop(slot, None)
@@ -131,17 +127,17 @@ class ParkLot:
 
         ``avoid`` is given only if it is the last one, ``never`` not at all.
         """
-        free, first = self._free, self._lot.first
+        free, first = self._free, self.lot.first
         for slot in never:
-            if first <= slot <= self._lot.last:
+            if first <= slot <= self.lot.last:
                 free &= ~(1 << slot - first)
-        if avoid is not None and first <= avoid <= self._lot.last and free != (bit := 1 << avoid - first):
+        if avoid is not None and first <= avoid <= self.lot.last and free != (bit := 1 << avoid - first):
             free &= ~bit
         if not free:
             return LOT_FULL
-        if (assignment or self._lot.policy.assignment) is Assignment.SEQUENTIAL:
+        if (assignment or self.lot.policy.assignment) is Assignment.SEQUENTIAL:
             return first + (free & -free).bit_length() - 1
-        size = self._lot.last - first + 1
+        size = self.lot.last - first + 1
         for _ in range(self.TRIES_AT_RANDOM):
             if free >> (n := ids.below(size)) & 1:
                 return first + n
@@ -199,6 +195,6 @@ class ParkLot:
         self._picked_up[slot] = pick_up
 
     def _set_free(self, slot: int, free: bool) -> None:
-        if self._lot.first <= slot <= self._lot.last:
-            bit = 1 << slot - self._lot.first
+        if self.lot.first <= slot <= self.lot.last:
+            bit = 1 << slot - self.lot.first
             self._free = self._free | bit if free else self._free & ~bit

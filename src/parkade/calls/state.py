@@ -131,7 +131,7 @@ class CallState:
             for lot_id, park_lot in list(lots.items()):
                 park_lot.retired = lot_id not in in_use
                 if account and lot_id in account.lots:
-                    park_lot.lot = account.lots[lot_id]
+                    park_lot.change(account.lots[lot_id])
                 if park_lot.retired and park_lot.is_idle:
                     del lots[lot_id]
             if not lots:

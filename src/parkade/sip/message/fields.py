@@ -30,9 +30,21 @@ class Headers:
         self._first: dict[str, str] | None = None
         self.read: dict[str, Any] = {}
 
+    def index(self) -> dict[str, str]:
+        """The first line of each name, by the usual spelling. Not to be changed."""
+        first = self._first
+        if first is None:
+            first = self._first = dict(reversed(self._lines))
+        return first
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a name stands on more than one line."""
+        return len(self._first or self.index()) != len(self._lines)
+
     def get(self, name: str) -> str | None:
         """The value of the first line called ``name``, or None."""
-        first = self._first or self._index()
+        first = self._first or self.index()
         value = first.get(name)
         return first.get(spelling(name)) if value is None and name not in USUAL else value
 
@@ -40,7 +52,7 @@ class Headers:
         """Every value of ``name`` in order; the lines of list headers are split at their commas, empty values left out."""
         if name not in USUAL:
             name = spelling(name)
-        first = self._first or self._index()
+        first = self._first or self.index()
         if name not in first:
             return []
         if len(first) == len(self._lines):
@@ -50,7 +62,7 @@ class Headers:
 
     def tokens(self, name: str) -> frozenset[str]:
         """What list header ``name`` (in its usual spelling) holds, in no order. What many write alike is read once."""
-        first = self._first or self._index()
+        first = self._first or self.index()
         line = first.get(name)
         if line is None:
             return _NOTHING
@@ -70,7 +82,7 @@ class Headers:
         if name not in USUAL:
             name = spelling(name)
         self._lines.insert(0, (name, value))
-        self._changed_first(name, value)
+        self._changed(name)
 
     def set(self, name: str, value: str) -> None:
         """Make ``value`` the only line called ``name``, where the first one stood or else at the end."""
@@ -89,8 +101,10 @@ class Headers:
                 if "," in line:
                     value = ", ".join([value, *split_list(line)[1:]])
                 self._lines[at] = (name, value)
-                self._changed_first(name, value)
-                break
+                self.read.pop(name, None)
+                if self._first is not None:
+                    self._first[name] = value
+                return
 
     def remove(self, name: str) -> None:
         """Remove every line called ``name``."""
@@ -106,7 +120,7 @@ class Headers:
         known: T | None = self.read.get(name)
         if known is not None:
             return known
-        text = (self._first or self._index()).get(name)
+        text = (self._first or self.index()).get(name)
         if text is None:
             return None
         value = self.read[name] = parse(text)
@@ -123,19 +137,22 @@ class Headers:
 
     def repeated(self, names: Iterable[str]) -> str | None:
         """The first of ``names`` (in their usual spelling) that stands on more than one line, or None."""
-        if len(self._first or self._index()) == len(self._lines):
+        if len(self._first or self.index()) == len(self._lines):
             return None
         present = [name for name, _ in self._lines]
         return next((name for name in names if present.count(name) > 1), None)
 
-    def need(self, parsers: Iterable[tuple[str, Callable[[str], object]]]) -> None:
-        """Read now, as :meth:`typed` would, what must be there. Raises SipError(400) for what is missing or broken."""
-        first, typed = self._first or self._index(), self.read
+    def need(self, parsers: Iterable[tuple[str, Callable[[str], object]]]) -> dict[str, Any]:
+        """Read now, as :meth:`typed` would, what must be there; all that was read. Raises SipError(400) for what is missing or
+        broken.
+        """
+        first, read = self._first or self.index(), self.read
         for name, parse in parsers:
             text = first.get(name)
             if text is None:
                 raise SipError(400, f"No {name}")
-            typed[name] = parse(text)
+            read[name] = parse(text)
+        return read
 
     def copy(self) -> Headers:
         """An independent copy."""
@@ -146,7 +163,7 @@ class Headers:
         return copy
 
     def __contains__(self, name: object) -> bool:
-        first = self._first or self._index()
+        first = self._first or self.index()
         return name in first or (name not in USUAL and isinstance(name, str) and spelling(name) in first)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
@@ -158,17 +175,8 @@ class Headers:
     def __repr__(self) -> str:
         return f"Headers({self._lines!r})"
 
-    def _index(self) -> dict[str, str]:
-        first = self._first = dict(reversed(self._lines))
-        return first
-
     def _changed(self, name: str) -> None:
         self._first = None
-        self.read.pop(name, None)
-
-    def _changed_first(self, name: str, value: str) -> None:
-        if self._first is not None:
-            self._first[name] = value
         self.read.pop(name, None)
 
     @classmethod

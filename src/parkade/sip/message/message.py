@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.fields import Headers
-from parkade.sip.message.grammar import WHITESPACE, body_start, is_token, media_type, number, split_list
+from parkade.sip.message.grammar import WHITESPACE, body_start, is_token, media_type, number, param_of, split_list
 from parkade.sip.message.headers import CSeq, NameAddr, Via, parse_cseq, parse_name_addr, parse_via
 from parkade.sip.message.names import SPELLINGS, spelling
 from parkade.sip.message.reasons import REASONS
@@ -55,8 +55,11 @@ class _Message:
     def names(self) -> Names:
         """What finds the dialog of the message. Read once: whoever changes From, To or Call-ID does so before that."""
         names = self._names
-        if names is None:
-            names = self._names = (self.call_id, self.from_.tag or "", self.to.tag or "")
+        return self.name(self.call_id, self.from_, self.to) if names is None else names
+
+    def name(self, call_id: str, from_: NameAddr, to: NameAddr) -> Names:
+        """Note what ``names`` is made of."""
+        names = self._names = (call_id, param_of(from_.params, "tag") or "", param_of(to.params, "tag") or "")
         return names
 
     @property
@@ -200,7 +203,7 @@ def parse_message(data: bytes) -> Message:
     if start_line[:4].upper() == "SIP/":
         response = _read_status_line(start_line, headers)
         response.body = _cut_body(body, headers, lenient=True)
-        headers.need(_NEEDED)
+        _read_needed(response)
         return response
     request, version = _read_request_line(start_line, headers)
     try:
@@ -326,12 +329,10 @@ def _read_status_line(line: str, headers: Headers) -> Response:
 
 
 def _cut_body(body: bytes, headers: Headers, *, lenient: bool = False) -> bytes:
-    length_text = headers.get("Content-Length")
-    if length_text is None:
+    length_text = headers.index().get("Content-Length")
+    if length_text is None or (length_text == str(len(body)) and not headers.repeats):
         return body
     length = number(length_text)
-    if length == len(body) and not headers.repeated(_LENGTH):
-        return body
     if length is None or (headers.repeated(_LENGTH) and len(set(headers.all("Content-Length"))) > 1):
         if lenient:
             return body
@@ -343,14 +344,20 @@ def _cut_body(body: bytes, headers: Headers, *, lenient: bool = False) -> bytes:
 
 def _check(request: Request) -> None:
     """Raise SipError(400) unless the headers that every layer needs are there, once, and readable."""
-    repeated = request.headers.repeated(_ONCE)
+    headers = request.headers
+    repeated = headers.repeated(_ONCE) if headers.repeats else None
     if repeated:
         raise SipError(400, f"More than one {repeated}")
-    request.headers.need(_NEEDED)
-    if "," in (request.headers.get("Via") or ""):
+    _read_needed(request)
+    if "," in headers.index()["Via"]:
         _ = request.vias
-    if request.cseq.method != request.method:
+    if headers.read["CSeq"].method != request.method:
         raise SipError(400, "The method of CSeq is not that of the request")
+
+
+def _read_needed(message: Message) -> None:
+    read = message.headers.need(_NEEDED)
+    message.name(read["Call-ID"], read["From"], read["To"])
 
 
 def _check_uri(uri: str) -> None:

@@ -227,13 +227,14 @@ class UserAgent:
         """Any request but ACK and CANCEL."""
         request = tx.request
         # What ``_let_in`` has let in has been looked at.
-        refusal = _refusal(request) if self._admit is None or request.names[2] else None
+        in_dialog = _names_a_dialog(request)
+        refusal = _refusal(request) if self._admit is None or in_dialog else None
         if refusal is not None:
             status, headers = refusal
             tx.respond(make_response(request, status, to_tag=tx.to_tag, headers=headers), now)
             return
         try:
-            if _names_a_dialog(request):
+            if in_dialog:
                 self._in_dialog(tx, now)
             elif request.method == "INVITE":
                 self._invited(tx, now)

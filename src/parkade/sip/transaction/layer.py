@@ -23,6 +23,7 @@ from parkade.base.ids import Ids
 from parkade.base.timers import Timers
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow, Send, SipEffect
+from parkade.sip.message.grammar import param_of
 from parkade.sip.message.headers import Via
 from parkade.sip.message.message import Request, Response, is_keepalive, make_response, parse_message
 from parkade.sip.transaction.tables import Happening, State
@@ -241,7 +242,7 @@ def _stamp(request: Request, via: Via, flow: Flow) -> Flow:
     """Write into the top Via, ``via``, where the request really came from (18.2.1, :rfc:`3581` section 4); where its responses
     go.
     """
-    wants_rport = via.wants_rport
+    wants_rport = param_of(via.params, "rport") is not None
     if not wants_rport and via.host == flow.host:
         return flow if flow.reliable else flow._replace(port=via.port or _default_port(flow))
     top = request.headers.get("Via") or ""
@@ -267,7 +268,7 @@ def _default_port(flow: Flow) -> int:
 
 def _server_key(request: Request, via: Via) -> ServerKey:
     method = "INVITE" if request.method == "ACK" else request.method
-    branch = via.branch or ""
+    branch = param_of(via.params, "branch") or ""
     if branch.startswith(COOKIE) and len(branch) > len(COOKIE):
         return (branch, via.host, via.port, method)
     # RFC 2543: the To tag is left out, because that of an ACK or CANCEL differs from that of the INVITE; the top Via, which
