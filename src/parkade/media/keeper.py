@@ -4,6 +4,8 @@ legs every 50 ms, so that no tick is long, and so that a call that lasts for a m
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from parkade.base.clock import Instant
 from parkade.media.kept_orders import KeptOrders
 from parkade.media.leg import RtpLeg
@@ -19,7 +21,9 @@ TAKE_UP_S = 20.0
 class Keeper:
     """All legs that have a record; without ``state`` there are none. Without ``orders`` only places are kept."""
 
-    def __init__(self, state: StateFile | None, orders: KeptOrders | None = None) -> None:
+    def __init__(self, settle: Callable[[RtpLeg], None], state: StateFile | None, orders: KeptOrders | None = None) -> None:
+        """``settle`` lets a leg know where it is."""
+        self._settle = settle
         self._state = state
         self._orders = orders
         self._turns: tuple[dict[RtpLeg, None], ...] = tuple({} for _ in range(_TURNS))
@@ -93,6 +97,7 @@ class Keeper:
         """Write where ``leg`` is now."""
         if self._state is None or not leg.record:
             return
+        self._settle(leg)
         stream = leg.stream
         place = StreamState(
             port=leg.ports.port,

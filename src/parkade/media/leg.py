@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -153,5 +153,23 @@ class RtpLeg:
         return self.position * self.ptime_ms
 
 
-Slot: TypeAlias = dict[RtpLeg, None]
-"""Legs in the order in which they came."""
+Run: TypeAlias = tuple[Callable[[bytes, Address], int], Address, int, int, int, int, Frames, int, int]
+"""What a leg sends with each turn of its slot as long as nothing about it changes: how and where to, payload type, sequence
+number, timestamp, SSRC, frames, place in them, all of which but the place and the numbers stay; these are for the turn 0 of the
+slot, and the last member is the turn that the leg itself knows of."""
+
+
+class Slot:
+    """Legs that are due together. Those ``going`` have sent a packet of the sound they play and go on with the next one; what
+    they have sent since is known only here, until ``Player.settle``. For those in ``fresh`` the next packet needs thought.
+    """
+
+    __slots__ = ("fresh", "going", "samples", "turned_at", "turns")
+
+    def __init__(self, samples: int) -> None:
+        """``samples`` in one packet."""
+        self.fresh: dict[RtpLeg, None] = {}
+        self.going: dict[RtpLeg, Run] = {}
+        self.samples = samples
+        self.turns = 0
+        self.turned_at: Instant = 0.0

@@ -95,7 +95,7 @@ class Plane:
         self._recorder = Recorder(run, on_done, report)
         self._now = now
         self._player = Player(sounds, now, self._prompt_ended)
-        self._keeper = Keeper(state, kept_orders)
+        self._keeper = Keeper(self._player.settle, state, kept_orders)
         self._reports_due: Timers[str] = Timers()
         self._buffer = bytearray(MAX_BYTES)
 
@@ -137,6 +137,8 @@ class Plane:
 
     def inventory(self) -> list[LegState]:
         """All legs, as they are told to signalling that comes back."""
+        for leg in self.legs.values():
+            self._player.settle(leg)
         return [
             LegState(
                 leg.id,
@@ -184,6 +186,7 @@ class Plane:
 
     def _describe(self, leg: RtpLeg, described: Describe) -> None:
         leg.is_reordered = True
+        self._player.settle(leg)
         before, codec_before, ptime_ms_before = leg.described, leg.codec, leg.ptime_ms
         leg.described = described
         leg.codec, leg.payload_type = described.codec, described.payload_type
@@ -207,6 +210,7 @@ class Plane:
 
     def _aim(self, leg: RtpLeg) -> None:
         """Send to where the far side is known to be, or to nobody while it is not to be sent to."""
+        self._player.settle(leg)
         before = leg.target
         known = leg.latch.target if leg.described is not None and leg.described.sends else None
         leg.target = None if known == NOWHERE else known
@@ -214,6 +218,7 @@ class Plane:
             leg.stream.switch()
 
     def _close(self, leg: RtpLeg) -> None:
+        self._player.stop(leg)
         if leg.has_reported or leg.stream.packets:
             # Who never sent anything says no goodbye (:rfc:`3550` section 6.3.7).
             report_on(leg, self._cname, self._now, leaving=True)
@@ -221,7 +226,6 @@ class Plane:
         self._recorder.stop(leg, "closed")
         links.unhear(leg)
         links.unheard(leg)
-        self._player.stop(leg)
         self._keeper.close(leg)
         del self.legs[leg.id]
         self._unwatch(leg)
@@ -290,6 +294,7 @@ class Plane:
         self._player.turn(now)
         for leg_id in self._reports_due.pop_due(now):
             leg = self.legs[leg_id]
+            self._player.settle(leg)
             report_on(leg, self._cname, now)
             self._note_silence(leg)
             self._reports_due.set(leg_id, now + next_report_s(self._ids))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from parkade.base.clock import Instant
 from parkade.media.leg import RtpLeg, Slot
+from parkade.rtp.packet import CLOCK_HZ
 
 SLOT_MS = 5
 _SLOTS_PER_S = 1000 // SLOT_MS
@@ -20,7 +21,7 @@ _SLOTS_PER_S = 1000 // SLOT_MS
 class Wheel:
     """``at`` is the number of the slot turned to last, counted from the epoch."""
 
-    __slots__ = ("_rings", "at")
+    __slots__ = ("_longest", "_rings", "at")
 
     CATCH_UP = 200 // SLOT_MS
     """After a longer stop of the machine the missed slots are left out: nobody would hear them."""
@@ -28,6 +29,7 @@ class Wheel:
     def __init__(self, now: Instant) -> None:
         self.at = self.slot_of(now)
         self._rings: dict[int, list[Slot]] = {}
+        self._longest = 0
 
     @staticmethod
     def slot_of(moment: Instant) -> int:
@@ -42,22 +44,24 @@ class Wheel:
         """Let ``leg`` come round each ``leg.ptime_ms``, first with the slot ``due`` or, if that is over, as much later."""
         ring = self._rings.get(leg.ptime_ms)
         if ring is None:
-            ring = self._rings[leg.ptime_ms] = [{} for _ in range(leg.ptime_ms // SLOT_MS)]
+            samples = leg.ptime_ms * CLOCK_HZ // 1000
+            ring = self._rings[leg.ptime_ms] = [Slot(samples) for _ in range(leg.ptime_ms // SLOT_MS)]
+            self._longest = max(self._longest, len(ring))
         leg.slot = ring[due % len(ring)]
-        leg.slot[leg] = None
+        leg.slot.fresh[leg] = None
 
     def remove(self, leg: RtpLeg) -> None:
-        """Take ``leg`` off, if it is on."""
+        """Take ``leg``, which is settled, off, if it is on."""
         if leg.slot is not None:
-            del leg.slot[leg]
+            del leg.slot.fresh[leg]
             leg.slot = None
 
     def deadline(self) -> Instant | None:
         """When the next slot with somebody in it begins."""
-        longest = max(map(len, self._rings.values()), default=0)
-        for at in range(self.at + 1, self.at + 1 + longest):
+        for at in range(self.at + 1, self.at + 1 + self._longest):
             for ring in self._rings.values():
-                if ring[at % len(ring)]:
+                slot = ring[at % len(ring)]
+                if slot.going or slot.fresh:
                     return at / _SLOTS_PER_S
         return None
 
@@ -69,5 +73,5 @@ class Wheel:
             self.at += 1
             for ring in self._rings.values():
                 slot = ring[self.at % len(ring)]
-                if slot:
+                if slot.going or slot.fresh:
                     yield slot

@@ -15,7 +15,8 @@ CLOCK_HZ = 8000
 """The timestamp clock of G.711 and of telephone-event beside it."""
 
 _HEADER = Struct("!BBHII")
-_unpack, _pack = _HEADER.unpack_from, _HEADER.pack
+_unpack, pack_header = _HEADER.unpack_from, _HEADER.pack
+"""``pack_header`` makes the fixed header: 0x80, payload type and marker, sequence, timestamp, SSRC."""
 HEADER_BYTES = 12
 
 
@@ -32,7 +33,7 @@ class Packet(NamedTuple):
     def encode(self) -> bytes:
         """The packet as it goes on the wire: version 2, no padding, extension or contributing sources."""
         kind = self.payload_type | 0x80 if self.marker else self.payload_type
-        return _pack(0x80, kind, self.sequence, self.timestamp, self.ssrc) + self.payload
+        return pack_header(0x80, kind, self.sequence, self.timestamp, self.ssrc) + self.payload
 
 
 def parse(data: bytes) -> Packet | None:
@@ -165,7 +166,15 @@ class Stream:
         self._last_at = now
         self.packets += 1
         self.octets += samples
-        return _pack(0x80, payload_type | 0x80 if marker else payload_type, sequence, timestamp, self.ssrc) + payload
+        return pack_header(0x80, payload_type | 0x80 if marker else payload_type, sequence, timestamp, self.ssrc) + payload
+
+    def played(self, count: int, samples: int, now: Instant) -> None:
+        """Go on as if ``play`` had been called ``count`` times, with ``samples`` each and the last time ``now``."""
+        self.sequence = self.sequence + count & 0xFFFF
+        self.timestamp = self.timestamp + count * samples & 0xFFFFFFFF
+        self.packets += count
+        self.octets += count * samples
+        self._last_at = now
 
     def relay(self, packet: Packet, payload_type: int, payload: bytes, now: Instant) -> bytes | None:
         """``packet`` of a peer, its ``payload`` as this leg needs it; None for one that comes too late or came before.
@@ -201,7 +210,7 @@ class Stream:
             self.timestamp = after
         self.packets += 1
         self.octets += len(payload)
-        return _pack(0x80, payload_type | 0x80 if marker else payload_type, sequence, timestamp, self.ssrc) + payload
+        return pack_header(0x80, payload_type | 0x80 if marker else payload_type, sequence, timestamp, self.ssrc) + payload
 
     def timestamp_at(self, now: Instant) -> int:
         """The RTP time of ``now`` on this stream's clock, for sender reports (section 6.4.1)."""
