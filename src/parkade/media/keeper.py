@@ -1,4 +1,4 @@
-"""Writes the place of each leg's stream into the state file, and what it was ordered if that has changed: a tenth of the
+"""Writes the place of each leg's stream into the state file, and what it was ordered if that has changed: a twentieth of the
 legs every 50 ms, so that no tick is long, and so that a call that lasts for a moment costs nothing.
 """
 
@@ -12,7 +12,7 @@ from parkade.media.leg import RtpLeg
 from parkade.media.state import WRITE_EVERY_S, StateFile, StreamState
 from parkade.rtp.orders import Describe, Hear, OpenLeg
 
-_TURNS = 10
+_TURNS = 20
 _TURN_S = WRITE_EVERY_S / _TURNS
 TAKE_UP_S = 20.0
 """A stream that has not been written for longer is not taken up unasked: whom it was for may be gone."""
@@ -63,7 +63,6 @@ class Keeper:
         if not self._count:
             self._due = now + _TURN_S
         self._count += 1
-        self.write(leg, now)
 
     def close(self, leg: RtpLeg) -> None:
         """``leg`` is no more."""
@@ -100,14 +99,14 @@ class Keeper:
         self._settle(leg)
         stream = leg.stream
         place = StreamState(
-            port=leg.ports.port,
-            ssrc=stream.ssrc,
-            sequence=stream.sequence,
-            timestamp=stream.timestamp,
-            ptime_ms=leg.ptime_ms,
-            mark=leg.mark,
-            position_ms=leg.position_ms,
-            source=leg.latch.believed,
-            written_at=now,
+            leg.ports.port,
+            stream.ssrc,
+            stream.sequence,
+            stream.timestamp,
+            leg.ptime_ms,
+            leg.mark,
+            leg.position * leg.ptime_ms,
+            leg.latch.believed,
+            now,
         )
         self._state.write(leg.record, leg.id, place)

@@ -21,14 +21,9 @@ from parkade.rtp.packet import Stream
 from parkade.rtp.rtcp import Receiver
 
 
-def destination(address: str, port: int, *, ipv6: bool) -> Address | None:
-    """Where to send to; None if ``address`` is no usable literal, so that no packet ever waits for a name to be resolved."""
-    host = _usable(address, ipv6)
-    return (host, port) if host is not None and 0 < port < 65536 else None
-
-
 @lru_cache(maxsize=4096)
-def _usable(address: str, ipv6: bool) -> str | None:
+def usable(address: str, ipv6: bool) -> str | None:
+    """The host at ``address``; None if that is no usable literal, so that no packet ever waits for a name to be resolved."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -39,6 +34,8 @@ def _usable(address: str, ipv6: bool) -> str | None:
 Part: TypeAlias = Music | Tone | Spoken
 """What can be played by itself."""
 
+SILENCE = Silence()
+"""What legs hear that were not told to hear anything."""
 NOTHING_YET = Receiver()
 """What legs have received that never received anything, as most that are parked."""
 
@@ -60,6 +57,7 @@ class RtpLeg:
         "has_reported",
         "heard",
         "heard_at",
+        "hears_tones",
         "id",
         "is_reordered",
         "keys",
@@ -111,7 +109,7 @@ class RtpLeg:
         self.target: Address | None = None
         self.rtcp_target: Address | None = None
         # What was ordered.
-        self.sound: Sound = Silence()
+        self.sound: Sound = SILENCE
         self.is_reordered = False
         """What was ordered has changed since it was kept."""
         # What sounds on our own clock: not the same while a peer is awaited. ``parts`` follow ``playing``.
@@ -135,8 +133,11 @@ class RtpLeg:
         # What comes from it.
         self.receiver = NOTHING_YET
         self.keys: KeyListener | None = None
+        """Made when there is something to listen to."""
+        self.hears_tones = False
+        """Keys are looked for in its sound."""
         self.attentive = False
-        """Keys are looked for in its sound although no leg hears it."""
+        """They are although no leg hears it."""
         self.recording: Recording | None = None
         # Since when nothing has come: ``heard`` packets and reports by ``heard_at``; told up to ``silent_from``.
         self.reports_heard = 0

@@ -19,7 +19,7 @@ from parkade.base.timers import Timers
 from parkade.media import links
 from parkade.media.keeper import Keeper
 from parkade.media.kept_orders import KeptOrders
-from parkade.media.leg import RtpLeg, destination
+from parkade.media.leg import RtpLeg, usable
 from parkade.media.paths import MAX_BYTES, receive, transmit
 from parkade.media.player import Player
 from parkade.media.ports import PortReserve
@@ -106,7 +106,7 @@ class Plane:
         self._now = self._player.now = now
         if self._player.is_behind(now):
             # It stands still while nothing plays.
-            self.wake(now)
+            self._player.turn(now)
         if isinstance(order, OpenLeg):
             self._open(order)
             return
@@ -190,19 +190,19 @@ class Plane:
         before, codec_before, ptime_ms_before = leg.described, leg.codec, leg.ptime_ms
         leg.described = described
         leg.codec, leg.payload_type = described.codec, described.payload_type
-        leg.codecs, leg.events = _understood(
+        leg.codecs, leg.events, payload_types = _understood(
             described.payload_type, described.codec, described.dtmf_payload_type, described.dtmf_also
         )
         leg.ptime_ms = described.ptime_ms if described.ptime_ms in PTIMES_MS else DEFAULT_PTIME_MS
         _listen_for_keys(leg, described)
-        address = destination(described.address, described.port, ipv6=self._reserve.ipv6)
-        leg.latch.describe(address or NOWHERE, leg.events | leg.codecs.keys(), self._now, again=described.again)
+        host = usable(described.address, self._reserve.ipv6)
+        leg.latch.describe(_at(host, described.port) or NOWHERE, payload_types, self._now, again=described.again)
         if before is None or (before.address, before.rtcp_port) != (described.address, described.rtcp_port):
-            leg.rtcp_target = destination(described.address, described.rtcp_port, ipv6=self._reserve.ipv6)
+            leg.rtcp_target = _at(host, described.rtcp_port)
         self._aim(leg)
         leg.heard_at = leg.silent_from = self._now
         if before is None:
-            self._reports_due.set(leg.id, self._now + first_report_s(self._ids))
+            self._reports_due.set(leg.id, self._now + first_report_s(leg.stream.ssrc))
             self._play(leg, leg.sound)
         elif (codec_before, ptime_ms_before) != (leg.codec, leg.ptime_ms):
             self._player.recut(leg, ptime_ms_before)
@@ -218,13 +218,16 @@ class Plane:
             leg.stream.switch()
 
     def _close(self, leg: RtpLeg) -> None:
-        self._player.stop(leg)
+        if leg.playing is not None:
+            self._player.stop(leg)
         if leg.has_reported or leg.stream.packets:
             # Who never sent anything says no goodbye (:rfc:`3550` section 6.3.7).
             report_on(leg, self._cname, self._now, leaving=True)
         self._reports_due.cancel(leg.id)
-        self._recorder.stop(leg, "closed")
-        links.unhear(leg)
+        if leg.recording is not None:
+            self._recorder.stop(leg, "closed")
+        if leg.relayed is not None or leg.awaited is not None:
+            links.unhear(leg)
         links.unheard(leg)
         self._keeper.close(leg)
         del self.legs[leg.id]
@@ -254,8 +257,10 @@ class Plane:
         if leg.relayed is None and isinstance(sound, Music) and sound == leg.playing and not leg.parts:
             links.await_peer(leg, None)
             return
-        links.unhear(leg)
-        self._player.stop(leg)
+        if leg.relayed is not None or leg.awaited is not None:
+            links.unhear(leg)
+        if leg.playing is not None:
+            self._player.stop(leg)
         # Until the first Describe nobody could hear it: it begins then.
         if leg.described is not None:
             self._play(leg, sound)
@@ -281,11 +286,15 @@ class Plane:
     # Time
 
     def deadline(self) -> Instant | None:
-        """When ``wake`` is wanted next; None while there is nothing to play, to report or to keep."""
+        """When ``wake`` is wanted next; None while there is nothing to play, to report or to keep.
+
+        While anything plays, all else waits for its next frame: nobody notices, and each waking up costs.
+        """
         best = self._player.deadline()
-        for due in (self._reports_due.deadline(), self._keeper.deadline(), self._recorder.deadline()):
-            if due is not None and (best is None or due < best):
-                best = due
+        if best is None:
+            for due in (self._reports_due.deadline(), self._keeper.deadline(), self._recorder.deadline()):
+                if due is not None and (best is None or due < best):
+                    best = due
         return best
 
     def wake(self, now: Instant) -> None:
@@ -297,7 +306,7 @@ class Plane:
             self._player.settle(leg)
             report_on(leg, self._cname, now)
             self._note_silence(leg)
-            self._reports_due.set(leg_id, now + next_report_s(self._ids))
+            self._reports_due.set(leg_id, now + next_report_s(self._ids.below(1 << 16)))
         self._recorder.turn(now)
         self._keeper.turn(now)
 
@@ -346,17 +355,19 @@ class Plane:
             self._pass_on(listener, packet, listener.payload_type, payload)
         if leg.recording is not None:
             leg.recording.take(packet, codec, self._now)
-        keys = leg.keys
-        if keys is not None and keys.listens_for_tones:
-            for key in keys.sound(packet.payload, codec, self._now):
+        if leg.hears_tones:
+            for key in _key_listener(leg).sound(packet.payload, codec, self._now):
                 self._report(KeyHeard(leg.id, key))
 
     def _take_event(self, leg: RtpLeg, packet: Packet) -> None:
         for listener in leg.listeners:
             if listener.described is not None and listener.described.dtmf_payload_type is not None:
                 self._pass_on(listener, packet, listener.described.dtmf_payload_type, packet.payload)
-        if leg.keys is not None and (key := leg.keys.event(packet, self._now)):
+        keys = _key_listener(leg)
+        if key := keys.event(packet, self._now):
             self._report(KeyHeard(leg.id, key))
+        leg.hears_tones = keys.listens_for_tones
+        leg.attentive = leg.attentive and leg.hears_tones
 
     def _pass_on(self, leg: RtpLeg, packet: Packet, payload_type: int, payload: bytes) -> None:
         if leg.target is None:
@@ -367,12 +378,22 @@ class Plane:
             transmit(leg, data)
 
 
+def _at(host: str | None, port: int) -> Address | None:
+    return (host, port) if host is not None and 0 < port < 65536 else None
+
+
 def _listen_for_keys(leg: RtpLeg, described: Describe) -> None:
     sparing = bool(leg.events)
     if leg.keys is None or leg.keys.is_sparing != sparing:
-        leg.keys = KeyListener(tones=described.listen_for_tones, sparing=sparing)
+        leg.keys, leg.hears_tones = None, described.listen_for_tones
     # A phone that has promised events is listened to only while somebody hears it: it is not worth more.
-    leg.attentive = leg.keys.listens_for_tones and not sparing
+    leg.attentive = leg.hears_tones and not sparing
+
+
+def _key_listener(leg: RtpLeg) -> KeyListener:
+    if leg.keys is None:
+        leg.keys = KeyListener(tones=leg.hears_tones, sparing=bool(leg.events))
+    return leg.keys
 
 
 def _prompts(sound: Sound) -> tuple[str, ...]:
@@ -389,14 +410,14 @@ def _prompts(sound: Sound) -> tuple[str, ...]:
 @lru_cache(maxsize=256)
 def _understood(
     payload_type: int, codec: str, dtmf: int | None, dtmf_also: int | None
-) -> tuple[Mapping[int, str], frozenset[int]]:
-    """The codec of each payload type that is taken for sound, and the payload types that are key events.
+) -> tuple[Mapping[int, str], frozenset[int], frozenset[int]]:
+    """The codec of each payload type that is taken for sound, the payload types that are key events, and all of them.
 
     The static numbers are understood whichever was agreed: some phones change the codec without asking.
     """
     codecs: dict[int, str] = {**BY_STATIC_NUMBER, payload_type: codec}
-    events = (number for number in (dtmf, dtmf_also) if number is not None and number not in codecs)
-    return codecs, frozenset(events)
+    events = frozenset(number for number in (dtmf, dtmf_also) if number is not None and number not in codecs)
+    return codecs, events, events.union(codecs)
 
 
 def drain(sock: socket.socket, buffer: bytearray) -> None:

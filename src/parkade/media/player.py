@@ -10,7 +10,7 @@ from parkade.media.leg import Part, RtpLeg, Slot
 from parkade.media.paths import transmit
 from parkade.media.sounds import Frames, Sounds
 from parkade.media.state import mark_of
-from parkade.media.wheel import Wheel
+from parkade.media.wheel import SLOTS_PER_S, Wheel
 from parkade.rtp.packet import pack_header
 
 
@@ -31,7 +31,7 @@ class Player:
 
     def is_behind(self, now: Instant) -> bool:
         """Whether ``turn`` has something to do."""
-        return self._wheel.is_behind(now)
+        return self._wheel.at < int(now * SLOTS_PER_S)
 
     def turn(self, now: Instant) -> None:
         """Send every frame that is due by ``now``."""
@@ -118,7 +118,7 @@ class Player:
 
     def _due(self, leg: RtpLeg) -> int:
         """The slot in which the packet sent last has run out: the past, if none was."""
-        return 0 if leg.sent_at is None else self._wheel.slot_of(leg.sent_at + leg.ptime_ms / 1000)
+        return 0 if leg.sent_at is None else int((leg.sent_at + leg.ptime_ms / 1000) * SLOTS_PER_S)
 
     def _turn_slot(self, slot: Slot) -> None:
         """Send the next frame to each leg of ``slot``. The hottest loop there is: once per leg and packet time.

@@ -84,6 +84,10 @@ class PortReserve:
         """All ports bound and unused."""
         return tuple(self._bound)
 
+    def pair(self, port: int) -> PortPair:
+        """The pair on ``port``, which is in reserve and stays there."""
+        return self._bound[port]
+
     @property
     def short_of(self) -> int:
         """How many pairs are missing."""

@@ -264,6 +264,8 @@ class MediaProcess:
         reserve = self._reserve
         new = reserve.top_up(now, tries)
         if new:
+            for port in new:
+                self._watch_pair(reserve.pair(port))
             self._said_exhausted = False
             self._tell_ports(PortsReady(new))
         if not reserve.exhausted:
@@ -296,13 +298,14 @@ class MediaProcess:
             self._signalling.report(PortsExhausted())
 
     def _watch(self, leg: RtpLeg) -> None:
-        pair = leg.ports
-        rtp, rtcp = pair.rtp.fileno(), pair.rtcp.fileno()
-        self._rtp[rtp] = self._rtcp[rtcp] = leg
+        self._watch_pair(leg.ports)
+        self._rtp[leg.rtp.fileno()] = self._rtcp[leg.rtcp.fileno()] = leg
+
+    def _watch_pair(self, pair: PortPair) -> None:
+        """From now on and for all legs to come: what comes while none has it is thrown away."""
         if not pair.watched:
-            # From now on and for all legs to come: what comes in between is thrown away.
             pair.watched = True
-            for fd in (rtp, rtcp):
+            for fd in (pair.rtp.fileno(), pair.rtcp.fileno()):
                 self._pairs[fd] = pair
                 self._epoll.register(fd, select.EPOLLIN)
 

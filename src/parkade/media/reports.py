@@ -10,20 +10,19 @@ from __future__ import annotations
 import contextlib
 
 from parkade.base.clock import Instant
-from parkade.base.ids import Ids
 from parkade.media.leg import RtpLeg
 from parkade.rtp.latch import Address
 from parkade.rtp.rtcp import Goodbye, ReceiverReport, Rtcp, SenderReport, SourceDescription, encode, interval_s, ntp, parse
 
 
-def first_report_s(ids: Ids) -> float:
-    """How long a new leg waits for its first report."""
-    return interval_s(ids.below(1 << 16) / (1 << 16), first=True)
+def first_report_s(chance: int) -> float:
+    """How long a new leg waits for its first report, by the lowest 16 bits of ``chance``."""
+    return interval_s((chance & 0xFFFF) / 0x10000, first=True)
 
 
-def next_report_s(ids: Ids) -> float:
+def next_report_s(chance: int) -> float:
     """How long it waits for each further one."""
-    return interval_s(ids.below(1 << 16) / (1 << 16))
+    return interval_s((chance & 0xFFFF) / 0x10000)
 
 
 def report_on(leg: RtpLeg, cname: str, now: Instant, *, leaving: bool = False) -> None:

@@ -1,9 +1,9 @@
 """What a media process that dies leaves to the next one: the place of each stream, in a small memory-mapped file.
 
 One record a leg: its port, SSRC, sequence number, timestamp, place in its sound, and the address it was sent to. Records are
-written twice a second and when a leg opens or closes, in memory only: the kernel keeps the pages when the process is killed,
-and writes them to the disk when it pleases. A power cut may lose them; then streams begin anew. A record that was cut in the
-middle fails its checksum and is passed over.
+written once a second, when a leg is described and when it closes, in memory only: the kernel keeps the pages when the process
+is killed, and writes them to the disk when it pleases. A power cut may lose them; then streams begin anew. A record that was
+cut in the middle fails its checksum and is passed over.
 
 Limits: ``records`` legs at once, those beyond are not kept. One process at a time uses a file. Its space on the disk is taken
 when it is made, because writing to a mapped page for which the disk has no room kills the process (SIGBUS).
@@ -26,7 +26,7 @@ from parkade.base.clock import Instant
 from parkade.base.sound import Sound
 from parkade.rtp.latch import Address
 
-WRITE_EVERY_S = 0.5
+WRITE_EVERY_S = 1.0
 MARGIN_PACKETS = 16
 """Packets that may have been sent beyond the usual rate since the last writing: a burst of a relayed source."""
 OLDEST_S = 3600.0
@@ -118,7 +118,7 @@ class StateFile:
 
     def adopt(self, leg: str, port: int) -> StreamState | None:
         """What an earlier process left of this leg on this port. The record is free again: ``open`` takes one."""
-        found = self._left.get(_key(leg))
+        found = self._left.get(_key(leg)) if self._left else None
         if found is None or found[1].port != port:
             return None
         del self._left[_key(leg)]

@@ -15,7 +15,7 @@ from parkade.media.leg import RtpLeg, Slot
 from parkade.rtp.packet import CLOCK_HZ
 
 SLOT_MS = 5
-_SLOTS_PER_S = 1000 // SLOT_MS
+SLOTS_PER_S = 1000 // SLOT_MS
 
 
 class Wheel:
@@ -34,11 +34,7 @@ class Wheel:
     @staticmethod
     def slot_of(moment: Instant) -> int:
         """The slot that ``moment`` falls into."""
-        return int(moment * _SLOTS_PER_S)
-
-    def is_behind(self, now: Instant) -> bool:
-        """Whether ``turn`` would turn it."""
-        return self.at < self.slot_of(now)
+        return int(moment * SLOTS_PER_S)
 
     def place(self, leg: RtpLeg, due: int) -> None:
         """Let ``leg`` come round each ``leg.ptime_ms``, first with the slot ``due`` or, if that is over, as much later."""
@@ -62,7 +58,7 @@ class Wheel:
             for ring in self._rings.values():
                 slot = ring[at % len(ring)]
                 if slot.going or slot.fresh:
-                    return at / _SLOTS_PER_S
+                    return at / SLOTS_PER_S
         return None
 
     def turn(self, now: Instant) -> Iterator[Slot]:

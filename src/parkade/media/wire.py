@@ -11,8 +11,9 @@ as long: a busy server exchanges ten thousand lines a second.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from json import JSONDecoder
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, TypeAlias, assert_never
 
@@ -44,6 +45,9 @@ LINE_LIMIT = 65536
 _Members: TypeAlias = list[Any]
 """What JSON gave, until its types have been compared with a shape."""
 _Shape: TypeAlias = tuple[type, ...]
+
+_Key: TypeAlias = tuple[str | type, ...]
+"""A verb and the types of what follows it."""
 
 _Shapes: TypeAlias = Mapping[str, tuple[_Shape, ...]]
 """The shapes, equally long, that what follows a verb may have."""
@@ -82,7 +86,25 @@ _REPORTS: _Shapes = {
 }
 _LEG_STATE: _Shapes = {"leg": tuple((str, int, int, int, int, source, list) for source in (list, type(None)))}
 
-_decode = json.JSONDecoder().raw_decode
+_PLAIN: Mapping[str, Callable[..., Order]] = {
+    "open": OpenLeg,
+    "describe": Describe,
+    "record": Record,
+    "stop-recording": StopRecording,
+    "close": CloseLeg,
+}
+"""The orders that are made of their members as they are."""
+_USUAL: Mapping[_Key, Callable[..., Order]] = {(verb, *shape): make for verb, make in _PLAIN.items() for shape in _ORDERS[verb]}
+_USUAL_SOUNDS: Mapping[_Key, Callable[..., Sound]] = {
+    ("silence",): Silence,
+    ("music", str): lru_cache(maxsize=256)(Music),
+    ("tone", str): Tone,
+    ("peer", str): Peer,
+}
+"""By verb and types: what can be made at once. Nearly every line is one of these, and media is short of time."""
+
+_decode = JSONDecoder().scan_once  # type: ignore[attr-defined]
+"""Raises StopIteration where nothing begins, ValueError where something is wrong."""
 
 
 class WireError(ParkadeError):
@@ -96,20 +118,28 @@ def order_to_line(order: Order) -> bytes:
 
 def order_from_line(line: bytes | bytearray) -> Order:
     """The order in a line (with or without its newline); ``WireError`` if it holds none."""
-    verb, members = _read(line, _ORDERS)
-    match verb:
-        case "hear":
-            return Hear(members[0], _sound_from(members[1:]))
-        case "describe":
-            return Describe(*members)
-        case "open":
-            return OpenLeg(*members)
-        case "record":
-            return Record(*members)
-        case "stop-recording":
-            return StopRecording(*members)
-        case _:
-            return CloseLeg(*members)
+    members = _read(line)
+    try:
+        verb, *rest = members
+        if verb == "hear":
+            make_sound = _USUAL_SOUNDS.get((rest[1], *map(type, rest[2:])))
+            if make_sound is not None and type(rest[0]) is str:
+                return Hear(rest[0], make_sound(*rest[2:]))
+        else:
+            make = _USUAL.get((verb, *map(type, rest)))
+            if make is not None:
+                return make(*rest)
+    except (IndexError, TypeError, ValueError):
+        pass  # what is wrong is said below
+    return _unusual_order(members)
+
+
+def _unusual_order(members: _Members) -> Order:
+    """With further members at the end, with a sound that takes some making, or no order at all."""
+    verb, members = _checked(members, _ORDERS)
+    if verb == "hear":
+        return Hear(members[0], _sound_from(members[1:]))
+    return _PLAIN[verb](*members)
 
 
 def report_to_line(report: Report) -> bytes:
@@ -119,7 +149,7 @@ def report_to_line(report: Report) -> bytes:
 
 def report_from_line(line: bytes | bytearray) -> Report:
     """The report in a line (with or without its newline); ``WireError`` if it holds none."""
-    verb, members = _read(line, _REPORTS)
+    verb, members = _checked(_read(line), _REPORTS)
     match verb:
         case "ports":
             return PortsReady(_all(int, members[0]))
@@ -254,15 +284,17 @@ def _leg_state_from(members: Any) -> LegState:
     return LegState(leg, port, ssrc, sequence, timestamp, source, _sound_from(sound))
 
 
-def _read(line: bytes | bytearray, shapes: _Shapes) -> tuple[str, _Members]:
+def _read(line: bytes | bytearray) -> _Members:
     try:
         text = str(line, "utf-8").rstrip()
-        members, end = _decode(text)
+        members, end = _decode(text, 0)
     except (ValueError, RecursionError) as error:
         raise WireError(f"not JSON: {error}") from None
+    except StopIteration:
+        raise WireError("not JSON") from None
     if type(members) is not list or end != len(text):
         raise WireError("not a JSON array and nothing else")
-    return _checked(members, shapes)
+    return members
 
 
 def _checked(members: _Members, shapes: _Shapes) -> tuple[str, _Members]:
