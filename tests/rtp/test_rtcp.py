@@ -18,6 +18,7 @@ from parkade.rtp.rtcp import (
     encode,
     interval_s,
     ntp,
+    own_report,
     parse,
 )
 
@@ -226,3 +227,15 @@ def test_figures_stay_in_their_fields_whatever_is_received(packets: list[tuple[i
         assert parse(encode([ReceiverReport(1, (block,))])) == (ReceiverReport(1, (block,)),)
     assert receiver.lost >= 0
     assert receiver.total_received == len(packets)
+
+
+# Our own report
+
+
+@given(WORDS, st.tuples(st.integers(0, 2**64 - 1), WORDS, WORDS, WORDS) | st.none(), BLOCKS, st.booleans())
+def test_our_own_report_is_the_compound_that_the_rfc_asks_for(
+    ssrc: int, sent: tuple[int, int, int, int] | None, blocks: tuple[ReportBlock, ...], leaving: bool
+) -> None:
+    report = ReceiverReport(ssrc, blocks[:1]) if sent is None else SenderReport(ssrc, *sent, blocks[:1])
+    compound: list[Rtcp] = [report, SourceDescription(ssrc, "name"), *([Goodbye((ssrc,))] if leaving else [])]
+    assert own_report(ssrc, "name", sent, blocks[0] if blocks else None, leaving=leaving) == encode(compound)

@@ -85,8 +85,7 @@ class Player:
             self._begin(leg, at_ms, at_once=True)
 
     def _next_part(self, leg: RtpLeg, at_ms: int | None = None, *, resumes: bool = True) -> None:
-        leg.playing, *rest = leg.parts
-        leg.parts = tuple(rest)
+        leg.playing, leg.parts = leg.parts[0], leg.parts[1:]
         leg.mark = mark_of(leg.playing)
         leg.stream.switch()
         leg.loops = not isinstance(leg.playing, Spoken)

@@ -40,7 +40,7 @@ from parkade.rtp.orders import Inventory, PortsExhausted, PortsReady
 log = logging.getLogger(__name__)
 _Kept = TypeVar("_Kept", StateFile, KeptOrders)
 
-PACKETS = 64
+PACKETS = 256
 ORDERS = 32
 PORTS, PORTS_IF_LOW = 8, 64
 """Binding a pair takes some 15 µs, taking one that has rested a tenth of that."""
@@ -195,7 +195,8 @@ class MediaProcess:
             wait_s: float | None = 0.0
         else:
             wait_s = None if due is None else due - now
-        short = self._reserve.wants_more
+        reserve = self._reserve
+        short = reserve.wants_more
         if short and now < self._full_until:
             retry_s = self._full_until - now
             wait_s = retry_s if wait_s is None else min(wait_s, retry_s)
@@ -220,7 +221,7 @@ class MediaProcess:
             for order in signalling.orders(ORDERS):
                 plane.perform(order, now)
         if short:
-            self._top_up(PORTS_IF_LOW if self._reserve.is_low else PORTS)
+            self._top_up(PORTS_IF_LOW if reserve.is_low else PORTS)
         signalling.flush()
 
     def _keep_house(self, now: Instant, wait_s: float | None) -> float | None:
@@ -252,12 +253,9 @@ class MediaProcess:
         """Ready sockets. ``epoll`` counts whole milliseconds, ``select`` on its descriptor does not."""
         if wait_s is None:
             return self._epoll.poll(-1, PACKETS)
-        events = self._epoll.poll(0, PACKETS)
-        if events or wait_s == 0.0:
-            return events
-        if select.select((self._epoll,), (), (), wait_s)[0]:
-            return self._epoll.poll(0, PACKETS)
-        return []
+        if wait_s and not select.select((self._epoll,), (), (), wait_s)[0]:
+            return []
+        return self._epoll.poll(0, PACKETS)
 
     def _top_up(self, tries: int) -> None:
         now = self._now()

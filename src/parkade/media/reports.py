@@ -7,12 +7,10 @@ NAT, that port is.
 
 from __future__ import annotations
 
-import contextlib
-
 from parkade.base.clock import Instant
 from parkade.media.leg import RtpLeg
 from parkade.rtp.latch import Address
-from parkade.rtp.rtcp import Goodbye, ReceiverReport, Rtcp, SenderReport, SourceDescription, encode, interval_s, ntp, parse
+from parkade.rtp.rtcp import SenderReport, interval_s, ntp, own_report, parse
 
 
 def first_report_s(chance: int) -> float:
@@ -35,17 +33,12 @@ def report_on(leg: RtpLeg, cname: str, now: Instant, *, leaving: bool = False) -
         return
     leg.has_reported = True
     stream = leg.stream
-    block = leg.receiver.block(now)
-    blocks = () if block is None else (block,)
-    report: Rtcp = ReceiverReport(stream.ssrc, blocks)
-    if stream.packets:
-        timestamp = stream.timestamp_at(now)
-        report = SenderReport(stream.ssrc, ntp(now), timestamp, stream.packets, stream.octets, blocks)
-    packets: list[Rtcp] = [report, SourceDescription(stream.ssrc, cname)]
-    if leaving:
-        packets.append(Goodbye((stream.ssrc,)))
-    with contextlib.suppress(OSError):
-        (leg.rtp if muxed else leg.rtcp).sendto(encode(packets), target)
+    sent = (ntp(now), stream.timestamp_at(now), stream.packets, stream.octets) if stream.packets else None
+    report = own_report(stream.ssrc, cname, sent, leg.receiver.block(now), leaving=leaving)
+    try:
+        (leg.rtp if muxed else leg.rtcp).sendto(report, target)
+    except OSError:
+        return
 
 
 def take_report(leg: RtpLeg, data: bytes, source: Address, now: Instant) -> None:

@@ -47,7 +47,9 @@ class Signalling:
         path.chmod(0o600)
         self._listener.listen(4)
         epoll.register(self._listener, select.EPOLLIN)
+        self._listens_at = self._listener.fileno()
         self._connection: socket.socket | None = None
+        self._connected_at = -1
         self._cut = b""
         self._lines: deque[bytes] = deque()
         self._greets = False
@@ -59,11 +61,11 @@ class Signalling:
 
     def owns(self, fd: int) -> bool:
         """Whether an event of ``fd`` is for ``handle``."""
-        return fd == self._listener.fileno() or (self._connection is not None and fd == self._connection.fileno())
+        return fd in (self._connected_at, self._listens_at)
 
     def handle(self, fd: int) -> None:
         """Accept, read or write, whatever ``fd`` is ready for."""
-        if fd == self._listener.fileno():
+        if fd == self._listens_at:
             self._accept()
         else:
             self._read()
@@ -149,6 +151,7 @@ class Signalling:
             self._drop("another one came")
         connection.setblocking(False)
         self._connection = connection
+        self._connected_at = connection.fileno()
         self._greets = True
         self._epoll.register(connection, select.EPOLLIN)
 
@@ -185,6 +188,7 @@ class Signalling:
             self._epoll.unregister(self._connection)
         self._connection.close()
         self._connection = None
+        self._connected_at = -1
         self._cut = b""
         self._stuck = self._greets = self._deaf = False
         self._unread.clear()

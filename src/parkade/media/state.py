@@ -61,13 +61,9 @@ class StreamState(NamedTuple):
         return self.sequence + beyond & 0xFFFF
 
 
+@lru_cache(maxsize=4096)
 def mark_of(sound: Sound) -> int:
     """A number that is the same for the same sound in another process."""
-    return _mark(sound)
-
-
-@lru_cache(maxsize=4096)
-def _mark(sound: Sound) -> int:
     return crc32(repr(sound).encode())
 
 

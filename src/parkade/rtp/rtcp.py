@@ -24,6 +24,8 @@ _HEADER = Struct("!BBH")
 _BLOCK = Struct("!IIIIII")
 _SENDER = Struct("!IQIII")
 _WORD = Struct("!I")
+_SOURCE = Struct("!BBHI")
+"""A header, and the SSRC that follows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,26 @@ def _encode(packet: Rtcp) -> bytes:
             return _framed(_SDES, 1, _WORD.pack(ssrc) + _name_item(cname))
         case Goodbye(ssrcs):
             return _framed(_BYE, len(ssrcs), b"".join(map(_WORD.pack, ssrcs)))
+
+
+def own_report(
+    ssrc: int, cname: str, sent: tuple[int, int, int, int] | None, block: ReportBlock | None, *, leaving: bool = False
+) -> bytes:
+    """What a party with one source sends: its report, its name and, with ``leaving``, BYE; as ``encode`` would write it.
+
+    ``sent`` has the NTP time, timestamp, packets and octets of a sender report; without it the report is a receiver's.
+    """
+    if sent is None:
+        kind, body = _RR, _WORD.pack(ssrc)
+    else:
+        ntp_time, timestamp, packets, octets = sent
+        kind, body = _SR, _SENDER.pack(ssrc, ntp_time, timestamp, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF)
+    if block is not None:
+        body += _block(block)
+    name = _name_item(cname)
+    head = _HEADER.pack(0x80 if block is None else 0x81, kind, len(body) // 4)
+    compound = head + body + _SOURCE.pack(0x81, _SDES, 1 + len(name) // 4, ssrc) + name
+    return compound + _SOURCE.pack(0x81, _BYE, 1, ssrc) if leaving else compound
 
 
 @lru_cache(maxsize=4)
