@@ -1,4 +1,4 @@
-"""Writes the place of each leg's stream into the state file, and what it was ordered if that has changed: a twentieth of the
+"""Writes the place of each leg's stream into the state file, and what it was ordered if that has changed: a tenth of the
 legs every 50 ms, so that no tick is long, and so that a call that lasts for a moment costs nothing.
 """
 
@@ -12,8 +12,10 @@ from parkade.media.leg import RtpLeg
 from parkade.media.state import WRITE_EVERY_S, StateFile, StreamState
 from parkade.rtp.orders import Describe, Hear, OpenLeg
 
-_TURNS = 20
-_TURN_S = WRITE_EVERY_S / _TURNS
+_TURNS = 10
+_ROUNDS = 2
+"""In so many rounds the place of each leg is written once; orders that have changed are in each."""
+_TURN_S = WRITE_EVERY_S / (_ROUNDS * _TURNS)
 TAKE_UP_S = 20.0
 """A stream that has not been written for longer is not taken up unasked: whom it was for may be gone."""
 
@@ -84,8 +86,11 @@ class Keeper:
         for _ in range(_TURNS):
             if not self._count or now < self._due:
                 return
-            for leg in self._turns[int(self._due / _TURN_S) % _TURNS]:
-                self.write(leg, now)
+            turns = int(self._due / _TURN_S)
+            is_round_of_places = turns // _TURNS % _ROUNDS == 0
+            for leg in self._turns[turns % _TURNS]:
+                if is_round_of_places or leg.is_reordered:
+                    self.write(leg, now)
                 if leg.is_reordered and self._orders is not None:
                     leg.is_reordered = False
                     self._orders.write(leg.record, leg)
