@@ -158,9 +158,10 @@ class _Server:
         self._cleanup = cleanup
         # Signalling reads its end until we are gone.
         self._life, self._held = os.pipe()
+        self._spare: _Spare | None = None
         self._media = Child("media", self._start_media, MEDIA_END_S)
         self._signalling = Child("signalling", self._start_signalling, settings.drain_seconds + SIGNALLING_END_S)
-        self._supervisor = Supervisor([self._media, self._signalling], self._note_pids, self._say_ready)
+        self._supervisor = Supervisor([self._media, self._signalling], self._note_pids, self._say_ready, self._make_spare)
 
     def run(self, first_start: Callable[[], None]) -> int:
         self._end_former_signalling()
@@ -179,6 +180,9 @@ class _Server:
         except BaseException:
             self._supervisor.end_all()
             raise
+        finally:
+            if self._spare is not None:
+                self._spare.end()
 
     def _end_former_signalling(self) -> None:
         """That of a supervisor which was killed: it ends by itself when it notices."""
@@ -202,23 +206,46 @@ class _Server:
             if adopted is not None:
                 return adopted
             lock = self._place.wait_for_lock("media", HANDOVER_S)
+        spare, self._spare = self._spare, None
         try:
-            process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-m", "parkade.media", *wanted],
-                cwd=self._place.run,  # the path of a unix socket may have 107 bytes and no more
-                stdin=subprocess.DEVNULL,
-                stdout=2,
-                env=_environment(),
-                process_group=0,  # Ctrl-C in a terminal is for us
-                pass_fds=[] if lock is None else [lock],
-            )
+            pid = spare.take_its_turn(lock) if spare is not None and lock is not None else 0
+            if not pid:
+                process = self._popen_media(wanted, [] if lock is None else [lock])
+                process.returncode = 0  # it is waited for by the supervisor, and by nobody else
+                pid = process.pid
         finally:
             if lock is not None:
                 os.close(lock)
-        process.returncode = 0  # it is waited for by the supervisor, and by nobody else
         self._place.write("media.json", json.dumps([__version__, *wanted]))
-        self._place.write_pid("media", process.pid)
-        return Started(process.pid)
+        self._place.write_pid("media", pid)
+        return Started(pid)
+
+    def _popen_media(self, arguments: list[str], kept_open: list[int]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "parkade.media", *arguments],
+            cwd=self._place.run,  # the path of a unix socket may have 107 bytes and no more
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            env=_environment(),
+            process_group=0,  # Ctrl-C in a terminal is for us
+            pass_fds=kept_open,
+        )
+
+    def _make_spare(self) -> None:
+        """Start a media process that waits for the death of the one that serves: starting Python takes longest."""
+        if self._spare is not None:
+            if self._spare.lives:
+                return
+            self._spare.end()
+        ours, its = socket.socketpair()
+        with its:
+            try:
+                process = self._popen_media([*self._media_wanted(), "--spare", str(its.fileno())], [its.fileno()])
+            except OSError as error:  # it will be started when it is needed
+                log.warning("no spare media process: %s", error)
+                ours.close()
+                return
+        self._spare = _Spare(process, ours)
 
     def _media_wanted(self) -> list[str]:
         settings = self._settings
@@ -279,6 +306,8 @@ class _Server:
 
         os.setpgid(0, 0)
         os.close(self._place.held)
+        if self._spare is not None:
+            self._spare.leave()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
@@ -299,6 +328,43 @@ class _Server:
         pids = {"supervisor": os.getpid(), "signalling": self._signalling.pid, "media": self._media.pid}
         print(json.dumps({"ready": True, "sip": port, "rtp": str(self._settings.rtp_ports), "pids": pids}), flush=True)  # noqa: T201
         _notify_systemd("READY=1")
+
+
+class _Spare:
+    """A media process that has started and waits for its turn. It ends when our end of its socket is closed everywhere."""
+
+    def __init__(self, process: subprocess.Popen[bytes], turn: socket.socket) -> None:
+        self._process = process
+        self._turn = turn
+
+    @property
+    def lives(self) -> bool:
+        """Whether it could take its turn."""
+        return self._process.poll() is None
+
+    def take_its_turn(self, lock: int) -> int:
+        """Let it serve, holding ``lock``: its number, or 0 if it is no more."""
+        if self.lives:
+            try:
+                socket.send_fds(self._turn, [b"!"], [lock])
+            except OSError as error:
+                log.warning("the spare media process does not hear: %s", error)
+            else:
+                self._turn.close()
+                self._process.returncode = 0  # from now on it is waited for by the supervisor
+                return self._process.pid
+        self.end()
+        return 0
+
+    def leave(self) -> None:
+        """It is no longer ours to call, but another process's."""
+        self._turn.close()
+
+    def end(self) -> None:
+        """End it."""
+        self._turn.close()
+        self._process.kill()
+        self._process.wait()
 
 
 def bind(host: str, port: int, before: int = 0) -> tuple[socket.socket, socket.socket]:

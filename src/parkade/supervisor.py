@@ -63,13 +63,22 @@ class Child:
 class Supervisor:
     """``children`` in the order of their start; they are told to end in the reverse order, one after the other.
 
-    ``changed`` is called when a child has been started, ``all_ready`` once, when every child is.
+    ``changed`` is called when a child has been started, ``all_ready`` once, when every child is, and ``steady`` whenever
+    all have run for ``STEADY_S``: time for what they should not have to share the processor with.
     """
 
-    def __init__(self, children: list[Child], changed: Callable[[], None], all_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        children: list[Child],
+        changed: Callable[[], None],
+        all_ready: Callable[[], None],
+        steady: Callable[[], None] = lambda: None,
+    ) -> None:
         self._children = children
         self._changed = changed
         self._all_ready = all_ready
+        self._steady = steady
+        self._steady_at: float | None = None
         self._poll = select.poll()
         self._said_ready = False
         self._stopping = False
@@ -109,6 +118,8 @@ class Supervisor:
         if started.ready is not None:
             child.ready_fd = started.ready
             self._poll.register(child.ready_fd, select.POLLIN)
+        if self._said_ready:
+            self._steady_at = child.since + STEADY_S
         self._changed()
 
     def end_all(self) -> None:
@@ -133,6 +144,10 @@ class Supervisor:
             if child.runs and _readable(child.watch):
                 self._ended(child)
         now = time.monotonic()
+        if self._steady_at is not None and self._steady_at <= now:
+            self._steady_at = None
+            if not self._stopping and all(child.runs for child in self._children):
+                self._steady()
         for child in self._children:
             if child.again_at is not None and child.again_at <= now and not self._stopping:
                 try:
@@ -147,6 +162,8 @@ class Supervisor:
 
     def _wait_ms(self) -> int | None:
         due = [at for child in self._children for at in (child.again_at, child.kill_at) if at is not None]
+        if self._steady_at is not None:
+            due.append(self._steady_at)
         return max(0, int(1000 * (min(due) - time.monotonic())) + 1) if due else None
 
     def _note(self, number: int, _frame: object) -> None:
@@ -181,6 +198,7 @@ class Supervisor:
         child.is_ready = bool(said)
         if not self._said_ready and all(child.is_ready for child in self._children):
             self._said_ready = True
+            self._steady_at = time.monotonic() + STEADY_S
             self._all_ready()
 
     def _ended(self, child: Child) -> None:

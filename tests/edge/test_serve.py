@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.served import PATIENCE_S, lives, options, phone, served, wait_for
+from tests.edge.served import PATIENCE_S, Served, lives, options, phone, served, wait_for
 
 
 @pytest.fixture
@@ -48,6 +48,45 @@ def test_media_is_started_again_and_signalling_goes_on(data: Path) -> None:
         caller.sendto(options(1, here), ("127.0.0.1", server.port))
         assert caller.recv(65536).startswith(b"SIP/2.0 200")
         assert server.pid("signalling") == signalling
+
+
+def spare_media(server: Served) -> int:
+    """The media process that waits for its turn."""
+    found: list[int] = []
+
+    def finds_it() -> bool:
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+        found[:] = [
+            pid
+            for pid in map(int, children)
+            if lives(pid) and b"--spare" in Path(f"/proc/{pid}/cmdline").read_bytes() and pid != server.pid("media")
+        ]
+        return len(found) == 1
+
+    wait_for(finds_it, "no spare media process")
+    return found[0]
+
+
+def test_a_spare_media_process_takes_the_place_of_one_that_dies_and_is_itself_replaced(data: Path) -> None:
+    with served(data) as server:
+        for _ in range(2):
+            spare = spare_media(server)
+            server.kill("media")
+            wait_for(lambda spare=spare: server.pid("media") == spare, "the spare one does not serve")  # type: ignore[misc]
+        os.kill(spare_media(server), signal.SIGKILL)
+        gone = server.kill("media")
+        wait_for(lambda: server.pid("media") != gone, "media is not started again without a spare one")
+        spare = spare_media(server)
+        assert server.stop() == 0
+        wait_for(lambda: not lives(spare), "the spare one outlives its server")
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_spare_media_process_ends_with_a_server_that_is_killed(data: Path) -> None:
+    with served(data) as server:
+        spare = spare_media(server)
+        server.kill("supervisor")
+        wait_for(lambda: not lives(spare), "the spare one outlives its server")
 
 
 def test_a_disk_that_takes_no_new_file_does_not_stop_the_server(data: Path) -> None:

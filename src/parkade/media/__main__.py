@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument(
         "--silence", type=float, default=SILENCE_S, metavar="S", help="report a leg that was silent for so long"
     )
+    parser.add_argument("--spare", type=int, metavar="FD", help="get ready, then wait at this unix socket for one's turn")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     ending = parser.add_mutually_exclusive_group()
     ending.add_argument("--with-parent", action="store_true", help="end when standard input ends")
@@ -62,6 +63,7 @@ def main() -> int:
         linger_s=wanted.linger,
         state=wanted.state,
         silence_s=wanted.silence,
+        spare=wanted.spare,
     )
     try:
         process = MediaProcess(settings)

@@ -132,9 +132,10 @@ class PortReserve:
     def hold(self, ports: Iterable[int]) -> None:
         """Bind ``ports``, as far as they are free, and keep them for who asks for them by number."""
         for port in ports:
-            pair = self._bind_named(port)
-            if pair is not None:
+            if _is_for_media(port) and (pair := self._bind_pair(port)) is not None:
                 self._held[port] = pair
+        # One by one they would have to be looked for among thousands.
+        self._free = deque(port for port in self._free if port not in self._held)
 
     def let_go(self, now: Instant) -> None:
         """Nobody will ask for the ports that are held any more."""
@@ -178,7 +179,7 @@ class PortReserve:
         return None
 
     def _bind_named(self, port: int) -> PortPair | None:
-        if port % 2 or not FIRST_PORT <= port < 65536:
+        if not _is_for_media(port):
             return None
         pair = self._bind_pair(port)
         if pair is not None and port in self._range:
@@ -227,3 +228,7 @@ class PortReserve:
             bound.close()
             return None
         return bound
+
+
+def _is_for_media(port: int) -> bool:
+    return port % 2 == 0 and FIRST_PORT <= port < 65536

@@ -79,6 +79,8 @@ class MediaSettings:
     """The state file, None for none."""
     silence_s: float = SILENCE_S
     """A leg from which nothing came for so long is reported."""
+    spare: int | None = None
+    """Do nothing that others could notice before ``wait_for_turn`` has heard at this descriptor that it is time."""
 
 
 def raise_file_limit(wanted: int) -> int:
@@ -89,6 +91,19 @@ def raise_file_limit(wanted: int) -> int:
     if limit < wanted:
         log.warning("%d open files allowed, %d wanted: room for about %d legs", limit, wanted, limit // 2)
     return limit
+
+
+def wait_for_turn(descriptor: int) -> int:
+    """Wait at a unix socket for a byte and the descriptor of a lock, which is held as long as the process lives.
+
+    The process ends if whoever should send them has closed the other end.
+    """
+    with socket.socket(fileno=descriptor) as turn:
+        turn.setblocking(True)
+        _, given, _, _ = socket.recv_fds(turn, 1, 1)
+    if not given:
+        sys.exit(0)
+    return given[0]
 
 
 def _kept(make: Callable[[Path, int], _Kept], path: Path, records: int) -> _Kept | None:
@@ -114,6 +129,7 @@ class MediaProcess:
         self._wake.setblocking(False)
         sounds = Sounds(settings.sounds, run=self._worker.run, on_ready=self._ring)
         sounds.warm()
+        self._lock = None if settings.spare is None else wait_for_turn(settings.spare)
         self._epoll = select.epoll()
         self._epoll.register(self._alarm, select.EPOLLIN)
         self._rtp: dict[int, RtpLeg] = {}
