@@ -2,8 +2,8 @@
 
 The supervisor holds the SIP sockets, so a phone that calls while signalling is started again waits in the kernel and is not
 refused. Signalling is forked from it: everything is imported already, so it serves again at once. Media is a program of its own
-that outlives both for ``LINGER_S``; whoever serves the same data directory next finds it and goes on with it. A spare one waits,
-with everything imported, for the death of the one that serves.
+that outlives both for ``LINGER_S``; whoever serves the same data directory next finds it and goes on with it.
+A spare one, with everything imported, waits for the death of the one that serves.
 
 In ``DATA/run``: ``supervisor.pid``, ``signalling.pid``, ``media.pid`` (a number each), ``*.lock`` (held by the process of that
 name), ``media.sock``, ``media.state`` and ``sip-port`` (the port chosen when 0 was asked for).
