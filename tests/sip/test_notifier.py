@@ -634,6 +634,44 @@ def test_a_call_and_its_subscription_share_their_numbers_after_a_restart() -> No
     assert the_subscription(rig).dialog is rig.session.dialog
 
 
+def test_no_number_is_used_again_when_what_had_kept_the_last_one_is_gone() -> None:
+    rig = LampRig()
+    tag = rig.answered_call()
+    rig.subscribed(seq=2, to_tag=tag, call_id="call-1")
+    rig.write()
+    rig.subscribed(seq=3, to_tag=tag, call_id="call-1", event="lamp;id=2", expires="0")
+    rig.write()
+    rig.session.info("application/dtmf", b"5", rig.now)
+    assert rig.take() == ["INFO"]
+    rig.reply(rig.request_sent("INFO"), 200)
+    rig.write()
+    rig.ask("BYE", 4, to_tag=tag)
+    rig.take()
+    rig.die()
+    assert rig.take() == []
+    rig.light("desk", 1)
+    assert rig.take() == ["NOTIFY"]
+    assert rig.request_sent("NOTIFY").cseq.number == 4, "two documents and a key came before"
+
+
+def test_the_number_of_a_notify_that_was_challenged_is_not_used_again_after_a_restart() -> None:
+    rig = LampRig()
+    tag = rig.answered_call()
+    rig.session.credentials = ("bob", "secret")
+    rig.ask("REFER", 2, to_tag=tag, extra=TO_801)
+    [refer] = rig.us.refers
+    rig.us.ua.notifier.accept_refer(refer, rig.now)
+    assert rig.take() == ["202 REFER", "NOTIFY"]
+    rig.write()
+    rig.reply(rig.request_sent("NOTIFY"), 401, extra='WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"')
+    assert rig.take() == ["NOTIFY"]
+    assert rig.request_sent("NOTIFY").cseq.number == 2
+    rig.us.ua.touched.discard(rig.session)
+    rig.die()
+    assert rig.take() == ["NOTIFY"]
+    assert rig.request_sent("NOTIFY").cseq.number == 3
+
+
 @pytest.mark.parametrize(
     "broken",
     [

@@ -64,6 +64,8 @@ class Agent:
         dialog.usages = tuple([other for other in dialog.usages if other is not usage])
         if not dialog.usages:
             self.dialogs.pop(dialog.id, None)
+        for other in dialog.usages:
+            other.touch()  # What it has kept of the dialog may be older than what ``usage`` had kept.
 
     def joined(self, dialog: Dialog) -> Dialog:
         """After a restart: ``dialog`` as one usage has kept it, made one with what another has kept of the same dialog.

@@ -47,6 +47,9 @@ class Asker(Protocol):
     def outcome(self, ask: Ask, outcome: Outcome, now: Instant) -> None:
         """What became of ``ask``. Told once."""
 
+    def touch(self) -> None:
+        """What must be kept of it may have changed: the number of its last request."""
+
 
 @dataclass(slots=True, eq=False)
 class Ask:
@@ -79,6 +82,7 @@ class Ask:
             more = retry_lines(self.proofs, tx.request, response, asker.credentials, asker.agent.ids)
             if more:
                 self.send(now, more)
+                asker.touch()
                 return
         self.asker.outcome(self, response, now)
 

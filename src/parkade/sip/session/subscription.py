@@ -236,8 +236,6 @@ class Subscription(Usage):
         self.agent.unbind(self.dialog, self)
         self._registry.remove(self)
         self.touch()
-        for other in self.dialog.usages:
-            other.touch()  # What it kept of the dialog may be older than what was kept here.
 
     # Kept
 
@@ -251,6 +249,7 @@ class Subscription(Usage):
             self.expires_at,
             self.over,
             self.content_type,
+            self.dialog.local_seq,
             self.dialog.target,
             self.dialog.flow,
         )
