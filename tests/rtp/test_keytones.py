@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from parkade.rtp import g711
@@ -85,10 +85,11 @@ def test_one_tone_alone_is_no_press() -> None:
     assert heard(*(pair((hz, 8000), (hz, 0), 100) for tones in KEY_HZ.values() for hz in tones)) == ""
 
 
-def test_keys_are_heard_through_noise_15_db_below() -> None:
+@pytest.mark.parametrize("below_db", [15, 12])
+def test_keys_are_heard_through_noise(below_db: int) -> None:
     noise = np.random.default_rng(7)
     tone = np.concatenate([part for key in KEYS for part in (key_tone(key, 60), silence(60))]).astype(np.float64)
-    noisy = tone + noise.normal(0, 5000 / 10 ** (15 / 20), len(tone))
+    noisy = tone + noise.normal(0, 5000 / 10 ** (below_db / 20), len(tone))
     assert heard(np.clip(noisy, -32768, 32767).astype(np.int16)) == KEYS
 
 
@@ -104,6 +105,16 @@ def test_recorded_speech_and_music_press_no_key() -> None:
             assert heard(np.frombuffer(file.readframes(file.getnframes()), np.int16)) == "", recording.name
 
 
+# Two strong overtones that come near a key for some moments, both about 2 % off.
+@example(23, 296.0, 5)
+@example(1276639046, 382.3737067884184, 5)
+@example(1444224592, 255.54665136145488, 5)
+@example(724355143, 380.97317574981605, 9)
+@example(3906976129, 334.1917116638282, 19)
+@example(1374157938, 333.2698912028826, 3)
+@example(2045148508, 369.68092464690125, 3)
+@example(2643668116, 289.00223896737725, 4)
+@example(2463737641, 282.0698176098018, 9)
 @given(st.integers(0, 2**32 - 1), st.floats(80, 400), st.integers(1, 25))
 @settings(max_examples=25)
 def test_voices_chords_and_noise_press_no_key(seed: int, pitch_hz: float, harmonics: int) -> None:

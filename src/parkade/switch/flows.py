@@ -5,6 +5,8 @@ A lost stream is remembered rather than looked for among the sessions: which of 
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from parkade.base.clock import Instant
 from parkade.sip.message.flow import Flow
 
@@ -17,7 +19,8 @@ class LostFlows:
     """Flows that were lost lately, at most ``MAX_REMEMBERED``, oldest first."""
 
     def __init__(self) -> None:
-        self._lost: dict[Flow, Instant] = {}
+        self._lost: OrderedDict[Flow, Instant] = OrderedDict()
+        """Ordered, because the first of a plain dict is looked for among all that were deleted before it."""
 
     def __len__(self) -> int:
         return len(self._lost)
@@ -25,10 +28,10 @@ class LostFlows:
     def add(self, flow: Flow, now: Instant) -> None:
         """``flow`` is gone."""
         lost = self._lost
-        lost.pop(flow, None)
         lost[flow] = now
-        while len(lost) > MAX_REMEMBERED or lost[oldest := next(iter(lost))] < now - REMEMBERED_S:
-            del lost[oldest]
+        lost.move_to_end(flow)
+        while len(lost) > MAX_REMEMBERED or next(iter(lost.values())) < now - REMEMBERED_S:
+            lost.popitem(last=False)
 
     def has(self, flow: Flow) -> bool:
         """Whether nothing can be sent on ``flow`` any more."""
