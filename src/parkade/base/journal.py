@@ -8,16 +8,16 @@ a default.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from parkade.base.errors import ParkadeError
+from parkade.base.values import valueclass
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 """A plain value."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Keep:
     """From now on ``key`` has ``value``, also after this process has died. ``key`` is a kind and an id: ``call/5f3a``."""
 
@@ -25,7 +25,7 @@ class Keep:
     value: Json
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass(frozen=True, slots=True)
 class Drop:
     """``key`` is not needed any more; nothing happens if it is not kept."""
 
