@@ -12,6 +12,7 @@ Not kept: what rings (call control begins it anew), what a leg hears (call contr
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,8 +57,9 @@ class Keeping:
         self._kept: dict[str, tuple[object, ...] | None] = {}
         self._unacked: set[str] = set()
         """Legs whose kept value still waits for the ACK."""
-        self._acked: dict[str, tuple[Instant, Session]] = {}
-        """Legs that are to be written again, and when: the next first."""
+        self._acked: OrderedDict[str, tuple[Instant, Session]] = OrderedDict()
+        """Legs that are to be written again, and when: the next first. The first of a plain dict would be looked for among all
+        that were deleted before it."""
         self._subscriptions: dict[str, tuple[object, ...]] = {}
         """The fingerprint of each subscription as it was written last."""
 

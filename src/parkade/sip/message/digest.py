@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -188,7 +189,7 @@ class Nonces:
         self._limit = limit
         self._issued = 0
         self._forgotten = 0
-        self._used: dict[int, tuple[int, int]] = {}
+        self._used: OrderedDict[int, tuple[int, int]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._used)
@@ -224,8 +225,7 @@ class Nonces:
             return False
         self._used[serial] = (highest, seen | bit)
         if len(self._used) > self._limit:
-            oldest = next(iter(self._used))
-            del self._used[oldest]
+            oldest, _ = self._used.popitem(last=False)
             self._forgotten = max(self._forgotten, oldest)
         return True
 
