@@ -48,11 +48,11 @@ def test_a_blind_transfer_is_accepted_and_reported_on() -> None:
     assert notice.headers.get("Event") == "refer"
     assert notice.content_type == "message/sipfrag"
     assert notice.contact is not None
-    assert notices(rig) == [("SIP/2.0 100 Trying", "active;expires=180")]
+    assert notices(rig) == [("SIP/2.0 100 Trying", "active;expires=3600")]
     answer_notices(rig)
     rig.us.ua.notifier.report(refer.id, 180, "Ringing", rig.now)
     assert rig.take() == ["NOTIFY"]
-    assert notices(rig) == [("SIP/2.0 180 Ringing", "active;expires=180")]
+    assert notices(rig) == [("SIP/2.0 180 Ringing", "active;expires=3600")]
     answer_notices(rig)
     rig.us.ua.notifier.report(refer.id, 200, "OK", rig.now, [("X-Parkade-Park-Code", "*801")], final=True)
     rig.us.ua.notifier.report(refer.id, 200, "OK", rig.now, final=True)

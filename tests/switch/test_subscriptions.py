@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from parkade.calls.directory import RingGroup, Strategy
 from parkade.sip.message.message import Request, Response
 from parkade.switch.subscriptions import PhonePackage, Subscribed
 from parkade.switch.switch import Switch
+from parkade.testing.phone import FakePhone
 from parkade.testing.world import SERVER, SimWorld
 from tests.stories.office import Office
 from tests.switch.raw_phone import RawPhone
@@ -196,8 +198,13 @@ def test_a_device_that_is_removed_is_told_no_more(world: LampWorld) -> None:
 
 
 def reports(office: Office) -> list[str]:
-    """What Bob's phone was told of its transfer, and whether that was the end, each NOTIFY once."""
-    by_number = {m.cseq.number: m for m in office.bob.recorder.received("NOTIFY")}
+    """What Bob's phone was told of its transfer."""
+    return reports_to(office.bob)
+
+
+def reports_to(phone: FakePhone) -> list[str]:
+    """What a phone was told of its transfer, and whether that was the end, each NOTIFY once."""
+    by_number = {m.cseq.number: m for m in phone.recorder.received("NOTIFY")}
     return [
         f"{m.body.decode().strip()} {(m.headers.get('Subscription-State') or '').partition(';')[0]}" for m in by_number.values()
     ]
@@ -227,3 +234,26 @@ def test_the_end_of_a_transfer_is_told_once(office: Office) -> None:
     office.world.crash_signalling(0.5)
     office.run(5)
     assert reports(office) == before == ["SIP/2.0 100 Trying active", "SIP/2.0 200 OK terminated"]
+
+
+def test_the_end_of_a_transfer_that_rings_for_long_is_told_too() -> None:
+    """Ten people, one after the other, each for 20 s."""
+    world = SimWorld()
+    members = [str(number) for number in range(111, 121)]
+    group = RingGroup("130", "Everybody", tuple(members), strategy=Strategy.IN_ORDER, each_s=20.0)
+    people = {"101": "Alice", "102": "Bob", **{member: f"Number {member}" for member in members}}
+    world.account("acme", people, ring_groups=[group])
+    alice, bob, *others = (world.phone(f"acme-{extension}") for extension in people)
+    bob.hangs_up_after_transfer = False
+    caller = alice.call("102")
+    world.run(1)
+    answered = bob.answer()
+    world.run(1)
+    answered.refer("130")
+    world.run(199)
+    assert others[-1].ringing
+    assert reports_to(bob) == ["SIP/2.0 100 Trying active", "SIP/2.0 180 Ringing active"]
+    others[-1].answer()
+    world.run(1)
+    assert caller.hears(others[-1])
+    assert reports_to(bob)[2:] == ["SIP/2.0 200 OK terminated"]

@@ -80,12 +80,15 @@ class Refer:
 
 
 class ReferPackage(Package):
-    """What the notifier says of transfers (:rfc:`3515`): ``state`` is status and reason of the transferred call."""
+    """What the notifier says of transfers (:rfc:`3515`): ``state`` is status and reason of the transferred call.
+
+    Told for an hour: longer than anybody is rung, one after the other, for a call that is transferred.
+    """
 
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__("refer", ("message/sipfrag;version=2.0",), default_s=180, by_subscribe=False)
+        super().__init__("refer", ("message/sipfrag;version=2.0",), by_subscribe=False)
 
     def document(self, resource: str, state: str, version: int, content_type: str) -> bytes:
         """One status line."""
