@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parkade.base.sound import Music, Peer, Tone
-from parkade.calls.effects import AnswerLeg, Hear, OpenEarlyMedia, RingEndpoint, ShowRinging
+from parkade.calls.effects import AnswerLeg, Elsewhere, Hear, OpenEarlyMedia, RingEndpoint, ShowRinging
 from parkade.calls.events import CallAnswered, CallEnded, CallStarted
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import DirectoryChanged, Failure, LegAnswered, LegEnded, LegFailed
@@ -27,7 +27,7 @@ def test_an_extension_rings_all_devices_of_its_owner_and_the_first_answer_wins()
     desk = rig.answer("alice")
     assert rig.talking(bob, desk)
     assert app.ended
-    assert app.ended.answered_elsewhere
+    assert app.ended.elsewhere is Elsewhere.ANSWERED
 
 
 def test_both_hear_each_other_before_the_caller_is_answered() -> None:
@@ -104,8 +104,11 @@ def test_the_failure_that_says_most_is_told_when_all_have_failed(desk: Failure, 
 def test_declined_on_one_phone_is_declined_on_all_of_the_person() -> None:
     rig = rig_with()
     bob = rig.call("bob", "101")
+    app = rig.ringing("alice-app")
     rig.fail("alice", Failure.DECLINED)
     assert rig.all_ringing() == set()
+    assert app.ended
+    assert app.ended.elsewhere is Elsewhere.DECLINED
     assert refusal_of(bob) == "declined"
 
 
@@ -184,7 +187,7 @@ def test_a_caller_who_gives_up_stops_all_ringing() -> None:
     rig.hang_up(bob)
     assert rig.all_ringing() == set()
     assert app.ended
-    assert not app.ended.answered_elsewhere
+    assert app.ended.elsewhere is Elsewhere.NOTHING
     assert not any(rig.control.counts())
 
 
@@ -265,7 +268,7 @@ def test_another_device_picks_up_what_rings_elsewhere() -> None:
     carol = rig.call("carol", "", replaces=desk)
     assert rig.talking(bob, carol)
     assert desk.ended
-    assert desk.ended.answered_elsewhere
+    assert desk.ended.elsewhere is Elsewhere.ANSWERED
     assert rig.all_ringing() == set()
 
 

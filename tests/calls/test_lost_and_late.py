@@ -8,6 +8,7 @@ import pytest
 
 from parkade.base.sound import Music, Spoken
 from parkade.calls.directory import Directory, ParkPolicy
+from parkade.calls.effects import Elsewhere
 from parkade.calls.events import CallAbandoned, CallParked, CallReparked, CallRetrieved, CallReturned, CallTimedOut
 from parkade.calls.inputs import Cause, DirectoryChanged
 from parkade.testing.call_rig import CallRig, Phone
@@ -239,7 +240,7 @@ def test_a_phone_that_rings_is_picked_up_from_another(early_only: bool) -> None:
     assert rig.talking(alice, wall)
     assert bob.ended
     assert carol.ended
-    assert bob.ended.answered_elsewhere
+    assert bob.ended.elsewhere is Elsewhere.ANSWERED
 
 
 def test_a_ring_back_is_picked_up_from_another_phone() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from parkade.base.sound import Music, Spoken
 from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
-from parkade.calls.effects import Alert, RefuseLeg, RingEndpoint
+from parkade.calls.effects import Alert, Elsewhere, RefuseLeg, RingEndpoint
 from parkade.calls.events import CallAbandoned, CallEnded, CallEvent, CallReparked, CallReturned, CallTimedOut
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import DirectoryChanged, Failure, LegArrived
@@ -64,7 +64,7 @@ def test_whoever_answers_the_ring_back_has_the_call() -> None:
     assert rig.talking(app, bob)
     assert app.display == Identity("Bob", "102")
     assert desk.ended
-    assert desk.ended.answered_elsewhere
+    assert desk.ended.elsewhere is Elsewhere.ANSWERED
     assert story(rig) == [CallTimedOut, CallReturned]
     returned = rig.events(CallReturned)[0]
     assert (returned.code, returned.returned_to, returned.waited_s) == ("*801", "101", 600)

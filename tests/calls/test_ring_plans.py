@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parkade.calls.directory import NotPickedUp, ParkPolicy
-from parkade.calls.effects import GiveUpSilent, RefuseLeg, RingEndpoint, ShowRinging
+from parkade.calls.effects import Elsewhere, GiveUpSilent, RefuseLeg, RingEndpoint, ShowRinging
 from parkade.calls.inputs import DirectoryChanged, Failure
 from parkade.calls.plan import RingPlan, Step, at_once, in_order
 from parkade.testing.call_rig import CallRig, Phone
@@ -65,9 +65,9 @@ def test_whoever_rang_in_vain_has_missed_a_call_and_whoever_was_spared_it_has_no
     desk = rig.ringing("alice")
     rig.answer("alice-app")
     assert bob.ended
-    assert not bob.ended.answered_elsewhere
+    assert bob.ended.elsewhere is Elsewhere.NOTHING
     assert desk.ended
-    assert desk.ended.answered_elsewhere
+    assert desk.ended.elsewhere is Elsewhere.ANSWERED
 
 
 @pytest.mark.parametrize("why", [why for why in Failure if why is not Failure.REDIRECTED])

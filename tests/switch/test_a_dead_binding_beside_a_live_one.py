@@ -11,6 +11,7 @@ from tests.stories.office import Office
 
 AT_ONCE_S = 0.3
 SIGN_OF_LIFE_S = 2.0
+DECLINED = 'SIP;cause=603;text="Decline"'
 
 
 def places(office: Office, dead: int, *, before: bool, transport: str = "UDP") -> FakePhone:
@@ -62,7 +63,25 @@ def test_busy_without_ringing_reaches_the_caller_as_soon_as_the_other_has_had_ti
     assert call.refused is not None
 
 
-def test_a_decline_ends_the_ringing_of_the_persons_other_phone(office: Office) -> None:
+@pytest.mark.parametrize(("devices", "status", "reason"), [(1, 603, DECLINED), (2, 603, DECLINED), (1, 600, None)])
+def test_a_decline_ends_the_ringing_of_the_persons_other_phone(
+    office: Office, devices: int, status: int, reason: str | None
+) -> None:
+    """Which lists no missed call then: the person has seen it. Busy everywhere is another matter."""
+    if devices == 2:
+        office.world.device("acme-102-app", "acme", "102")
+    other = office.phone("acme-102-app" if devices == 2 else "acme-102")
+    bob = office.bob
+    office.alice.call("102")
+    office.run(0.5)
+    bob.reject(status)
+    office.run(0.1)
+    assert other.recorder.received("INVITE")
+    assert other.ringing is None
+    assert other.recorder.received("CANCEL")[0].headers.get("Reason") == reason
+
+
+def test_a_decline_of_one_phone_is_told_to_the_caller_at_once(office: Office) -> None:
     other = office.phone("acme-102")
     office.bob.rings, office.bob.rejects = False, 603
     call = office.alice.call("102")

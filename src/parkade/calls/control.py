@@ -23,7 +23,7 @@ from parkade.calls import arrive, executing, parking, transfer
 from parkade.calls.call import Leg, Parked, Ringing
 from parkade.calls.commands import Command
 from parkade.calls.directory import Directory
-from parkade.calls.effects import Effect, EndLeg
+from parkade.calls.effects import Effect, Elsewhere, EndLeg
 from parkade.calls.inputs import (
     DirectoryChanged,
     Failure,
@@ -198,7 +198,7 @@ class CallControl:
         if leg := self._rung(given.leg):
             self._state.rules(leg.call).answered(self._state, leg.call, leg)
         elif given.leg not in self._state.legs:
-            self._state.out.append(EndLeg(given.leg, answered_elsewhere=True))
+            self._state.out.append(EndLeg(given.leg, elsewhere=Elsewhere.ANSWERED))
 
     def _forwarded(self, given: LegForwarded) -> None:
         if leg := self._rung(given.leg):

@@ -85,16 +85,24 @@ class GiveUpSilent:
     leg: str
 
 
+class Elsewhere(Enum):
+    """What somebody has done with the call at another phone, so that one which stops ringing lists no missed call."""
+
+    NOTHING = "nothing"
+    ANSWERED = "answered"
+    DECLINED = "declined"
+
+
 @valueclass(frozen=True, slots=True)
 class EndLeg:
     """Hang up, or stop ringing; an incoming leg that still waits is refused without a word. Call control forgets it at once.
 
-    ``answered_elsewhere`` keeps a phone that stops ringing from listing a missed call. ``after_s``: leave the leg up for so
-    long first (silent), so that a phone that hangs up by itself may do so.
+    ``elsewhere`` is told to a phone that stops ringing. ``after_s``: leave the leg up for so long first (silent), so that a
+    phone that hangs up by itself may do so.
     """
 
     leg: str
-    answered_elsewhere: bool = False
+    elsewhere: Elsewhere = Elsewhere.NOTHING
     after_s: float = 0.0
 
 

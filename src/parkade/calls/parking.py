@@ -22,6 +22,7 @@ from parkade.calls import emit
 from parkade.calls.call import MUSIC, Announcing, Call, Leg, Parked, Stay, Talking, Waiting
 from parkade.calls.commands import Reply
 from parkade.calls.directory import Account, Owner
+from parkade.calls.effects import Elsewhere
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import LegEnded
 from parkade.calls.park import LOST_RACE_S, ParkLot, PickUp
@@ -317,7 +318,7 @@ def stop_retrieving(state: CallState, parked: Parked, why: Refusal) -> None:
     """Phones that ring so as to retrieve the call come too late."""
     for one in parked.retrieving.values():
         state.timers.cancel(RetrieveTimer(one.leg.id))
-        state.end(one.leg, answered_elsewhere=True)
+        state.end(one.leg, elsewhere=Elsewhere.ANSWERED)
         state.out.append(Reply(one.command, refusal=why))
     parked.retrieving.clear()
 

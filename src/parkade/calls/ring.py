@@ -19,7 +19,7 @@ from dataclasses import replace
 from parkade.base.clock import Instant
 from parkade.calls.call import Call, Leg, Purpose, Ringing
 from parkade.calls.directory import Device, Owner
-from parkade.calls.effects import GiveUpSilent, OpenEarlyMedia, RingEndpoint
+from parkade.calls.effects import Elsewhere, GiveUpSilent, OpenEarlyMedia, RingEndpoint
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegEnded
 from parkade.calls.plan import OutsideNumber, RingPlan, Target
@@ -217,7 +217,7 @@ def _take(state: CallState, call: Call, stage: Ringing, winner: Leg) -> None:
     transferor, call.other = call.other, winner
     state.connect(call)
     for loser in stage.branches.values():
-        state.end(loser, answered_elsewhere=True)
+        state.end(loser, elsewhere=Elsewhere.ANSWERED)
     stage.purpose.answered(state, call, transferor)
 
 
@@ -232,7 +232,7 @@ def failed(state: CallState, call: Call, leg: Leg, why: Failure) -> None:
         stage.declined.add(_person(leg))
         for other in [b for b in stage.branches.values() if _person(b) == _person(leg)]:
             del stage.branches[other.id]
-            state.end(other)
+            state.end(other, elsewhere=Elsewhere.DECLINED)
     if why not in _SAID_BY_NOBODY:
         state.out.extend(GiveUpSilent(other) for other in stage.branches)
     if not stage.branches:

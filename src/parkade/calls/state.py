@@ -17,7 +17,7 @@ from parkade.base.timers import Timers
 from parkade.base.values import valueclass
 from parkade.calls.call import Announcing, Call, Leaving, Leg, Stage, StageRules, Talking
 from parkade.calls.directory import Account, Directory, Endpoint, Lot, Owner
-from parkade.calls.effects import AnswerLeg, Effect, EndLeg, Hear, RefuseLeg, ShowParty
+from parkade.calls.effects import AnswerLeg, Effect, Elsewhere, EndLeg, Hear, RefuseLeg, ShowParty
 from parkade.calls.events import CallEnded
 from parkade.calls.identity import Identity
 from parkade.calls.park import LOST_RACE_S, ParkLot
@@ -188,10 +188,10 @@ class CallState:
         if leg.held:
             self._holds_no_more(leg)
 
-    def end(self, leg: Leg, *, answered_elsewhere: bool = False, after_s: float = 0.0) -> None:
+    def end(self, leg: Leg, *, elsewhere: Elsewhere = Elsewhere.NOTHING, after_s: float = 0.0) -> None:
         """Hang up a leg that is attached."""
         self.forget(leg)
-        self.out.append(EndLeg(leg.id, answered_elsewhere, after_s))
+        self.out.append(EndLeg(leg.id, elsewhere, after_s))
 
     def refuse(self, leg: Leg, why: Refusal, number: str = "") -> None:
         """Refuse an incoming leg, attached or not; ``number`` is said after the words of the refusal."""

@@ -6,9 +6,10 @@ header (:rfc:`3325`) and the older Remote-Party-ID are sent, because each is the
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from parkade.calls.effects import Alert
+from parkade.calls.effects import Alert, Elsewhere
 from parkade.calls.identity import Identity
 from parkade.sip.message.grammar import escape, readable
 from parkade.sip.message.headers import NameAddr
@@ -19,7 +20,12 @@ _USER_SAFE = "-_.!~*'()&=+$,;?/"
 
 _ALERT_INFO = {Alert.PARK_RETURN: "<http://127.0.0.1/Bellcore-dr3>;info=park-return"}
 
-ANSWERED_ELSEWHERE = ("Reason", 'SIP;cause=200;text="Call completed elsewhere"')
+ELSEWHERE: Mapping[Elsewhere, Sequence[tuple[str, str]]] = {
+    Elsewhere.NOTHING: (),
+    Elsewhere.ANSWERED: (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),),
+    Elsewhere.DECLINED: (("Reason", 'SIP;cause=603;text="Decline"'),),
+}
+"""What a CANCEL says of why it comes (:rfc:`3326`), by what has become of the call at another phone."""
 
 
 def address_of(identity: Identity, host: str) -> NameAddr:

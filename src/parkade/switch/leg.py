@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.sound import Peer, Sound
+from parkade.calls.effects import Elsewhere
 from parkade.calls.inputs import (
     Cause,
     Failure,
@@ -39,7 +40,7 @@ from parkade.sip.session.refer import Refer
 from parkade.sip.session.session import Session
 from parkade.switch.address import redirect_targets
 from parkade.switch.contact import Phone
-from parkade.switch.displays import ANSWERED_ELSEWHERE
+from parkade.switch.displays import ELSEWHERE
 from parkade.switch.flows import LostFlows
 from parkade.switch.inputs import SwitchEffect
 from parkade.switch.ports import AnnouncedPorts
@@ -252,7 +253,7 @@ class PhoneLeg(Quiet):
             return
         dead = [attempt for attempt in attempts if attempt.began_at + SIGN_OF_LIFE_S <= now]
         self.attempts = [attempt for attempt in attempts if attempt not in dead]
-        end_attempts(dead, now, elsewhere=False)
+        end_attempts(dead, now)
         if self.attempts:
             self.wiring.remind(self, min(attempt.began_at for attempt in self.attempts) + SIGN_OF_LIFE_S)
         else:
@@ -388,7 +389,7 @@ class Attempt(Quiet):
         leg.session, leg.negotiator, session.handler = session, self.negotiator, leg
         leg.phone, session.data = self.phone, leg.id
         others, leg.attempts = [a for a in leg.attempts if a is not self], []
-        end_attempts(others, now, elsewhere=True)
+        end_attempts(others, now, Elsewhere.ANSWERED)
         leg.tell(LegAnswered(leg.id))
         leg.describe()
 
@@ -427,7 +428,7 @@ class Attempt(Quiet):
             return
         others = [attempt for attempt in leg.attempts if attempt is not self and (by_all or (self.rang and attempt.is_silent))]
         leg.attempts = [attempt for attempt in leg.attempts if attempt not in others]
-        end_attempts(others, now, elsewhere=False)
+        end_attempts(others, now, Elsewhere.DECLINED if why is Failure.DECLINED else Elsewhere.NOTHING)
         self._failed(why)
         leg.give_up_silent(now)
 
@@ -450,9 +451,9 @@ def worst(failures: Sequence[Failure]) -> Failure:
     return min(failures, key=_TELLING.index)
 
 
-def end_attempts(attempts: Sequence[Attempt], now: Instant, *, elsewhere: bool) -> None:
-    """Stop ringing in these places; ``elsewhere`` keeps the phone from listing a missed call."""
+def end_attempts(attempts: Sequence[Attempt], now: Instant, elsewhere: Elsewhere = Elsewhere.NOTHING) -> None:
+    """Stop ringing in these places, and say what has become of the call elsewhere."""
     for attempt in attempts:
         if attempt.session is not None:
             attempt.session.handler = QUIET
-            attempt.session.end(now, [ANSWERED_ELSEWHERE] if elsewhere else [])
+            attempt.session.end(now, ELSEWHERE[elsewhere])

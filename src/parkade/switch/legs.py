@@ -21,7 +21,7 @@ from parkade.rtp.sdp import SdpError
 from parkade.sip.session.handler import End, Quiet
 from parkade.sip.session.session import Session
 from parkade.sip.session.ua import UserAgent
-from parkade.switch.displays import ANSWERED_ELSEWHERE, address_of, identity_headers
+from parkade.switch.displays import ELSEWHERE, address_of, identity_headers
 from parkade.switch.inputs import Note
 from parkade.switch.leg import QUIET, Attempt, PhoneLeg, Wiring, end_attempts
 from parkade.switch.mishaps import mishap
@@ -200,7 +200,7 @@ class Legs:
         if session is not None:
             session.end(now)
         else:
-            end_attempts(leg.attempts, now, elsewhere=False)
+            end_attempts(leg.attempts, now)
             leg.tell(LegFailed(leg.id, Failure.NO_CAPACITY))
             self.gone(leg)
 
@@ -216,7 +216,7 @@ class Legs:
             if leg.session is not None:
                 leg.session.end(now)
             else:
-                end_attempts(leg.attempts, now, elsewhere=False)
+                end_attempts(leg.attempts, now)
                 leg.tell(LegFailed(leg.id, Failure.NOT_REGISTERED))
                 self.gone(leg)
 
@@ -337,10 +337,10 @@ class Legs:
         session = leg.session
         if session is None:
             attempts, leg.attempts = leg.attempts, []
-            end_attempts(attempts, now, elsewhere=effect.answered_elsewhere)
+            end_attempts(attempts, now, effect.elsewhere)
             self.gone(leg)
             return
-        headers = [ANSWERED_ELSEWHERE] if effect.answered_elsewhere else []
+        headers = ELSEWHERE[effect.elsewhere]
         if effect.after_s <= 0:
             session.handler = QUIET
             session.end(now, headers)
