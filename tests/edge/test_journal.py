@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import resource
@@ -194,6 +195,84 @@ def test_a_tail_that_was_moved_before_a_crash_is_not_taken_for_news(path: Path) 
     wait_for(lambda: number not in dict(tails_of(path)))
     again.journal.close()
     assert read(path) == {"a": 2, "b": 1}
+
+
+def test_a_length_that_is_none_is_not_believed(path: Path, opened: Open) -> None:
+    opened.write(Keep("a", 1))
+    ((_, tail),) = tails_of(path)
+    with tail.open("ab") as file:
+        file.write(b"\xff" * 20)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, before[1]))
+    try:
+        assert read(path) == {"a": 1}
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_a_tail_that_cannot_be_read_for_a_while_is_not_removed(
+    path: Path, opened: Open, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_descriptor_left(path: Path, changes: object) -> None:  # noqa: ARG001 - as ``add_from``
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(journal_module, "RETRY_S", 0.05)
+    opened.write(Keep("a", 1))
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(journal_module, "add_from", no_descriptor_left)
+        meanwhile.setattr(journal_module, "TAIL_BYTES", 10)
+        opened.write(Keep("b", 2))
+        wait_for(lambda: "are kept in files beside it" in caplog.text)
+    wait_for(lambda: "is written again" in caplog.text)
+    opened.journal.close()
+    assert read(path) == {"a": 1, "b": 2}
+
+
+def test_what_is_written_while_the_database_cannot_be_opened_is_there_when_it_can(path: Path) -> None:
+    for n in range(3):  # The tails moved last have had some numbers by now.
+        opened = Open(path)
+        opened.write(Keep("before", n))
+        opened.journal.close()
+    in_the_way = path.with_name(f"{path.name}-wal")
+    in_the_way.mkdir()
+    subprocess.run([sys.executable, "-c", _ONE_WRITE, str(path)], check=True, env={**os.environ})  # noqa: S603
+    in_the_way.rmdir()
+    assert read(path) == {"before": 2, "meanwhile": 1}
+
+
+_ONE_WRITE = """
+import os, sys
+from pathlib import Path
+from parkade.base.journal import Keep
+from parkade.store.journal import Journal
+journal = Journal.open(Path(sys.argv[1]))
+journal.load()
+journal.start()
+assert journal.write([Keep("meanwhile", 1)])
+os._exit(0)
+"""
+
+
+def test_a_long_tail_is_on_the_disk_before_the_next_one(
+    path: Path, opened: Open, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fdatasync
+
+    def fdatasync(file: int) -> None:
+        real(file)
+        synced.append(f"{Path(f'/proc/self/fd/{file}').readlink().name} {os.fstat(file).st_size}")
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    ((_, tail),) = tails_of(path)
+    monkeypatch.setattr(journal_module, "TAIL_BYTES", 10)
+    opened.write(Keep("a", 1))
+    wait_for(lambda: "are kept in files beside it" in caplog.text)
+    assert f"{tail.name} {tail.stat().st_size}" in synced
+    other.execute("ROLLBACK")
+    other.close()
 
 
 def test_a_locked_file_holds_nobody_up_and_nothing_is_lost(

@@ -22,7 +22,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -106,7 +106,7 @@ class Journal:
                 set_aside(self.path, "damaged", error)
                 self._database = _open_or_set_aside(self.path)
         self._left = tails_of(self.path)
-        texts.update(self._changes_left())
+        texts.update(self._changes_left(_say_unreadable))
         kept: dict[str, Json] = {}
         for key, text in texts.items():
             if text is None:
@@ -128,7 +128,9 @@ class Journal:
         self._thread.start()
 
     def _begin_tail(self) -> None:
-        number = max([self._moved, *[number for number, _ in self._left]]) + 1
+        # While nobody can read which number was moved last, one that is higher: what is not will count as moved already.
+        moved = self._moved if self._database is not None else int(time.time())
+        number = max([moved, *[number for number, _ in self._left]]) + 1
         try:
             self._tail = Tail.begin(self.path, number)
             self._failing = False
@@ -207,8 +209,7 @@ class Journal:
                 return  # The present one may take some more.
             with self._lock:
                 self._tail = following
-            tail.close()
-            self._left.append((tail.number, tail.path))
+            self._leave(tail)
         self._commit({})
 
     def _recover(self) -> None:
@@ -224,12 +225,17 @@ class Journal:
             return
         try:
             tail = Tail.begin(self.path, self._moved + 1)
+        except OSError as error:
+            log.debug("journal: no new tail: %s", error)
+            return
+        try:
             with self._lock:
                 tail.write([*self._waiting.items()])
                 self._waiting.clear()
                 self._tail, self._failing = tail, False
         except OSError as error:
-            log.debug("journal: no new tail: %s", error)
+            tail.close()
+            log.debug("journal: the new tail takes nothing: %s", error)
             return
         log.warning("journal %s is written again", self.path)
 
@@ -237,17 +243,26 @@ class Journal:
         with self._lock:
             tail, self._tail = self._tail, None
         if tail is not None:
-            tail.close()
-            self._left.append((tail.number, tail.path))
+            self._leave(tail)
 
-    def _changes_left(self) -> Changes:
+    def _leave(self, tail: Tail) -> None:
+        """``tail`` is yet to be moved. It goes to the disk first: those after it may be there before it is moved."""
+        try:
+            tail.sync()
+        except OSError as error:
+            log.debug("journal: not moved to the disk: %s", error)
+        tail.close()
+        self._left.append((tail.number, tail.path))
+
+    def _changes_left(self, unreadable: Callable[[Path, OSError], None]) -> Changes:
+        """What the tails that are left say. ``unreadable`` is asked about one that cannot be read: it may raise."""
         changes: Changes = {}
         for number, path in self._left:
             if number > self._moved:
                 try:
                     add_from(path, changes)
                 except OSError as error:
-                    log.error("journal: %s cannot be read: %s", path, error)
+                    unreadable(path, error)
         return changes
 
     def _commit(self, waiting: Changes) -> bool:
@@ -258,7 +273,7 @@ class Journal:
                     self._database = _open_or_set_aside(self.path)
                 with _transaction(self._database):
                     moved = self._left[-1][0] if self._left else self._moved
-                    _put(self._database, {**self._changes_left(), **waiting}, moved)
+                    _put(self._database, {**self._changes_left(_must_be_read), **waiting}, moved)
                 self._moved = moved
             for _, path in self._left:
                 path.unlink(missing_ok=True)
@@ -294,6 +309,16 @@ class Journal:
             self._database = None
             with contextlib.suppress(OSError):
                 set_aside(self.path, "damaged", error)
+
+
+def _say_unreadable(path: Path, error: OSError) -> None:
+    log.error("journal: %s cannot be read: %s", path, error)
+
+
+def _must_be_read(path: Path, error: OSError) -> None:  # noqa: ARG001 - as ``_say_unreadable``
+    """A tail is removed after this. One that is there and cannot be read now (no descriptor left) may be later."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 @contextlib.contextmanager

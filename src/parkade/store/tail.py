@@ -149,12 +149,15 @@ def add_from(path: Path, changes: Changes) -> None:
 def _records(path: Path) -> Iterator[bytes]:
     """The changes of each whole record."""
     with path.open("rb", buffering=_BUFFER_BYTES) as file:
+        left = os.fstat(file.fileno()).st_size - len(MAGIC)
         if file.read(len(MAGIC)) != MAGIC:
             log.warning("journal: %s is no tail of this version and is not read", path.name)
             return
         while len(head := file.read(_RECORD.size)) == _RECORD.size:
             length, check = _RECORD.unpack(head)
-            body = file.read(length)
+            left -= _RECORD.size + length
+            # A length that a power cut has made of nothing may be gigabytes, which ``read`` would first make room for.
+            body = file.read(length) if left >= 0 else b""
             if not body or crc32(body) != check:
                 log.info("journal: %s ends in a record that was cut", path.name)
                 return
