@@ -381,6 +381,43 @@ def test_a_refresh_over_another_connection_tells_what_was_missed() -> None:
     assert rig.take() == ["200 SUBSCRIBE", "NOTIFY"]
 
 
+@pytest.mark.parametrize("how", ["move", "refresh", "unsubscribe"])
+@pytest.mark.parametrize("old", ["lost", "silent"])
+def test_what_went_the_old_way_in_vain_goes_the_new_one(how: str, old: str) -> None:
+    rig = LampRig("TCP")
+    tag = rig.subscribed()
+    rig.light("desk", 1)
+    assert rig.take() == ["NOTIFY"]
+    before, rig.flow = rig.flow, Flow("TCP", PHONE, 5099, 8)
+    if how == "move":
+        the_subscription(rig).move(rig.flow, rig.now)
+    else:
+        rig.subscribe(seq=2, to_tag=tag, expires="300" if how == "refresh" else "0")
+        assert rig.take() == ["200 SUBSCRIBE"]
+    if old == "lost":
+        rig.us.ua.flow_lost(before, rig.now)
+    else:
+        rig.run(32)
+    assert rig.take() == ["NOTIFY"]
+    [(document, state)] = rig.told()
+    assert document == "desk - 1 v2"
+    assert state.startswith("terminated" if how == "unsubscribe" else "active")
+    rig.answer()
+    rig.light("desk", 2)
+    assert rig.take() == ([] if how == "unsubscribe" else ["NOTIFY"])
+
+
+def test_a_new_way_that_leads_nowhere_either_is_not_tried_for_ever() -> None:
+    rig = LampRig("TCP")
+    rig.subscribed()
+    rig.light("desk", 1)
+    the_subscription(rig).move(Flow("TCP", PHONE, 5099, 8), rig.now)
+    assert rig.take() == ["NOTIFY"]
+    rig.run(100)
+    assert rig.take() == ["NOTIFY"]
+    assert rig.us.ua.notifier.subscribers() == []
+
+
 def test_a_document_that_cannot_be_made_costs_one_subscription() -> None:
     rig = LampRig()
     rig.subscribed("desk", call_id="a")

@@ -118,10 +118,11 @@ def test_reports_on_the_second_refer_of_a_dialog_say_which() -> None:
     assert [m.headers.get("Event") for m in rig.got if isinstance(m, Request)] == ["refer", "refer;id=5"]
 
 
-def test_a_phone_may_forbid_reports() -> None:
+@pytest.mark.parametrize("value", ["false", "False ;for=ever"])
+def test_a_phone_may_forbid_reports(value: str) -> None:
     rig = Rig()
     tag = rig.answered_call()
-    rig.ask("REFER", 2, to_tag=tag, extra=f"{TO_801}\nRefer-Sub: false\nSupported: norefersub")
+    rig.ask("REFER", 2, to_tag=tag, extra=f"{TO_801}\nRefer-Sub: {value}\nSupported: norefersub")
     rig.us.ua.notifier.accept_refer(rig.us.refers[0], rig.now)
     rig.us.ua.notifier.report(rig.us.refers[0].id, 200, "OK", rig.now, final=True)
     assert rig.take() == ["202 REFER"]

@@ -147,7 +147,7 @@ def wants_no_reports(outcome: Outcome) -> bool:
 
 
 def _refer_sub_of(message: Request | Response) -> str:
-    return (message.headers.get("Refer-Sub") or "").strip().lower()
+    return (message.headers.get("Refer-Sub") or "").partition(";")[0].strip().lower()
 
 
 _UNANSWERED: Mapping[str, Report] = {

@@ -5,7 +5,8 @@ tells all there is to say. A NOTIFY that is refused, or not answered, ends the s
 (:rfc:`5057` section 5.1); one that is put off (Retry-After) is sent again, with what is new by then.
 
 Departure from section 4.2.2: a connection that is lost does not end a subscription, because its phone comes back over another
-one and believes itself subscribed. It is told when the owner says where the phone is (``move``), or when it refreshes.
+one and believes itself subscribed. It is told when the owner says where the phone is (``move``), or when it refreshes; also
+what went the old way in vain.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Subscription(Usage):
     calls who subscribed. ``state`` and ``headers`` are what was last said of the resource, ``version`` how many NOTIFYs have
     told of it. ``expires_at`` is when it ends unless refreshed. ``over`` is why it has ended; it is done when the subscriber
     knows. ``owes`` tells that there is something to say, ``asked`` is the NOTIFY on its way, ``rests`` that the next one
-    waits for a time (RETRY) or a way, ``overtaken`` that the last one came too late.
+    waits for a time (RETRY) or a way, ``overtaken`` that the last one came too late. ``way`` is where the last one went.
     """
 
     __slots__ = (
@@ -69,6 +70,7 @@ class Subscription(Usage):
         "state",
         "subscriber",
         "version",
+        "way",
     )
 
     def __init__(
@@ -107,6 +109,7 @@ class Subscription(Usage):
         self.asked: Ask | None = None
         self.rests = False
         self.overtaken = False
+        self.way: Flow | None = None
 
     @property
     def is_done(self) -> bool:
@@ -165,6 +168,7 @@ class Subscription(Usage):
             self.version += 1
             lines = (("Event", self.event), ("Subscription-State", self._standing(now)), *self.headers)
             self.asked = Ask(self, self.dialog, "NOTIFY", Purpose.NOTIFY, lines, body, self.content_type, self.over)
+            self.way = self.dialog.next_hop()
             self.asked.send(now)
         self.touch()
 
@@ -196,6 +200,10 @@ class Subscription(Usage):
             else:
                 self.overtaken = False
                 self.tell(now)
+            return
+        if not isinstance(outcome, Response) and self.dialog.next_hop() != self.way:
+            self.owes = True  # It went where the subscriber was before.
+            self.tell(now)
             return
         wait_s = self._wait_s(outcome)
         if self.expires_at > now and (outcome == "transport" or wait_s is not None):
