@@ -213,7 +213,7 @@ def test_a_length_that_is_none_is_not_believed(path: Path, opened: Open) -> None
 def test_a_tail_that_cannot_be_read_for_a_while_is_not_removed(
     path: Path, opened: Open, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_descriptor_left(path: Path, changes: object) -> None:  # noqa: ARG001 - as ``add_from``
+    def no_descriptor_left(path: Path, changes: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(journal_module, "RETRY_S", 0.05)
@@ -235,7 +235,7 @@ def test_what_is_written_while_the_database_cannot_be_opened_is_there_when_it_ca
         opened.journal.close()
     in_the_way = path.with_name(f"{path.name}-wal")
     in_the_way.mkdir()
-    subprocess.run([sys.executable, "-c", _ONE_WRITE, str(path)], check=True, env={**os.environ})  # noqa: S603
+    subprocess.run([sys.executable, "-c", _ONE_WRITE, str(path)], check=True, env={**os.environ})
     in_the_way.rmdir()
     assert read(path) == {"before": 2, "meanwhile": 1}
 
