@@ -210,10 +210,10 @@ def _restored(switch: Switch, kept: Mapping[str, Json], now: Instant) -> list[Sw
     if kept:
         counts = switch.counts()
         log.info(
-            "taken up again: %d calls with %d phones, %d of them parked; %d registrations",
+            "taken up again: calls %d, parked %d, phones in them %d; registrations %d",
             counts["calls"],
-            counts["legs"],
             counts["parked"],
+            counts["legs"],
             counts["bindings"],
         )
     return effects

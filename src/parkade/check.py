@@ -123,9 +123,11 @@ def _rtp_ports(host: str, ports: PortRange, server: int) -> Iterator[Finding]:
     if taken and server:
         yield Finding(Verdict.OK, f"RTP: ports {ports} on {host} are in use, as they should be while the server runs")
     elif len(taken) == len(tried):
-        yield Finding(Verdict.FAIL, f"RTP: none of the ports {ports} tried on {host} can be used")
+        hint = "(another program has them?)"
+        yield Finding(Verdict.FAIL, f"RTP: ports {ports} on {host}: none of {len(tried)} tried can be used {hint}")
     elif taken:
-        yield Finding(Verdict.WARN, f"RTP: ports {ports} on {host}: {len(taken)} of {len(tried)} tried are taken")
+        hint = "(by another program?)"
+        yield Finding(Verdict.WARN, f"RTP: ports {ports} on {host}: {len(taken)} of {len(tried)} tried are taken {hint}")
     else:
         yield Finding(Verdict.OK, f"RTP: ports {ports} on {host}, enough for {calls} calls at once")
 
@@ -162,7 +164,11 @@ def _data(data: Path) -> Iterator[Finding]:
         return
     try:
         prepare_directory(data)
-        yield Finding(Verdict.OK, f"data directory {data}: can be written")
+        if data.stat().st_mode & 0o077:
+            hint = f"whoever can read the digests in it can register as a phone: chmod 700 {data}"
+            yield Finding(Verdict.WARN, f"data directory {data}: can be written, and other users may enter it; {hint}")
+        else:
+            yield Finding(Verdict.OK, f"data directory {data}: can be written")
         if not (data / DATABASE_FILE).exists():
             yield Finding(Verdict.WARN, "database: not there yet; serve or import makes it")
             return
@@ -175,7 +181,7 @@ def _data(data: Path) -> Iterator[Finding]:
         yield Finding(Verdict.FAIL, str(error))
         return
     verdict = Verdict.OK if directory.devices else Verdict.WARN
-    yield Finding(verdict, f"database: {len(directory.accounts)} accounts, {len(directory.devices)} devices")
+    yield Finding(verdict, f"database: accounts {len(directory.accounts)}, devices {len(directory.devices)}")
 
 
 def _disk(data: Path) -> Iterator[Finding]:
@@ -205,7 +211,7 @@ def _prompts(folder: Path) -> Iterator[Finding]:
     wanted = set(SPOKEN_CODE).union(*there.values())
     for language in LANGUAGES:
         if missing := sorted(wanted - there[language]):
-            yield Finding(Verdict.FAIL, f"prompts ({language}): missing {', '.join(missing)}")
+            yield Finding(Verdict.FAIL, f"prompts ({language}): missing {', '.join(missing)} in {folder / language}")
             continue
         bad = [why for stem in sorted(wanted) if (why := _unreadable(folder / language / f"{stem}.wav"))]
         yield (
@@ -218,8 +224,9 @@ def _prompts(folder: Path) -> Iterator[Finding]:
 def _music(folder: Path) -> Iterator[Finding]:
     pieces = sorted(folder.glob("*.wav"))
     bad = [why for path in pieces if (why := _unreadable(path))]
-    if bad or not any(path.stem == "default" for path in pieces):
-        yield Finding(Verdict.FAIL, f"music: {bad[0] if bad else 'default.wav is missing'}")
+    default = folder / "default.wav"
+    if bad or default not in pieces:
+        yield Finding(Verdict.FAIL, f"music: {bad[0] if bad else f'{default} is missing'}")
     else:
         yield Finding(Verdict.OK, f"music: {', '.join(path.stem for path in pieces)}")
 

@@ -259,7 +259,7 @@ def set_password(
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     if not password:
-        raise ParkadeError("an empty password is none")
+        raise ParkadeError("an empty password is not allowed; nothing was changed")
 
     async def work() -> str:
         async with await Store.open(existing_directory(settings.data)) as store:

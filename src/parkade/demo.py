@@ -135,7 +135,7 @@ class _Demo:
         await _until(lambda: not bob.phone.live, "Bob's phone was not released")
         await asyncio.sleep(LISTEN_S)
         heard = music_ms(alice.ear.samples) if alice.ear.payloads else 0
-        self._tell(heard >= 1000, f"Alice heard hold music ({heard} ms of it on end recognised).")
+        self._tell(heard >= 1000, f"Alice heard hold music (recognised for {heard} ms without a break).")
         carol.do(lambda p: p.call(code or "*801"))
         retrieving = carol.phone.calls[0]
         await _until(lambda: retrieving.is_up, f"Carol could not retrieve the call (status {retrieving.refused})")

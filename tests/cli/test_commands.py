@@ -129,7 +129,7 @@ def test_a_sound_installation_passes_the_doctor_with_a_line_for_each_thing(tmp_p
         "RTP",
         "address",
         "data directory",
-        "1 accounts, 3 devices",
+        "accounts 1, devices 3",
         "TLS",
         "(en)",
         "(vi)",
@@ -194,6 +194,16 @@ def test_the_doctor_sees_a_data_directory_that_cannot_be(tmp_path: Path) -> None
     assert "cannot be written" in result.stdout
 
 
+def test_the_doctor_warns_of_a_data_directory_that_others_can_enter(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for mode, said in ((0o755, "warn data directory"), (0o750, "warn data directory"), (0o700, "ok   data directory")):
+        data.mkdir(exist_ok=True)
+        data.chmod(mode)
+        result = checked(data)
+        assert f"{said} {data}: can be written" in result.stdout
+        assert ("chmod 700" in result.stdout) == (mode != 0o700)
+
+
 def test_the_doctor_sees_a_broken_database(tmp_path: Path) -> None:
     (tmp_path / "parkade.db").write_bytes(b"nothing of the kind" * 99)
     result = checked(tmp_path)
@@ -235,6 +245,7 @@ def test_the_doctor_sees_missing_and_broken_sounds(tmp_path: Path) -> None:
     result = checked(tmp_path / "data", "--sounds", str(tmp_path))
     assert result.exit_code == 1
     assert "fail prompts (en): missing 0, 1, 2" in result.stdout
+    assert f"in {tmp_path / 'prompts' / 'en'}" in result.stdout
     assert "fail prompts (vi): missing 0, 1, 2" in result.stdout
     assert "fail music: " in result.stdout
 

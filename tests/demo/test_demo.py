@@ -34,7 +34,7 @@ def test_the_demo_fails_when_the_music_is_broken(tmp_path: Path) -> None:
     (sounds / "music" / "default.wav").write_bytes(b"this is no music")
     done = demo("--sounds", str(sounds))
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "✗ Alice heard hold music (0 ms" in done.stdout
+    assert "✗ Alice heard hold music (recognised for 0 ms" in done.stdout
     # Broken music costs the music and nothing else.
     assert "✓ Carol heard Alice" in done.stdout
     assert "Traceback" not in done.stderr

@@ -53,6 +53,12 @@ def test_a_duration_stays_a_number() -> None:
     assert event_json(event)["data"] == {"call": "c1", "caller_name": "", "caller_number": "102", "duration_s": 65.0}
 
 
+def test_a_duration_has_three_decimals() -> None:
+    data = event_json(CallEnded("e1", 0.0, "acme", "c1", "", "102", 28.98541522026062))["data"]
+    assert isinstance(data, dict)
+    assert data["duration_s"] == 28.985
+
+
 def test_every_event_has_a_type_of_its_own() -> None:
     assert set(TYPES) == set(get_args(Event))
     assert len(set(TYPES.values())) == len(TYPES)

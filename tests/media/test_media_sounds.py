@@ -127,6 +127,7 @@ def test_own_music_is_played_from_its_folder_and_what_cannot_be_played_gives_way
         assert made(sounds, Music(name), "PCMU", 20) == default
         assert made(sounds, Music(name), "PCMU", 20) == default
     assert len(caplog.messages) == 5
+    assert caplog.messages[2].endswith(f"cannot be played: {tmp_path / 'music' / 'missing.wav'}: no such file or directory")
 
 
 def test_with_no_music_at_all_there_is_silence(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_what_a_file_leaves_out_of_its_account_is_removed(tmp_path: Path) -> Non
     without_bob = changed('members: ["101", "102"]', 'members: ["101"]')
     bob = without_bob[without_bob.index('      - extension: "102"') : without_bob.index("    common_areas")]
     changes = imported(tmp_path, without_bob.replace(bob, ""))
-    assert changes == ["acme: removed member of group 120", "acme: removed device acme-102", "acme: removed user 102 Bob"]
+    assert changes == ["acme: removed member 102 of group 120", "acme: removed device acme-102", "acme: removed user 102 Bob"]
     directory, secrets = within(tmp_path, lambda store: store.directory())
     assert "acme-102" not in directory.devices
     assert "acme-102" not in secrets

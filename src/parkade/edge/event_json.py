@@ -32,12 +32,15 @@ _DATA = {kind: tuple(field.name for field in fields(kind) if field.name not in _
 
 
 def event_json(event: Event) -> dict[str, Json]:
-    """One event. Members whose names end in ``_at`` are times."""
+    """One event. Members whose names end in ``_at`` are times; seconds have three decimals, as times have."""
     kind = type(event)
     data: dict[str, Json] = {}
     for name in _DATA[kind]:
         value = getattr(event, name)
-        data[name] = iso(value) if name.endswith("_at") else value
+        if name.endswith("_at"):
+            data[name] = iso(value)
+        else:
+            data[name] = round(value, 3) if isinstance(value, float) else value
     return {"id": event.id, "type": TYPES[kind], "at": iso(event.at), "account": event.account, "data": data}
 
 

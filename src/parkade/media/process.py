@@ -291,7 +291,10 @@ class MediaProcess:
         if not len(reserve) and not self._said_exhausted:
             self._said_exhausted = True
             self._tell_ports(PortsExhausted())
-            log.warning("no free RTP port pair: %d in use", len(self._plane.legs))
+            log.warning(
+                "no free RTP port pair: %d in use here; other programs have the rest, or too few files may be open",
+                len(self._plane.legs),
+            )
 
     def _tell_ports(self, report: PortsReady | PortsExhausted) -> None:
         """Not to be kept for later: who connects is told all ports."""

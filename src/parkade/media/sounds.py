@@ -76,9 +76,10 @@ def read_wav(path: Path) -> Samples:
             shape = (source.getframerate(), source.getsampwidth() * 8, source.getnchannels())
             data = source.readframes(source.getnframes())
     except (OSError, EOFError, wave.Error) as error:
-        raise SoundError(f"{path.name}: {error}") from None
+        reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error) or "it is cut short"
+        raise SoundError(f"{path}: {reason}") from None
     if shape != (RATE_HZ, 16, 1):
-        raise SoundError(f"{path.name}: should be 8000 Hz, 16 bit, mono, is {shape[0]} Hz, {shape[1]} bit, {shape[2]} channels")
+        raise SoundError(f"{path}: should be 8000 Hz, 16 bit, mono, is {shape[0]} Hz, {shape[1]} bit, {shape[2]} channels")
     return np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2").astype(np.int16)
 
 

@@ -217,12 +217,15 @@ class _AccountImport:
             for position, member in enumerate(group.members)
         ]
         names: dict[object, object] = {row_id: row["extension"] for row_id, row in zip(ids, rows, strict=True)}
+        people = {row["id"]: row["extension"] for row in await self._tables.rows(t.owner, t.owner.c.account_id == self._id)}
+
+        def label(row: Row) -> str:
+            return f"member {people[row['owner_id']]} of group {names.get(row['extension_group_id'], 'that is gone')}"
+
         of_account = t.group_member.c.extension_group_id.in_(
             select(t.extension_group.c.id).where(t.extension_group.c.account_id == self._id)
         )
-        key = ("extension_group_id", "owner_id")
-        kind = Kind(t.group_member, key, lambda row: f"member of group {names.get(row[key[0]], 'that is gone')}")
-        await self._put(kind, of_account, members)
+        await self._put(Kind(t.group_member, ("extension_group_id", "owner_id"), label), of_account, members)
 
     async def _trunks(self) -> None:
         trunks = self._account.trunks or []
