@@ -1,5 +1,8 @@
 """Reading what phones send, writing what phones can read (RFC 8866)."""
 
+import contextlib
+import time
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -116,6 +119,15 @@ def test_more_than_64_kib_are_not_read() -> None:
     assert parse_sdp(b"v=0\n" + b"x" * (MAX_BYTES - 4)).media == ()
     with pytest.raises(SdpError, match="at most 65536"):
         parse_sdp(b"v=0\n" + b"x" * (MAX_BYTES - 3))
+
+
+@pytest.mark.parametrize("fill", [b"\n", b"\r", b"\n ", b" ", b"\nm=", b"\na="])
+def test_no_body_takes_long_to_read(fill: bytes) -> None:
+    body = b"v=0" + fill * (60_000 // len(fill)) + b"x"
+    began = time.process_time()
+    with contextlib.suppress(SdpError):
+        parse_sdp(body)
+    assert time.process_time() - began < 1
 
 
 LINES = st.lists(

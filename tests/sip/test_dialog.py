@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 
+from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.message import Headers, Request, Response
 from parkade.sip.session.dialog import Dialog
@@ -21,6 +25,41 @@ def asked(*extra: tuple[str, str], contact: str = "<sip:phone@192.0.2.5:5062>") 
     request = Request("INVITE", "sip:them@example.com", Headers(HEAD))
     lines = [("To", "<sip:us@example.com>;tag=r"), ("CSeq", "41 INVITE"), ("Contact", contact), *extra]
     return Dialog.of_client(request, Response(180, "Ringing", Headers(lines)), "<sip:me@192.0.2.1>", UDP)
+
+
+@pytest.mark.parametrize("fill", [";:", "a:;", "@;", ":@", ":", ";"])
+def test_no_contact_takes_long_to_read(fill: str) -> None:
+    contact = f"<sip:{fill * (60_000 // len(fill))}>"
+    began = time.process_time()
+    with contextlib.suppress(SipError):
+        served(contact=contact)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("uri", "leads_somewhere"),
+    [
+        ("sip:h", True),
+        ("sip:u@h", True),
+        ("sip:;u=1@h", True),
+        ("sip:u:p@h", True),
+        ("sip:@h", True),
+        ("sip:;a:b", True),
+        ("sip:a@@h", True),
+        ("sip:", False),
+        ("sip:@", False),
+        ("sip:;a", False),
+        ("sip:?a", False),
+        ("sip:;a@;b", False),
+        ("sip", False),
+    ],
+)
+def test_a_contact_leads_somewhere_if_anything_stands_where_the_host_should_be(uri: str, leads_somewhere: bool) -> None:
+    if leads_somewhere:
+        assert served(contact=f"<{uri}>").target == uri
+    else:
+        with pytest.raises(SipError):
+            served(contact=f"<{uri}>")
 
 
 def test_both_ends_know_who_is_who() -> None:

@@ -22,7 +22,8 @@ from parkade.rtp.codecs import CODECS
 MAX_BYTES = 65536
 _KNOWN_LENGTH = 600
 _MAX_NUMBER_DIGITS = 40
-_MEDIA_LINE = re.compile(r"\n\s*m=")
+_MEDIA_LINE = re.compile(r"\n[^\S\n]*m=")
+"""Never over an empty line: among thousands of them each would be read to the last."""
 _STATIC_RTPMAP = {str(facts.static_number): (codec.value, facts.clock_hz) for codec, facts in CODECS.items()}
 """What needs no ``a=rtpmap``."""
 

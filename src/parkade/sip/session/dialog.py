@@ -226,8 +226,10 @@ class Dialog:
         return Request(method, uri, Headers.of_usual(lines), body)
 
 
-_SOMEWHERE = re.compile(r":(?:[^@]*@)?[^@;?]")
-"""A URI with something where the host should be. Whoever writes anything stranger gets it back as it came."""
+_SOMEWHERE = re.compile(r":[^@;?]|(?:^|@)[^@:]*:[^@]*@[^@;?]")
+"""A URI with something where the host should be, after the colon or after the ``@``. Whoever writes anything stranger gets it
+back as it came. Written so that the time rises no faster than the length.
+"""
 
 
 def _contact_of(message: Request | Response) -> NameAddr | None:
