@@ -418,6 +418,62 @@ def test_a_new_way_that_leads_nowhere_either_is_not_tried_for_ever() -> None:
     assert rig.us.ua.notifier.subscribers() == []
 
 
+def call_with_a_transfer(rig: LampRig) -> None:
+    """A call whose phone has asked for a transfer: two usages of one dialog, both written down."""
+    tag = rig.answered_call()
+    rig.write()
+    rig.ask("REFER", 2, to_tag=tag, extra=TO_801)
+    rig.us.ua.notifier.accept_refer(rig.us.refers[0], rig.now)
+    assert rig.take() == ["202 REFER", "NOTIFY"]
+    rig.answer()
+    rig.write()
+
+
+def test_after_a_crash_the_call_is_where_its_phone_has_gone_since_the_transfer_began() -> None:
+    rig = LampRig()
+    call_with_a_transfer(rig)
+    rig.us.session.offer(b"v=0 again", rig.now)
+    assert rig.take() == ["INVITE"]
+    rig.reply(rig.request_sent("INVITE"), 200, contact=f"Contact: <sip:moved@{PHONE}:5070>", body="v=0")
+    assert rig.take() == ["ACK"]
+    rig.die()
+    rig.us.sessions[-1].end(rig.now)
+    assert rig.take() == ["BYE"]
+    assert rig.request_sent("BYE").uri == f"sip:moved@{PHONE}:5070"
+
+
+def test_after_a_crash_a_transfer_is_reported_where_its_phone_has_gone_since_the_call_was_written() -> None:
+    rig = LampRig()
+    call_with_a_transfer(rig)
+    rig.ask(
+        "SUBSCRIBE",
+        3,
+        to_tag=rig.us.refers[0].dialog.local_tag,
+        extra="Event: refer\nExpires: 100",
+        contact=f"Contact: <sip:moved@{PHONE}:5070>",
+    )
+    assert rig.take() == ["200 SUBSCRIBE", "NOTIFY"]
+    rig.answer()
+    rig.die()
+    rig.us.sessions[-1].end(rig.now)
+    assert rig.take() == ["BYE"]
+    assert rig.request_sent("BYE").uri == f"sip:moved@{PHONE}:5070"
+
+
+@pytest.mark.parametrize("mover", ["call", "transfer"])
+def test_after_a_crash_both_go_where_one_of_them_was_moved(mover: str) -> None:
+    rig = LampRig("TCP")
+    call_with_a_transfer(rig)
+    new = Flow("TCP", PHONE, 5099, 8)
+    if mover == "call":
+        rig.us.session.flow = new
+    else:
+        the_subscription(rig).move(new, rig.now)
+    rig.die()
+    assert rig.us.sessions[-1].flow[:3] == new[:3]
+    assert the_subscription(rig).dialog.flow[:3] == new[:3]
+
+
 def test_a_document_that_cannot_be_made_costs_one_subscription() -> None:
     rig = LampRig()
     rig.subscribed("desk", call_id="a")

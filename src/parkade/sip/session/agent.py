@@ -70,14 +70,17 @@ class Agent:
     def joined(self, dialog: Dialog) -> Dialog:
         """After a restart: ``dialog`` as one usage has kept it, made one with what another has kept of the same dialog.
 
-        Each usage is written down when it has something to say, so the other's numbers may be from before.
+        Each usage is written down when it has something to say, so the other's numbers may be from before. Both numbers only
+        rise, which tells who was written last, and knows where the far side is.
         """
         known = self.dialogs.get(dialog.id)
         if known is None:
             return dialog
-        known.local_seq = max(known.local_seq, dialog.local_seq)
-        if dialog.remote_seq is not None and (known.remote_seq is None or dialog.remote_seq > known.remote_seq):
+        theirs = known.remote_seq is None or (dialog.remote_seq is not None and dialog.remote_seq >= known.remote_seq)
+        if theirs:
             known.remote_seq = dialog.remote_seq
+        if theirs and dialog.local_seq >= known.local_seq:
             known.target = dialog.target
             known.flow = dialog.flow
+        known.local_seq = max(known.local_seq, dialog.local_seq)
         return known

@@ -177,7 +177,7 @@ class Core(Usage):
     @flow.setter
     def flow(self, flow: Flow) -> None:
         if self.dialog is not None:
-            self.dialog.flow = flow
+            self.dialog.move(flow)
         if self.accepted is not None and self.accepted.flow.reliable:
             self.accepted.flow = flow
         self.touch()

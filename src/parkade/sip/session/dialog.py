@@ -138,6 +138,12 @@ class Dialog:
             self._flow = flow
             self._hop = None
 
+    def move(self, flow: Flow) -> None:
+        """The far side is reached over ``flow`` from now on, as nothing in the dialog has told: no number shows who knows."""
+        self.flow = flow
+        for usage in self.usages:
+            usage.touch()
+
     def in_order(self, number: int) -> bool:
         """Take the CSeq number of a request received; False if a later one was taken before (12.2.2)."""
         if self.remote_seq is not None and number <= self.remote_seq:

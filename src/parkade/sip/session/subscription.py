@@ -151,7 +151,7 @@ class Subscription(Usage):
 
     def move(self, flow: Flow, now: Instant) -> None:
         """The subscriber is reached over ``flow`` from now on."""
-        self.dialog.flow = flow
+        self.dialog.move(flow)
         if self.agent.timers.when((self.id, Deadline.RETRY)) is None:
             self.rests = False
         self.tell(now)
