@@ -87,6 +87,36 @@ def test_nobody_outside_is_told_who_is_there(office: Office) -> None:
     assert not carrier.recorder.received("UPDATE")
 
 
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("while_it_rings", [False, True])
+def test_nobody_outside_is_told_who_is_there_when_the_line_is_gone_either(
+    office: Office, while_it_rings: bool, crash: bool
+) -> None:
+    carrier, bob, _ = carrier_of(office), office.bob, office.carol
+    call = carrier.call(OURS, caller=MINH)
+    office.run(1)
+    if not while_it_rings:
+        bob.answer()
+        office.run(1)
+    directory = office.world.directory
+    acme = replace(directory.accounts["acme"], trunks={})
+    office.world.load(Directory({**directory.accounts, "acme": acme}, directory.devices))
+    if while_it_rings:
+        bob.answer()
+        office.run(1)
+    if crash:
+        office.world.crash_signalling()
+        office.run(5)
+    office.bob.current.refer("103")
+    office.run(1)
+    office.carol.answer()
+    office.run(1)
+    assert call.hears(office.carol)
+    texts = [message.encode().decode() for message in responses(call)]
+    texts += [message.encode().decode() for message in carrier.recorder.received("UPDATE")]
+    assert not [name for name in ("Bob", "Carol") for text in texts if name in text]
+
+
 def test_a_caller_from_outside_is_parked_by_its_number(office: Office) -> None:
     carrier = carrier_of(office)
     call = carrier.call("+84281234568", caller=MINH)

@@ -12,7 +12,7 @@ from parkade.base.clock import Instant
 from parkade.base.sound import Peer, Silence, Spoken
 from parkade.base.timers import Timers
 from parkade.calls import effects
-from parkade.calls.directory import Device, Endpoint, Trunk
+from parkade.calls.directory import Device, Endpoint
 from parkade.calls.effects import Effect
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Failure, LegEnded, LegFailed, PromptEnded
@@ -396,8 +396,8 @@ class Legs:
     def _shown(self, leg: PhoneLeg | None, shown: Identity) -> list[tuple[str, str]]:
         if leg is None or leg.session is None or not (shown.name or shown.number):
             return []
-        if isinstance(self._endpoint_of(leg.endpoint), Trunk):
-            return []  # Names and extensions stay in the house (RFC 3325 section 7).
+        if not isinstance(self._endpoint_of(leg.endpoint), Device):
+            return []  # Names and extensions stay in the house (RFC 3325 section 7). What is gone by now may have been a trunk.
         host, _ = self._wiring.advertise(leg.session.flow)
         return [*identity_headers(shown, host, "called")]
 
