@@ -10,6 +10,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -306,4 +307,4 @@ class DirectoryMachine(RuleBasedStateMachine):
 DirectoryMachine.TestCase.settings = settings(
     max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
-TestDirectoryMachine = DirectoryMachine.TestCase
+TestDirectoryMachine = pytest.mark.interpreted(DirectoryMachine.TestCase)

@@ -339,6 +339,7 @@ def test_a_stream_does_not_survive_so_the_contact_is_dialled_until_the_owner_kno
     assert rig.us.ua.out[-1].flow == Flow("TCP", PHONE, 40001, 12)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("contact", ["Contact: <sip:a@[2001:db8::1]:5070>", "Contact: <sip:b@192.0.2.98;ob>;x=y"])
 @pytest.mark.parametrize("route", ["", "Record-Route: <sip:p1.example.com;lr>, <sip:p2.example.com;lr>"])
 def test_targets_and_routes_come_through(contact: str, route: str) -> None:

@@ -138,6 +138,7 @@ def test_a_fault_in_call_control_is_noted_and_the_switch_goes_on(kind: type) -> 
     assert again.refused == 480
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("verb", ["receive", "wake"])
 def test_a_fault_in_sip_is_noted_and_never_raised(verb: str) -> None:
     world = make_world()

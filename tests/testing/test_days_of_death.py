@@ -78,6 +78,7 @@ def test_what_is_not_written_down_is_missed(what: str, monkeypatch: pytest.Monke
     assert "AssertionError: " in a_violation_is_found()
 
 
+@pytest.mark.interpreted
 def test_a_timeout_that_is_not_written_down_is_told_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     def without_ringing(state: CallState) -> list[Keep | Drop]:
         return [c for c in keeping.changes(state) if not (isinstance(c, Keep) and "ring_back" in str(c.value))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Entropy: TypeAlias = Callable[[int], bytes]
 """``entropy(n)`` gives ``n`` random bytes: ``os.urandom`` in the product, a seeded stream in tests."""
@@ -17,7 +17,7 @@ class Ids:
 
     __slots__ = ("_block", "_entropy", "_used")
 
-    BLOCK_BYTES = 4096
+    BLOCK_BYTES: Final = 4096
 
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy

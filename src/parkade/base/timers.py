@@ -76,9 +76,10 @@ class Timers(Generic[K]):
         """Pass over what is dead at the top of the heap, and note what comes next."""
         heap, due = self._heap, self._due
         while heap:
-            entry = heap[0]
-            if due.get(entry[2]) is entry:
-                self.next = entry[0]
+            at, serial, key = heap[0]
+            known = due.get(key)
+            if known is not None and known[1] == serial:
+                self.next = at
                 return
             heapq.heappop(heap)
         self.next = None

@@ -64,7 +64,21 @@ class Leg:
     """The extensions whose phones have sent the call here, one after the other."""
     number: str = ""
     """What is dialled at a trunk."""
-    call: Call = field(init=False, repr=False)
+    _call: Call | None = field(default=None, init=False, repr=False)
+
+    @property
+    def call(self) -> Call:
+        """The call it is part of, until it is gone."""
+        assert self._call is not None
+        return self._call
+
+    def join(self, call: Call) -> None:
+        """It is part of ``call`` from now on."""
+        self._call = call
+
+    def part(self) -> None:
+        """It is gone. The call may still know it: were it so the other way round too, only the collector could free them."""
+        self._call = None
 
 
 @dataclass(slots=True, eq=False)

@@ -17,6 +17,7 @@ while who picked up at a slot, so that whoever dials a moment later learns who w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
@@ -47,7 +48,7 @@ class ParkLot:
 
     __slots__ = ("_changed", "_free", "_picked_up", "_reserved", "_taken", "account", "lot", "retired")
 
-    TRIES_AT_RANDOM = 8
+    TRIES_AT_RANDOM: Final = 8
 
     def __init__(self, lot: Lot, account: str = "", changed: dict[tuple[ParkLot, int], None] | None = None) -> None:
         """``changed`` collects, in order, every slot whose state has changed, until its owner clears it."""

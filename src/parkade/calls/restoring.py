@@ -120,7 +120,7 @@ class _Reader:
             self._remember(pick_ups)
             return []
         self._account = str(value["account"])
-        stage: Stage = self._stages[value["stage"]](self, value["is"])
+        stage: Stage = _STAGES[value["stage"]](self, value["is"])
         call = Call(call_id, self._account, self._leg(value["party"]), stage, _number(value["started_at"]))
         call.other = self._leg(value["other"]) if value.get("other") else None
         reserved = value.get("reserved")
@@ -223,15 +223,6 @@ class _Reader:
     def _leaving(self, value: Any) -> Leaving:
         return Leaving(self._spoken(value["spoken"]))
 
-    _stages: Mapping[str, Callable[[_Reader, Any], Stage]] = {
-        "ringing": _ringing,
-        "talking": _talking,
-        "parked": _parked,
-        "waiting": _waiting,
-        "announcing": _announcing,
-        "leaving": _leaving,
-    }
-
     # Parts
 
     def _leg(self, value: Any) -> Leg:
@@ -294,3 +285,14 @@ class _Reader:
 
     def _spoken(self, value: Any) -> Spoken:
         return Spoken(str(value["prompt"]), str(value["language"]), tuple(str(phrase) for phrase in value["phrases"]))
+
+
+_STAGES: Mapping[str, Callable[[_Reader, Any], Stage]] = {
+    "ringing": _Reader._ringing,
+    "talking": _Reader._talking,
+    "parked": _Reader._parked,
+    "waiting": _Reader._waiting,
+    "announcing": _Reader._announcing,
+    "leaving": _Reader._leaving,
+}
+"""What reads the stage that is written down under a name."""

@@ -146,7 +146,7 @@ class CallState:
 
     def attach(self, leg: Leg, call: Call) -> None:
         """``leg`` belongs to ``call`` from now on; it may have belonged to another before."""
-        leg.call = call
+        leg.join(call)
         self.touched[call.id] = None
         if leg.id not in self.legs:
             self.legs[leg.id] = leg
@@ -179,8 +179,7 @@ class CallState:
         """The leg is gone."""
         self.touched[leg.call.id] = None
         del self.legs[leg.id]
-        # The call may still know the leg; were it so the other way round too, only the collector could free them.
-        del leg.call
+        leg.part()
         others = self.by_endpoint[leg.endpoint.id]
         del others[leg.id]
         if not others:

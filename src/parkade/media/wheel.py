@@ -9,6 +9,7 @@ process more often: 2,000 streams cost a quarter more with slots of 1 ms.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from parkade.base.clock import Instant
 from parkade.media.leg import RtpLeg, Slot
@@ -23,7 +24,7 @@ class Wheel:
 
     __slots__ = ("_longest", "_rings", "at")
 
-    CATCH_UP = 200 // SLOT_MS
+    CATCH_UP: Final = 200 // SLOT_MS
     """After a longer stop of the machine the missed slots are left out: nobody would hear them."""
 
     def __init__(self, now: Instant) -> None:

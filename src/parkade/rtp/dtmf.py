@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from struct import Struct
+from typing import Final
 
 from parkade.rtp.packet import CLOCK_HZ, Packet, sequence_step, timestamp_step
 
@@ -92,10 +93,10 @@ class EventListener:
 
     __slots__ = ("_presses", "_ssrc")
 
-    SLACK = 240
+    SLACK: Final = 240
     """Timestamp units (30 ms): a pause between two presses is at least 40 ms."""
-    KNOWN = 6
-    LATE = 50
+    KNOWN: Final = 6
+    LATE: Final = 50
     """Packets of a press are that close together in numbering; what is further off is of another press."""
 
     def __init__(self) -> None:

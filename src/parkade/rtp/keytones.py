@@ -13,6 +13,7 @@ below the tones. Frequencies that are off by 2 % are no key's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,18 +67,18 @@ class KeyToneListener:
 
     __slots__ = ("_down", "_hits", "_misses", "_rest", "_shown")
 
-    MIN_POWER = 1.2e5
+    MIN_POWER: Final = 1.2e5
     """Mean square of a window, 16-bit full scale: about -33 dBm0."""
-    PURITY = 0.84
-    NORMAL_TWIST = 10 ** (8 / 10)
-    REVERSE_TWIST = 10 ** (4 / 10)
+    PURITY: Final = 0.84
+    NORMAL_TWIST: Final = 10 ** (8 / 10)
+    REVERSE_TWIST: Final = 10 ** (4 / 10)
     """How much stronger the column may be than the row, and the row than the column (Q.24)."""
-    HITS = 2
-    MISSES = 4
+    HITS: Final = 2
+    MISSES: Final = 4
     """Windows that show a key before it is told, and that do not before it is let go."""
 
-    _CORRELATORS = _correlators()
-    _SIZE = len(_DETUNED) * (len(ROWS_HZ) + len(COLUMNS_HZ))
+    _CORRELATORS: Final = _correlators()
+    _SIZE: Final = len(_DETUNED) * (len(ROWS_HZ) + len(COLUMNS_HZ))
 
     def __init__(self) -> None:
         self._rest: Samples = np.zeros(_WINDOW - _HOP, np.int16)

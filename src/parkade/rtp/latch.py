@@ -21,7 +21,7 @@ an hour and must not be there for the taking.
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from parkade.base.clock import Instant
 from parkade.rtp.packet import Packet, sequence_step
@@ -43,11 +43,11 @@ class Latch:
 
     __slots__ = ("_believed", "_candidate", "_described", "_heard", "_open_until", "_payload_types", "refused")
 
-    WINDOW_S = 10.0
-    PACKETS = 4
-    MAX_SEQUENCE_STEP = 20
-    MOVED_S = 0.08
-    SILENT_S = 0.25
+    WINDOW_S: Final = 10.0
+    PACKETS: Final = 4
+    MAX_SEQUENCE_STEP: Final = 20
+    MOVED_S: Final = 0.08
+    SILENT_S: Final = 0.25
 
     def __init__(self) -> None:
         self.refused = 0

@@ -7,7 +7,7 @@ padding is removed. Nothing here knows codecs beyond the 8000 Hz clock.
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from parkade.base.clock import Instant
 
@@ -112,14 +112,14 @@ class Stream:
         "timestamp",
     )
 
-    MAX_SEQUENCE_STEP = 3000
-    MAX_TIMESTAMP_STEP = 60 * CLOCK_HZ
+    MAX_SEQUENCE_STEP: Final = 3000
+    MAX_TIMESTAMP_STEP: Final = 60 * CLOCK_HZ
     """A relayed source that jumps further than these has started anew without saying so."""
-    MAX_LATE = 64
+    MAX_LATE: Final = 64
     """A relayed packet that is further behind has missed every jitter buffer."""
 
-    _NOBODY = -1
-    _OURSELVES = -2
+    _NOBODY: Final = -1
+    _OURSELVES: Final = -2
 
     def __init__(self, ssrc: int, sequence: int, timestamp: int) -> None:
         """The first packet has exactly this ``sequence`` and ``timestamp``; all three should be random (section 5.1)."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from parkade.base.clock import Instant
 from parkade.rtp.packet import CLOCK_HZ, Packet
@@ -245,8 +245,8 @@ class Receiver:
         "total_received",
     )
 
-    MAX_DROPOUT = 3000
-    MAX_MISORDER = 100
+    MAX_DROPOUT: Final = 3000
+    MAX_MISORDER: Final = 100
 
     def __init__(self) -> None:
         self.ssrc: int | None = None

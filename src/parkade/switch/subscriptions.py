@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from parkade.base.clock import Instant
 from parkade.calls.directory import Device
 from parkade.sip.message.message import make_response
@@ -28,6 +30,7 @@ class Subscribed(NamedTuple):
     dialled: str
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PhonePackage(Package):
     """An event package that phones may subscribe to."""
 

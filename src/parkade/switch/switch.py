@@ -450,8 +450,8 @@ class Switch:
                 self._ports.exhausted = True
                 self._ports.serve(now)
             case KeyHeard(id_, key):
-                if (leg := self._legs.get(id_)) is not None:
-                    leg.key_came(key, "rtp", now)
+                if (found := self._legs.get(id_)) is not None:
+                    found.key_came(key, "rtp", now)
             case PromptEnded(leg, prompt):
                 self._legs.prompt_ended(leg, prompt, now)
             case Inventory(legs, complete):

@@ -156,9 +156,8 @@ class Headers:
 
     def copy(self) -> Headers:
         """An independent copy."""
-        copy = Headers.__new__(Headers)
+        copy = Headers()
         copy._lines = self._lines.copy()
-        copy._first = None
         copy.read = self.read.copy()
         return copy
 
@@ -182,10 +181,8 @@ class Headers:
     @classmethod
     def of_usual(cls, lines: list[tuple[str, str]]) -> Headers:
         """Headers that keep ``lines`` itself, whose names have their usual spelling already."""
-        self = cls.__new__(cls)
+        self = cls()
         self._lines = lines
-        self._first = None
-        self.read = {}
         return self
 
 

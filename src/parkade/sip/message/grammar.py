@@ -59,11 +59,15 @@ def unquote(text: str) -> str:
     return _PAIR.sub(r"\1", inner) if "\\" in inner else inner
 
 
+_FIRST_BYTE, _LAST_BYTE = chr(0xDC80), chr(0xDCFF)
+"""What bytes that are not UTF-8 are read as (surrogateescape)."""
+
+
 def readable(text: str) -> str:
     """``text`` for people and databases: bytes that were not UTF-8 read as Latin-1, control characters left out."""
     if text.isascii():
         return text if text.isprintable() else _CONTROL.sub("", text)
-    latin = "".join(chr(ord(c) - 0xDC00) if "\udc80" <= c <= "\udcff" else c for c in text)
+    latin = "".join(chr(ord(c) - 0xDC00) if _FIRST_BYTE <= c <= _LAST_BYTE else c for c in text)
     return _CONTROL.sub("", latin)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mypy_extensions import mypyc_attr
+
 from parkade.base.clock import Instant
 from parkade.sip.message.message import Request, Response
 from parkade.sip.session.ask import HeaderLines
@@ -12,6 +14,7 @@ from parkade.sip.session.session import Session, SessionHandler
 __all__ = ["End", "Quiet", "SessionHandler"]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Quiet:
     """A handler that refuses what it is asked and ignores what it is told. Subclass it to hear only what matters."""
 

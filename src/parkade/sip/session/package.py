@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from parkade.sip.message.grammar import media_type
 
 HOUR_S = 3600
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Package:
     """``name`` as in Event. ``types`` are the content types of its documents, the preferred one first.
 

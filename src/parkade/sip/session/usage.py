@@ -36,7 +36,7 @@ class Deadline(IntEnum):
 class Usage:
     """One use of a dialog. ``id`` is unique among all usages of a user agent."""
 
-    __slots__ = ("__weakref__", "id")
+    __slots__ = ("id",)
 
     def __init__(self, usage_id: str) -> None:
         self.id = usage_id

@@ -100,16 +100,14 @@ class Transaction:
 
     __slots__ = ("_doubled_s", "_last", "_reliable", "_shared", "_table", "flow", "request", "state")
 
-    def __init__(
-        self, shared: TransactionTable, request: Request, flow: Flow, tables: tuple[Table, Table], state: State
-    ) -> None:
-        """``tables`` are that for an unreliable and that for a reliable transport."""
+    def __init__(self, shared: TransactionTable, request: Request, flow: Flow, machine: tuple[Table, Table, State]) -> None:
+        """``machine``: its tables for an unreliable and for a reliable transport, and the state it begins in."""
         self.request = request
         self.flow = flow
-        self.state = state
+        unreliable, reliable, self.state = machine
         self._shared = shared
         self._reliable = flow.reliable
-        self._table = tables[self._reliable]
+        self._table = reliable if self._reliable else unreliable
         self._last = b""
         self._doubled_s = 0.0
 
@@ -158,7 +156,7 @@ class ClientTransaction(Transaction):
         self, shared: TransactionTable, request: Request, flow: Flow, handler: ClientHandler, branch: str, now: Instant
     ) -> None:
         invite = request.method == "INVITE"
-        super().__init__(shared, request, flow, *(_INVITE_CLIENT if invite else _CLIENT))
+        super().__init__(shared, request, flow, _INVITE_CLIENT if invite else _CLIENT)
         self.key: ClientKey = (branch, request.method)
         self.cancelled = False
         self._cancel_headers: tuple[tuple[str, str], ...] | None = None
@@ -228,7 +226,7 @@ class ServerTransaction(Transaction):
         self, shared: TransactionTable, request: Request, source: Flow, flow: Flow, key: ServerKey, merge_key: MergeKey | None
     ) -> None:
         invite = request.method == "INVITE"
-        super().__init__(shared, request, flow, *(_INVITE_SERVER if invite else _SERVER))
+        super().__init__(shared, request, flow, _INVITE_SERVER if invite else _SERVER)
         self.source = source
         self.key = key
         self.cancelled = False
@@ -322,10 +320,10 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
-_INVITE_CLIENT = ((tables.INVITE_CLIENT, tables.INVITE_CLIENT_RELIABLE), State.CALLING)
-_CLIENT = ((tables.CLIENT, tables.CLIENT_RELIABLE), State.TRYING)
-_INVITE_SERVER = ((tables.INVITE_SERVER, tables.INVITE_SERVER_RELIABLE), State.PROCEEDING)
-_SERVER = ((tables.SERVER, tables.SERVER_RELIABLE), State.TRYING)
+_INVITE_CLIENT = (tables.INVITE_CLIENT, tables.INVITE_CLIENT_RELIABLE, State.CALLING)
+_CLIENT = (tables.CLIENT, tables.CLIENT_RELIABLE, State.TRYING)
+_INVITE_SERVER = (tables.INVITE_SERVER, tables.INVITE_SERVER_RELIABLE, State.PROCEEDING)
+_SERVER = (tables.SERVER, tables.SERVER_RELIABLE, State.TRYING)
 """Each machine, and the state it begins in."""
 
 
