@@ -20,8 +20,6 @@ from setuptools.command.build_ext import build_ext
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 ROOMS = ("base", "sip", "rtp", "calls", "switch")
-AND = ("media/player.py", "media/wheel.py", "media/wire.py", "media/kept_orders.py")
-"""What media does for each packet and order, besides ``rtp``."""
 AS_IT_IS = {"base/values.py"}
 """What reads one way for mypy and another for Python."""
 
@@ -30,7 +28,7 @@ def modules() -> list[str]:
     """What is compiled, relative to ``src``. Numpy's own loops are compiled already."""
     top = SOURCE / "parkade"
     rooms = [file for room in ROOMS for file in sorted((top / room).rglob("*.py")) if "import numpy" not in file.read_text()]
-    names = [*(str(file.relative_to(top)) for file in rooms), *AND]
+    names = [str(file.relative_to(top)) for file in rooms]
     return [f"parkade/{name}" for name in names if name not in AS_IT_IS]
 
 
