@@ -16,6 +16,7 @@ from types import FrameType
 
 from bench import park_calls, park_streams
 from bench.cores import LOAD, SERVER, confined, robbed_s
+from bench.server import COMPILED
 
 _SHARE_OF_CALLS = 0.5
 _LAST_STEP_S = 40
@@ -27,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5, help="how long each step listens (default 5)")
     parser.add_argument("--minutes", type=float, default=3.75, help="when to end at the latest (default 3.75)")
+    parser.add_argument("--tree", type=Path, default=COMPILED, help="what is measured (default build/compiled)")
     given = parser.parse_args()
     print(f"{_processor()}; server on core {SERVER}, load on core {min(LOAD)}; loopback, u-law, 20 ms\n")
     signal.signal(signal.SIGALRM, _time_is_up)
@@ -35,9 +37,9 @@ def main() -> None:
     began, budget_s = time.monotonic(), 60 * given.minutes - _LAST_STEP_S
     with confined():
         print(f"callers who are parked, hear {park_calls.PARKED_MS / 1000:.0f} s of music, are retrieved and hung up:")
-        calls = park_calls.highest(400, given.seconds, began + _SHARE_OF_CALLS * budget_s)
+        calls = park_calls.highest(400, given.seconds, began + _SHARE_OF_CALLS * budget_s, given.tree)
         print("\ncallers who stay parked and hear music:")
-        streams = park_streams.highest(2000, 750, given.seconds, began + budget_s)
+        streams = park_streams.highest(2000, 750, given.seconds, began + budget_s, given.tree)
     print("\nOne core carries")
     if calls:
         outcome, spent = calls.outcome, calls.used

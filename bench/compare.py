@@ -1,8 +1,9 @@
 """Two source trees in one run, turn by turn: ``python -m bench.compare BASE_TREE``.
 
 What is compared is what a call costs, in processor time of each process, because a rate that just holds depends on everything
-else that this machine does. Each round starts a fresh server of each variant on the same core: BASE_TREE, this tree, and this
-tree without its journal. A ratio is the median of the ratios within a round. ``--highest`` looks for the highest rate as well.
+else that this machine does. Each round starts a fresh server of each variant on the same core: BASE_TREE, this tree compiled
+(``make compiled``), the same without its journal, and this tree as it is. A ratio is the median of the ratios within a round.
+``--highest`` looks for the highest rate as well.
 
 A call is parked, hears a second of music, is retrieved and hung up. Limits: loopback, u-law, one core.
 """
@@ -21,7 +22,7 @@ from bench.cores import LOAD, SERVER, confined, robbed_s
 from bench.listen import Deaf
 from bench.load import Plan, calling
 from bench.park_calls import RTP_PORTS, measure
-from bench.server import HERE, running
+from bench.server import COMPILED, HERE, running
 
 NO_JOURNAL = {"PARKADE_JOURNAL": "off"}
 _ARRIVING_PER_S = 200
@@ -112,8 +113,9 @@ def main() -> None:
     given = parser.parse_args()
     variants = [
         Variant("before", given.base.resolve(), {}),
-        Variant("now", HERE, {}),
-        Variant("now, no journal", HERE, NO_JOURNAL),
+        Variant("now", COMPILED, {}),
+        Variant("now, no journal", COMPILED, NO_JOURNAL),
+        Variant("now, not compiled", HERE, {}),
     ]
     robbed_before_s, began = robbed_s(), time.monotonic()
     with confined():

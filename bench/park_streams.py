@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from bench.cores import LOAD, SERVER, confined
 from bench.listen import Deaf, Ear, Streams
 from bench.load import Plan, calling
-from bench.server import running
+from bench.server import HERE, running
 
 ARRIVING_PER_S = 300
 LISTENED_TO = 8
@@ -52,14 +53,14 @@ class Parked:
         )
 
 
-def measure(callers: int, seconds: float) -> Parked:
+def measure(callers: int, seconds: float, tree: Path = HERE) -> Parked:
     """Park ``callers`` in a fresh server and listen for ``seconds``."""
     arriving_s = callers / ARRIVING_PER_S
     # Nobody is retrieved while we listen.
     stay_s = arriving_s + seconds + _TIME_TO_HANG_UP_S
     plan = Plan(ARRIVING_PER_S, callers, parked_ms=round(1000 * stay_s), talk_ms=0)
     ports = f"20000-{20000 + 2 * callers + 1000}"
-    with running(SERVER, ports) as server:
+    with running(SERVER, ports, tree) as server:
         time.sleep(1)
         empty = server.usage()
         ear, deaf = Ear(), Deaf()
@@ -73,7 +74,7 @@ def measure(callers: int, seconds: float) -> Parked:
     return Parked(callers, music, (after.cpu_s - before.cpu_s) / took_s, (after.memory_kib - empty.memory_kib) / callers)
 
 
-def highest(start: int, step: int, seconds: float, until: float = float("inf")) -> Parked | None:
+def highest(start: int, step: int, seconds: float, until: float = float("inf"), tree: Path = HERE) -> Parked | None:
     """As many as are carried, found in steps upwards from ``start``, or downwards if even those are too many.
 
     None is begun after ``until`` (of ``time.monotonic``).
@@ -81,7 +82,7 @@ def highest(start: int, step: int, seconds: float, until: float = float("inf")) 
     best: Parked | None = None
     callers, way = start, step
     while callers > 0 and time.monotonic() < until:
-        parked = measure(callers, seconds)
+        parked = measure(callers, seconds, tree)
         print(parked, flush=True)
         if parked.carried:
             best = parked

@@ -20,6 +20,8 @@ GATEWAY, PACKER = "127.0.0.2", "127.0.0.3"
 """Where the two devices call from: they are known by their address, so that no call is made twice for a password."""
 
 HERE = Path(__file__).resolve().parents[1]
+COMPILED = HERE / "build/compiled"
+"""Where ``make compiled`` puts the product."""
 _DIRECTORY = {
     "accounts": [
         {
@@ -71,11 +73,14 @@ class Server:
 
 @contextmanager
 def running(core: int, rtp_ports: str, tree: Path = HERE, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A fresh server from the source ``tree``, confined to ``core``, and its end."""
+    """A fresh server from ``tree``, a source tree or a folder with the package, confined to ``core``, and its end."""
     with TemporaryDirectory(prefix="parkade-bench-") as folder:
         data, file, log = Path(folder) / "data", Path(folder) / "directory.yaml", Path(folder) / "server.log"
         file.write_text(json.dumps(_DIRECTORY))  # JSON is YAML
-        environ = {**os.environ, "PYTHONPATH": str(tree / "src"), **(environment or {})}
+        package = tree / "src" if (tree / "src").is_dir() else tree
+        if not (package / "parkade").is_dir():
+            raise SystemExit(f"there is no parkade in {package} (make compiled puts one into {COMPILED})")
+        environ = {**os.environ, "PYTHONPATH": str(package), **(environment or {})}
         parkade = [sys.executable, "-m", "parkade"]
         subprocess.run([*parkade, "import", "--data", data, file], check=True, stdout=subprocess.DEVNULL, env=environ)
         command = [*parkade, "serve", "--data", str(data), "--host", "127.0.0.1", "--sip-port", "0"]

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Sets up what the Makefile asks for:  setup.sh run | dev | debian
+# Sets up what the Makefile asks for:  setup.sh run | dev | debian | compiler | install PREFIX
 #   run     .venv with what the product needs, and the product itself (editable)
 #   dev     the same plus the tools of `make test`
 #   debian  the phones of other makers that the tests talk to (Debian packages)
+#   compiler  what compiles the pure rooms: a C compiler and the headers of the Python in .venv
+#   install   PREFIX is a virtual environment with the product, compiled, and nothing of the source tree
 # Says in one line what is missing where it cannot help itself.
 set -eu
 cd "$(dirname "$0")/.."
@@ -81,7 +83,29 @@ debian)
     # shellcheck disable=SC2086
     apt_install $missing
     ;;
+compiler)
+    missing=""
+    command -v cc >/dev/null || missing="gcc libc6-dev"
+    headers=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')
+    [ -e "$headers/Python.h" ] || missing="$missing python3-dev"
+    [ -z "$missing" ] && exit 0
+    can_apt || fail "a C compiler and the headers of Python are needed: apt-get install $missing"
+    # shellcheck disable=SC2086
+    apt_install $missing
+    [ -e "$headers/Python.h" ] || fail "the headers of the Python in .venv are not in $headers"
+    ;;
+install)
+    prefix=${2:-}
+    [ -n "$prefix" ] || fail "make install PREFIX=/opt/parkade: where to?"
+    [ -x "$prefix/bin/python" ] || .venv/bin/python -m venv "$prefix" || fail "no virtual environment could be made in $prefix"
+    echo "Installing into $prefix"
+    "$prefix/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+    "$prefix/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
+    .venv/bin/python tools/compile_rooms.py "$("$prefix/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+    "$prefix/bin/python" -m compileall -q "$prefix/lib"
+    "$prefix/bin/parkade" --version
+    ;;
 *)
-    fail "usage: tools/setup.sh run | dev | debian"
+    fail "usage: tools/setup.sh run | dev | debian | compiler | install PREFIX"
     ;;
 esac
