@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from bench.server import free_rtp_ports
 from parkade.cli import app
 
 ACME = Path(__file__).parents[2] / "examples" / "acme.yaml"
@@ -116,7 +117,8 @@ def test_a_new_password_comes_from_standard_input(tmp_path: Path) -> None:
 
 
 def checked(tmp_path: Path, *arguments: str) -> Result:
-    return parkade("check", "--data", tmp_path, "--host", "127.0.0.1", "--sip-port", "0", *arguments)
+    ports = ("--sip-port", "0", "--rtp-ports", free_rtp_ports(1000))
+    return parkade("check", "--data", tmp_path, "--host", "127.0.0.1", *ports, *arguments)
 
 
 def test_a_sound_installation_passes_the_doctor_with_a_line_for_each_thing(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.server import free_rtp_ports
 from tests.edge.served import PATIENCE_S, Served, lives, options, phone, served, wait_for
 
 
@@ -130,7 +131,7 @@ def test_a_media_process_of_other_settings_is_replaced(data: Path) -> None:
         media = first.pid("media")
         first.process.kill()
         first.process.wait()
-        with served(data, "--rtp-ports", "31000-31099") as second:
+        with served(data, "--rtp-ports", free_rtp_ports(100)) as second:
             assert second.pid("media") != media
             assert not lives(media)
 

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.media.real_media import RealMedia
+from tests.media.real_media import RealMedia, end_what_runs
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """A test that fails leaves no process, and no socket to be found by the collector in the middle of another test."""
+    yield
+    end_what_runs()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TypeVar
 
+from bench.server import free_rtp_ports
 from parkade.media.wire import order_to_line, report_from_line
 from parkade.rtp.orders import CloseLeg, Describe, LegClosed, OpenLeg, Order, PortsReady, Report
 from parkade.rtp.packet import Packet, parse
@@ -91,6 +92,14 @@ def bound() -> socket.socket:
     return made
 
 
+def lasting_media(folder: Path) -> RealMedia:
+    """A media process that lingers, with a state file in ``folder``. Each one there has the same ports, free when it began."""
+    ports = folder / "ports"
+    if not ports.exists():
+        ports.write_text(free_rtp_ports(10_000))
+    return RealMedia(folder, "--rtp-ports", ports.read_text(), "--linger", "20", "--state", f"{folder / 'state'}")
+
+
 class RealMedia:
     """Starts the process, connects, takes orders, keeps reports until they are asked for."""
 
@@ -103,6 +112,7 @@ class RealMedia:
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log)
+        _RUNNING.append(self)
         self.phones: list[Phone] = []
         self.free: list[int] = []
         self._reports: list[Report] = []
@@ -197,17 +207,30 @@ class RealMedia:
         """Let the process die without a word; when. The phones stay."""
         self.process.kill()
         killed_at = time.time()
-        self.process.wait(PATIENCE_S)
-        self.socket.close()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
+        self._ended()
         return killed_at
 
     def close(self) -> None:
         """End everything; the process must have ended well."""
         for phone in self.phones:
             phone.close()
+        self._ended()
+
+    def _ended(self) -> None:
         self.socket.close()
         if self.process.stdin is not None:
             self.process.stdin.close()
         self.process.wait(PATIENCE_S)
+        if self in _RUNNING:
+            _RUNNING.remove(self)
+
+
+_RUNNING: list[RealMedia] = []
+"""Those that no test has ended yet."""
+
+
+def end_what_runs() -> None:
+    """End what a test that failed has left: nothing of it may disturb another test."""
+    for left in _RUNNING[:]:
+        left.process.kill()
+        left.close()

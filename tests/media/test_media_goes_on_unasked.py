@@ -14,22 +14,22 @@ from parkade.media.ports import PortPair
 from parkade.rtp.orders import CloseLeg, Describe, Hear, Inventory, LegClosed, OpenLeg
 from parkade.rtp.packet import Stream
 from parkade.testing.listening import heard_music
-from tests.media.real_media import RealMedia
+from tests.media.real_media import RealMedia, lasting_media
 from tests.media.test_media_process import samples
-from tests.media.test_media_survival import LASTING, assert_goes_on
+from tests.media.test_media_survival import assert_goes_on
 
 KEPT_S = 1.2
 """Longer than it takes until everything that was ordered has been kept."""
 
 
 def started_again(tmp_path: Path, before: RealMedia) -> RealMedia:
-    after = RealMedia(tmp_path, *LASTING, f"{tmp_path / 'state'}")
+    after = lasting_media(tmp_path)
     after.phones = before.phones
     return after
 
 
 def test_music_and_conversations_go_on_although_nobody_says_so(tmp_path: Path) -> None:
-    media = RealMedia(tmp_path, *LASTING, f"{tmp_path / 'state'}")
+    media = lasting_media(tmp_path)
     parked, port_of_parked = media.leg("parked")
     (anna, port_of_anna), (bert, port_of_bert) = media.leg("anna"), media.leg("bert")
     media.order(Hear("parked", Music()), Hear("anna", Peer("bert")), Hear("bert", Peer("anna")))
@@ -57,7 +57,7 @@ def test_music_and_conversations_go_on_although_nobody_says_so(tmp_path: Path) -
 
 
 def test_a_leg_that_was_closed_is_not_taken_up(tmp_path: Path) -> None:
-    media = RealMedia(tmp_path, *LASTING, f"{tmp_path / 'state'}")
+    media = lasting_media(tmp_path)
     media.leg("gone")
     media.leg("there")
     time.sleep(KEPT_S)
@@ -71,7 +71,7 @@ def test_a_leg_that_was_closed_is_not_taken_up(tmp_path: Path) -> None:
 
 
 def test_what_an_orderly_end_left_is_nothing(tmp_path: Path) -> None:
-    media = RealMedia(tmp_path, *LASTING, f"{tmp_path / 'state'}")
+    media = lasting_media(tmp_path)
     media.leg("a")
     time.sleep(KEPT_S)
     media.process.terminate()

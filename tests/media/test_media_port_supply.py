@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.server import free_rtp_ports
 from parkade.media.ports import RESERVE, PortReserve
 from parkade.rtp.orders import CloseLeg, LegClosed, OpenLeg, Order, PortsExhausted, PortsReady
 from tests.media.real_media import Phone, RealMedia
@@ -18,7 +19,7 @@ STOPPED_S = 1.0
 
 
 def test_ports_last_while_media_stands_still_for_a_second_under_300_calls_a_second(tmp_path: Path) -> None:
-    media = RealMedia(tmp_path, "--rtp-ports", "20000-29999")
+    media = RealMedia(tmp_path, "--rtp-ports", free_rtp_ports(10_000))
     phone = Phone()
     media.phones.append(phone)
     while len(media.free) < RESERVE * 15 // 16:
@@ -44,7 +45,7 @@ def test_ports_last_while_media_stands_still_for_a_second_under_300_calls_a_seco
 
 
 def test_a_burst_that_takes_the_whole_reserve_gets_it_back_while_other_ports_are_free(tmp_path: Path) -> None:
-    media = RealMedia(tmp_path, "--rtp-ports", "20000-29999", "--reserve", "256")
+    media = RealMedia(tmp_path, "--rtp-ports", free_rtp_ports(10_000), "--reserve", "256")
     phone = Phone()
     media.phones.append(phone)
     for number in range(2000):
@@ -55,7 +56,7 @@ def test_a_burst_that_takes_the_whole_reserve_gets_it_back_while_other_ports_are
 
 
 def test_the_last_port_is_told_and_so_is_the_next_one_that_is_free(tmp_path: Path) -> None:
-    media = RealMedia(tmp_path, "--rtp-ports", "39000-39005")
+    media = RealMedia(tmp_path, "--rtp-ports", free_rtp_ports(6))
     ports = [media.port()]
     while True:
         try:

@@ -6,15 +6,14 @@ import socket
 
 import pytest
 
+from bench.server import free_rtp_ports
 from parkade.media.ports import REST_S, PortReserve
 
 
 def free_range(pairs: int) -> tuple[int, int]:
     """A range of ports that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        low = min(probe.getsockname()[1], 65000) // 2 * 2
-    return low, low + 2 * pairs - 1
+    low, _, high = free_rtp_ports(2 * pairs).partition("-")
+    return int(low), int(high)
 
 
 def fill(reserve: PortReserve, now: float = 0.0) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.server import free_rtp_ports
 from parkade.base.sound import Music, Peer, Silence, Spoken
 from parkade.media.ports import REST_S
 from parkade.media.wire import order_to_line
@@ -27,7 +28,7 @@ from parkade.rtp.packet import Packet, sequence_step, timestamp_step
 from parkade.rtp.rtcp import Goodbye, SenderReport
 from parkade.rtp.rtcp import parse as parse_rtcp
 from parkade.testing.listening import heard_music, heard_prompt, heard_tone, longest_gap_ms
-from tests.media.real_media import HOST, PATIENCE_S, Phone, RealMedia
+from tests.media.real_media import HOST, PATIENCE_S, Phone, RealMedia, end_what_runs
 
 TRIES = 3
 
@@ -168,7 +169,7 @@ def test_reports_are_sent_and_end_with_goodbye(media: RealMedia) -> None:
 
 
 def test_more_legs_than_ports_leave_no_file_and_no_memory_behind(tmp_path: Path) -> None:
-    media = RealMedia(tmp_path, "--rtp-ports", "38000-38399", "--reserve", "64")
+    media = RealMedia(tmp_path, "--rtp-ports", free_rtp_ports(400), "--reserve", "64")
     phone = Phone()
     media.phones.append(phone)
     files = memory_kib = 0
@@ -185,7 +186,7 @@ def test_more_legs_than_ports_leave_no_file_and_no_memory_behind(tmp_path: Path)
 
 
 def test_a_phone_that_does_not_stop_sending_is_not_heard_in_the_next_call_on_its_port(tmp_path: Path) -> None:
-    media = RealMedia(tmp_path, "--rtp-ports", "38400-38401")
+    media = RealMedia(tmp_path, "--rtp-ports", free_rtp_ports(2))
     old, port = media.leg("old")
     media.order(CloseLeg("old"))
     assert media.told(LegClosed).leg == "old"
@@ -288,3 +289,11 @@ def test_a_socket_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert "cannot start" in ended.stderr
+
+
+def test_what_a_failed_test_leaves_is_ended(tmp_path: Path) -> None:
+    left = RealMedia(tmp_path)
+    left.leg("a")
+    end_what_runs()
+    assert left.process.returncode == -signal.SIGKILL
+    assert left.socket.fileno() == left.phones[0].rtp.fileno() == -1

@@ -34,7 +34,7 @@ from parkade.rtp.orders import (
 )
 from parkade.rtp.packet import Packet, sequence_step, timestamp_step
 from parkade.testing.listening import heard_music
-from tests.media.real_media import HOST, PATIENCE_S, Phone, RealMedia
+from tests.media.real_media import HOST, PATIENCE_S, Phone, RealMedia, lasting_media
 from tests.media.test_media_process import TRIES, samples
 
 LEGS = 50
@@ -59,14 +59,12 @@ def assert_goes_on(heard: list[tuple[float, Packet]], beyond: int = 1) -> None:
 @pytest.fixture
 def lasting(tmp_path: Path) -> Iterator[RealMedia]:
     """A media process with a state file that lingers."""
-    real = RealMedia(tmp_path, *LASTING, f"{tmp_path / 'state'}")
+    real = lasting_media(tmp_path)
     yield real
     real.process.terminate()
     real.close()
     assert "Traceback" not in real.log.read_text()
 
-
-LASTING = ("--rtp-ports", "20000-29999", "--linger", "20", "--state")
 
 SIGNALLING = """
 import socket, sys
@@ -146,7 +144,7 @@ def bare_start_s() -> float:
 def longest_gap_s(tmp_path: Path) -> float:
     """Kill media while ``LEGS`` hear music, start another, give the legs back: the longest gap that a phone hears."""
     longest = 0.0
-    media = RealMedia(tmp_path, *LASTING, f"{tmp_path / 'state'}")
+    media = lasting_media(tmp_path)
     legs = {f"leg-{number}": media.leg(f"leg-{number}") for number in range(LEGS)}
     media.order(*(Hear(leg, Music()) for leg in legs))
     time.sleep(1.0)
@@ -155,7 +153,7 @@ def longest_gap_s(tmp_path: Path) -> float:
     time.sleep(0.3)
     killed_at = media.kill()
     before = {leg: phone.has_heard() for leg, (phone, _) in legs.items()}
-    after = RealMedia(tmp_path, *LASTING, f"{tmp_path / 'state'}")
+    after = lasting_media(tmp_path)
     after.phones = media.phones
     assert {(state.leg, state.port) for state in after.told(Inventory).legs} == {(leg, port) for leg, (_, port) in legs.items()}
     assert not set(after.told(PortsReady).ports) & {port for _, port in legs.values()}
@@ -175,8 +173,7 @@ def longest_gap_s(tmp_path: Path) -> float:
 
 
 def test_the_phone_behind_nat_is_sent_to_where_it_was_found(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    media = RealMedia(tmp_path, *LASTING, f"{state}")
+    media = lasting_media(tmp_path)
     phone, port = media.leg("a", address="10.0.0.5", port=4000, rtcp_port=4001)
     media.settle()
     for _ in range(6):
@@ -184,7 +181,7 @@ def test_the_phone_behind_nat_is_sent_to_where_it_was_found(tmp_path: Path) -> N
     media.order(Hear("a", Music()))
     first = phone.hears(60)
     media.kill()
-    after = RealMedia(tmp_path, *LASTING, f"{state}")
+    after = lasting_media(tmp_path)
     after.phones = media.phones
     far = media.describe("a", phone, address="10.0.0.5", port=4000, rtcp_port=4001)
     after.order(OpenLeg("a", port), far, Hear("a", Music()))
@@ -196,7 +193,7 @@ def test_the_phone_behind_nat_is_sent_to_where_it_was_found(tmp_path: Path) -> N
 
 
 def test_two_who_talk_are_connected_again_with_their_numbers_going_on(tmp_path: Path) -> None:
-    media = RealMedia(tmp_path, *LASTING, f"{tmp_path / 'state'}")
+    media = lasting_media(tmp_path)
     (anna, port_of_anna), (bert, port_of_bert) = media.leg("anna"), media.leg("bert")
     talk = (Hear("anna", Peer("bert")), Hear("bert", Peer("anna")))
     media.order(*talk)
@@ -212,7 +209,7 @@ def test_two_who_talk_are_connected_again_with_their_numbers_going_on(tmp_path: 
 
     before = talks(60)
     media.kill()
-    after = RealMedia(tmp_path, *LASTING, f"{tmp_path / 'state'}")
+    after = lasting_media(tmp_path)
     after.phones = media.phones
     for leg, phone, port in (("anna", anna, port_of_anna), ("bert", bert, port_of_bert)):
         after.order(OpenLeg(leg, port), media.describe(leg, phone))
@@ -283,7 +280,7 @@ def test_a_long_inventory_comes_in_parts(lasting: RealMedia) -> None:
 def test_where_the_state_file_cannot_be_made_it_plays_all_the_same(tmp_path: Path) -> None:
     place = tmp_path / "state"
     place.mkdir()
-    media = RealMedia(tmp_path, *LASTING, f"{place}")
+    media = lasting_media(tmp_path)
     phone, _ = media.leg("caller")
     media.order(Hear("caller", Music()))
     assert len(phone.hears(10)) == 10
