@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.server import free_rtp_ports
+
 PATIENCE_S = 30.0
 
 
@@ -23,9 +25,13 @@ class Served:
     def __init__(self, data: Path, *flags: str) -> None:
         self.data = data
         self.log = data.parent / "serve.log"
+        ports = data.parent / "ports"
+        if not ports.exists():
+            ports.write_text(free_rtp_ports(10_000))  # The same ones for every server of these data.
+        where = ["--data", f"{data}", "--host", "127.0.0.1", "--sip-port", "0", "--rtp-ports", ports.read_text()]
         with self.log.open("ab") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "parkade", "serve", "--data", data, "--host", "127.0.0.1", "--sip-port", "0", *flags],
+                [sys.executable, "-m", "parkade", "serve", *where, *flags],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
