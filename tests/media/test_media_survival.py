@@ -347,6 +347,8 @@ async def test_a_client_leaves_and_another_attaches(tmp_path: Path) -> None:
         assert not path.exists()
         assert not ears.died.is_set()
         assert not later.died.is_set()
+        assert first._process is not None
+        assert await first._process.wait() == 0  # else asyncio may hear of its end when this loop is closed
 
 
 @pytest.mark.asyncio
