@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.message import Request, parse_message
 from parkade.switch.contact import request_uri
-from parkade.switch.registrar import DEFAULT_EXPIRES_S, MAX_BINDINGS, MAX_CONTACT_BYTES, Registrar
+from parkade.switch.registrar import DEFAULT_EXPIRES_S, MAX_BINDINGS, MAX_CONTACT_BYTES, MAX_CONTACTS, Registrar
 
 FLOW = Flow("UDP", "192.0.2.7", 5060)
 NOW = 1_800_000_000.0
@@ -147,6 +147,17 @@ def test_one_device_cannot_claim_to_be_everywhere() -> None:
     contacts = ", ".join(f"<sip:d@192.0.2.{n}>" for n in range(MAX_BINDINGS + 1))
     assert registrar.register("d", register(contacts), FLOW, NOW)[0] == 200
     assert len(registrar) == MAX_BINDINGS
+
+
+def test_a_register_with_more_contacts_than_any_phone_has_changes_nothing() -> None:
+    registrar = Registrar()
+    registrar.register("d", register("<sip:d@192.0.2.7>"), FLOW, NOW)
+    for count, status in ((MAX_CONTACTS, 200), (MAX_CONTACTS + 1, 513)):
+        contacts = ", ".join(f"<sip:{n}@192.0.2.7>" for n in range(count))
+        before = registrar.bindings("d", NOW)
+        answered, _ = registrar.register("d", register(contacts, call_id=f"c{count}"), FLOW, NOW)
+        assert answered == status
+        assert (registrar.bindings("d", NOW) == before) is (status == 513)
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=60))

@@ -26,6 +26,8 @@ DEFAULT_EXPIRES_S = 600
 MAX_BINDINGS = 8
 MAX_CONTACT_BYTES = 2048
 """Of one Contact URI: a full set of them still fits into the datagram that answers a REGISTER."""
+MAX_CONTACTS = 64
+"""In one REGISTER: far more than there is room for, and each is compared with every other."""
 
 Answer = tuple[int, list[tuple[str, str]]]
 """A status and the headers that go with it."""
@@ -81,6 +83,8 @@ class Registrar:
         if "*" in values:
             # Never beside others (section 10.3 step 6).
             return self._remove_all(device, request, current, now) if len(values) == 1 else (400, [])
+        if len(values) > MAX_CONTACTS:
+            return 513, []
         contacts = [contact for value in values if (contact := read_contact(value)) is not None]
         if any(len(contact.uri.encode("utf-8", "surrogateescape")) > MAX_CONTACT_BYTES for contact in contacts):
             return 513, []
