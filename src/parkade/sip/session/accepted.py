@@ -76,6 +76,7 @@ def acked(core: Core, sdp: bytes, now: Instant) -> None:
         # From here on the INVITE is only what its retransmissions are matched with.
         core.server.tx.forget_request()
         core.server = None
+        core.forget_request()
     if waits.offers:
         if sdp and dialog.offers.move(Move.THEY_ANSWER, sdp):
             core.say(AnswerTaken(sdp))

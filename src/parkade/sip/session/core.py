@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from parkade.base.clock import Instant
 from parkade.sip.message.flow import Flow
-from parkade.sip.message.message import Request, Response
+from parkade.sip.message.message import Headers, Request, Response
 from parkade.sip.session.agent import Agent
 from parkade.sip.session.ask import Ask
 from parkade.sip.session.credentials import Credentials, HeaderLines, Outcome
@@ -38,6 +38,7 @@ class Core(Usage):
     """
 
     __slots__ = (
+        "_request",
         "accepted",
         "ack",
         "agent",
@@ -59,7 +60,6 @@ class Core(Usage):
         "referrals",
         "referred",
         "refers",
-        "request",
         "resting",
         "restored_seq",
         "sent_change",
@@ -74,7 +74,7 @@ class Core(Usage):
         self.credentials = credentials
         self.incoming = incoming
         self.state = State.CALLING
-        self.request: Request
+        self._request: Request | None = None
         self.dialog: Dialog | None = None
         self.allowed: frozenset[str] | None = None
         self.armed = 0
@@ -98,6 +98,21 @@ class Core(Usage):
         self.refers: list[Refer] = []
         self.referred = False
         self.referrals: list[Referral] = []
+
+    @property
+    def request(self) -> Request:
+        """The INVITE that began it. From its ACK on it is only what is still known of it: who called whom."""
+        return self._request if self._request is not None else _invite_of(self)
+
+    @request.setter
+    def request(self, request: Request) -> None:
+        self._request = request
+
+    def forget_request(self) -> None:
+        """Nobody reads the INVITE any more: its lines take as much memory as the rest of a session."""
+        if self.allowed is None and self.incoming:
+            self.learn(self.request)
+        self._request = None
 
     @property
     def is_unanswered(self) -> bool:
@@ -181,3 +196,12 @@ class Core(Usage):
         if self.accepted is not None and self.accepted.flow.reliable:
             self.accepted.flow = flow
         self.touch()
+
+
+def _invite_of(core: Core) -> Request:
+    """The INVITE as far as it is known from the dialog."""
+    dialog = core.dialog
+    assert dialog is not None
+    from_, to = (dialog.remote, dialog.local) if core.incoming else (dialog.local, dialog.remote)
+    lines = [("From", from_), ("To", to), ("Call-ID", dialog.call_id), ("CSeq", "1 INVITE")]
+    return Request("INVITE", dialog.target, Headers(lines))

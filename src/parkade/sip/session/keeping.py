@@ -14,10 +14,8 @@ from collections.abc import Mapping
 
 from parkade.base.clock import Instant
 from parkade.base.journal import Json, KeptError
-from parkade.sip.message.message import Headers, Request
 from parkade.sip.session import accepted, finish
 from parkade.sip.session.core import Core
-from parkade.sip.session.dialog import Dialog
 from parkade.sip.session.kept import (
     data_of,
     dialog_of,
@@ -154,7 +152,6 @@ def _read(core: Core, value: Mapping[str, Json]) -> None:
     offers.turn = Turn(is_number(value.get("turn", 0)))
     local, remote = items(value, "agreed") or (value.get("local_sdp", ""), value.get("remote_sdp", ""))
     offers.agreed = (data_of(local), data_of(remote))
-    core.request = _invite_of(core, dialog)
     core.min_s = is_number(value.get("min_s", MIN_S))
     if value.get("allowed") is not None:
         core.allowed = frozenset([is_text(method) for method in items(value, "allowed")])
@@ -189,10 +186,3 @@ def _read_open(core: Core, value: Mapping[str, Json]) -> None:
     core.referred = value.get("referred") is True
     core.cancelled = value.get("cancelled") is True
     core.referrals = [Referral(None, is_number(item)) for item in items(value, "referrals")]
-
-
-def _invite_of(core: Core, dialog: Dialog) -> Request:
-    """The INVITE as far as it is still known: who called whom."""
-    from_, to = (dialog.remote, dialog.local) if core.incoming else (dialog.local, dialog.remote)
-    lines = [("From", from_), ("To", to), ("Call-ID", dialog.call_id), ("CSeq", "1 INVITE")]
-    return Request("INVITE", dialog.target, Headers(lines))
