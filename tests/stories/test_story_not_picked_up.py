@@ -64,6 +64,19 @@ def test_whoever_of_them_answers_has_the_caller_back(office: Office, app: FakePh
 
 
 @pytest.mark.spec("S41-100")
+def test_a_parker_who_picks_up_and_hangs_up_at_once_is_not_rung_again(office: Office) -> None:
+    caller = office.parked(office.alice, office.bob)
+    at_expiry(office)
+    office.bob.answer()
+    office.world.run_until(lambda: bool(office.events(CallReturned)), within_s=1)
+    office.bob.hang_up()
+    office.run(PARKED_S)
+    assert not caller.is_up
+    assert office.bob.ringing is None
+    assert len(office.events(CallTimedOut)) == len(office.events(CallReturned)) == 1
+
+
+@pytest.mark.spec("S41-100")
 @pytest.mark.parametrize("how", ["nobody answers", "busy", "declined", "switched off"])
 def test_when_that_fails_too_the_caller_is_parked_again_under_another_code(office: Office, how: str) -> None:
     caller = office.parked(office.alice, office.bob)

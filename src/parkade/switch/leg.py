@@ -51,8 +51,8 @@ SIGN_OF_LIFE_S = 2.0
 """How long a phone may take for its first response: three INVITEs leave within it over UDP (:rfc:`3261` section 17.1.1.2)."""
 
 GAVE_UP_S = 0.1
-"""A phone that says BYE within this time after its ACK had given up before it heard our answer. Without a provisional response
-it may not send a CANCEL (:rfc:`3261` section 9.1), so it waits for the answer, then sends ACK and BYE."""
+"""A phone that calls and says BYE within this time after its ACK had given up before it heard our answer. Without a
+provisional response it may not send a CANCEL (:rfc:`3261` section 9.1), so it waits for the answer, then sends ACK and BYE."""
 GAVE_UP_AFTER_RESTART_S = 4.0
 """The same after a restart: the BYE came while nobody was there, and is sent again at most so much later (T2)."""
 CROSSED_S = 32.0
@@ -289,6 +289,8 @@ class PhoneLeg(Quiet):
             return False
         if session.cancelled:
             return now - since <= CROSSED_S
+        if not session.incoming:
+            return False  # We rang it, and it was picked up, for however short a time.
         if restored_at is None or restored_at - since > GAVE_UP_AFTER_RESTART_S:
             return now - since <= GAVE_UP_S
         return now - max(since, restored_at) <= GAVE_UP_AFTER_RESTART_S
