@@ -63,7 +63,7 @@ def test_systemd_finds_nothing_wrong_with_the_service(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:  # a machine of another kind; the tests above hold there too
         return
     here = tmp_path / UNIT.name
-    text = UNIT.read_text().replace("/opt/parkade/.venv/bin/parkade", sys.executable)
+    text = UNIT.read_text().replace("/opt/parkade/bin/parkade", sys.executable)
     here.write_text(re.sub(r"(?m)^(User|Group|Documentation)=.*\n", "", text))
     result = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", here], capture_output=True, text=True, check=False, timeout=60
