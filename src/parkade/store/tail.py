@@ -77,7 +77,7 @@ class Tail:
     def begin(cls, journal: Path, number: int) -> Self:
         """A new one. Raises ``OSError``."""
         path = journal.with_name(f"{journal.name}{_NAME}{number}")
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             _write(file, MAGIC)
         except OSError:
