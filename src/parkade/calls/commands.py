@@ -93,10 +93,14 @@ class ParkedCall:
     expires_at: Instant
 
 
+Result: TypeAlias = ParkedCall | tuple[ParkedCall, ...] | None
+"""What comes of a command; which of them is said at each command."""
+
+
 @valueclass(frozen=True, slots=True)
 class Reply:
     """Effect: the answer to the command ``id``. With a ``refusal`` nothing was done."""
 
     id: str
-    result: ParkedCall | tuple[ParkedCall, ...] | None = None
+    result: Result = None
     refusal: Refusal | None = None

@@ -6,9 +6,12 @@ Every method raises ``StoreError`` if the database cannot be read or written.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.calls.directory import Directory
 from parkade.store import logins
@@ -47,6 +50,14 @@ class Store:
     async def close(self) -> None:
         """Give the database back."""
         await self._database.close()
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection whose reads all see the same moment, for the modules of this room that take one."""
+        return self._database.reading()
+
+    def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection in a write transaction: committed at the end, undone by an exception."""
+        return self._database.writing()
 
     async def first_start(self) -> str | None:
         """Make the installation's administrator if there is none; its password, to be shown once, or None."""

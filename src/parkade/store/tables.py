@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -101,6 +103,18 @@ lot = Table(
 """Where calls are parked: one lot for each site, with its range of codes (``801-899``). An account without sites has one
 lot without a site. With multi-site off the lot of the first site is the account's."""
 
+user_group = Table(
+    "user_group",
+    metadata,
+    _id(),
+    _uid(),
+    _of("account"),
+    Column("name", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    UniqueConstraint("account_id", "name"),
+)
+"""People with settings in common. Somebody is in one group or in none."""
+
 owner = Table(
     "owner",
     metadata,
@@ -114,6 +128,7 @@ owner = Table(
     Column("licensed", Boolean),
     Column("voicemail", Boolean),
     Column("site_id", Integer, ForeignKey("site.id", ondelete="SET NULL"), index=True),
+    Column("user_group_id", Integer, ForeignKey("user_group.id", ondelete="SET NULL"), index=True),
     UniqueConstraint("account_id", "extension"),
     CheckConstraint("kind IN ('user', 'common_area')", name="kind"),
 )
@@ -125,10 +140,12 @@ login = Table(
     _id(),
     _of("account", nullable=True),
     _of("owner", nullable=True),
+    Column("site_id", Integer, ForeignKey("site.id", ondelete="CASCADE"), index=True),
     Column("name", String, nullable=False, unique=True),
     Column("password_hash", String),
 )
-"""Who may log in: a user (``owner_id``), an account's administrator (no owner), the installation's (no account either)."""
+"""Who may log in: a user (``owner_id``), an administrator of a site (``site_id``), of an account (neither), or of the
+installation (no account either)."""
 
 device = Table(
     "device",
@@ -146,6 +163,18 @@ device = Table(
     Column("mac", String),
 )
 """A phone or gateway (no owner). The password is not here: only what digest authentication needs."""
+
+device_key = Table(
+    "device_key",
+    metadata,
+    _id(),
+    _of("device"),
+    Column("position", Integer, nullable=False),
+    Column("type", String, nullable=False),
+    Column("value", String, nullable=False),
+    Column("label", String),
+)
+"""A programmable key of a phone. ``type`` is ``park`` (``value`` is a code like ``*801``), ``extension`` or ``speed_dial``."""
 
 extension_group = Table(
     "extension_group",
@@ -208,8 +237,148 @@ park_setting = Table(
     _id(),
     _of("account"),
     _of("site", nullable=True),
+    _of("user_group", nullable=True),
     _of("owner", nullable=True),
     Column("key", String, nullable=False),
     Column("value", JSON, nullable=False),
 )
-"""One Call Park setting at one level: the account's, a site's or an owner's. A key without a row is inherited."""
+"""One Call Park setting at one level: the account's, a site's, a user group's or an owner's. Without a row it is inherited."""
+
+api_token = Table(
+    "api_token",
+    metadata,
+    _id(),
+    _uid(),
+    _of("account", nullable=True),
+    _of("login", nullable=True),
+    Column("kind", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("token_hash", String, nullable=False, unique=True),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, index=True),
+    CheckConstraint("kind IN ('session', 'token')", name="kind"),
+)
+"""What a program or a browser shows to be let in, as its SHA-256. A session is made by a log-in, a token by an administrator.
+
+``role`` is that of ``api/roles.py``. A token without a login belongs to no person (a wall board). Times are seconds since the
+epoch, here and in every table below.
+"""
+
+event = Table(
+    "event",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("uid", String, nullable=False, unique=True),
+    Column("account", String, nullable=False),
+    Column("at", Float, nullable=False, index=True),
+    Column("type", String, nullable=False),
+    Column("call", String),
+    Column("data", JSON, nullable=False),
+    Index("ix_event_account_number", "account", "number"),
+)
+"""What happened, as the contract writes it. ``number`` is that of the event log: gaps do not occur, order is that of events.
+
+``account`` is a slug: history outlives an account. Rows are removed when they are older than the retention.
+"""
+
+event_position = Table(
+    "event_position",
+    metadata,
+    _id(),
+    Column("number", BigInteger, nullable=False),
+)
+"""One row: the number of the last event that was taken from the event log into ``event``, history and deliveries."""
+
+park_history = Table(
+    "park_history",
+    metadata,
+    _id(),
+    _uid(),
+    Column("account", String, nullable=False),
+    Column("call", String, nullable=False, index=True),
+    Column("site", String),
+    Column("lot", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("caller_name", String, nullable=False),
+    Column("caller_number", String, nullable=False),
+    Column("parked_by", String),
+    Column("note", String, nullable=False),
+    Column("parked_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("waited_s", Float),
+    Column("outcome", String),
+    Column("ended_by", String),
+    Column("reparks", Integer, nullable=False),
+    Index("ix_park_history_account_parked_at", "account", "parked_at"),
+)
+"""One park from start to end. ``outcome`` is NULL while the call is parked, then ``retrieved``, ``returned``, ``abandoned`` or
+``timed_out``; ``ended_by`` is the extension that has the call then. ``site`` is the id of a site."""
+
+audit = Table(
+    "audit",
+    metadata,
+    _id(),
+    _uid(),
+    Column("account", String, index=True),
+    Column("at", Float, nullable=False, index=True),
+    Column("by", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("address", String),
+    Column("action", String, nullable=False),
+    Column("object", String, nullable=False),
+    Column("before", JSON),
+    Column("after", JSON),
+)
+"""Who changed what: ``object`` is a path like ``sites/8f…/settings/call-park``, ``before`` and ``after`` what differs."""
+
+webhook = Table(
+    "webhook",
+    metadata,
+    _id(),
+    _uid(),
+    _of("account"),
+    Column("url", String, nullable=False),
+    Column("secret", String, nullable=False),
+    Column("events", JSON, nullable=False),
+    Column("form", String, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+"""Where events are sent. ``events`` are types, or ``*`` for all; ``form`` is ``parkade`` or ``callee_parked`` (that of scripts
+written for another service)."""
+
+webhook_delivery = Table(
+    "webhook_delivery",
+    metadata,
+    _id(),
+    _uid(),
+    _of("webhook"),
+    Column("event_number", BigInteger, nullable=False),
+    Column("call", String),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("last_status", Integer),
+    Column("last_error", String),
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float),
+    CheckConstraint("state IN ('waiting', 'delivered', 'failed')", name="state"),
+    Index("ix_webhook_delivery_state_next_at", "state", "next_at"),
+)
+"""One event on its way to one webhook. The body is made of ``event``, so it is the same at every attempt."""
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    _id(),
+    Column("key", String, nullable=False),
+    Column("principal", String, nullable=False),
+    Column("request_hash", String, nullable=False),
+    Column("status", Integer),
+    Column("body", JSON),
+    Column("created_at", Float, nullable=False, index=True),
+    UniqueConstraint("principal", "key"),
+)
+"""What a request with an ``Idempotency-Key`` was answered; no status while it is under way."""

@@ -1,0 +1,1 @@
+"""One file per noun; ``api/app.py`` has the list of them."""
