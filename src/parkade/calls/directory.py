@@ -1,7 +1,7 @@
 """Who and what exists: accounts, sites, people, places, devices, trunks, lots. Values only; a change is a new ``Directory``.
 
-Sites, lots, people and ring groups have ids that the store makes. An id is unique within its account and survives renaming,
-renumbering, moving and reordering, so what goes on (a parked call above all) refers to ids. Where no id is given
+Sites, lots, people, user groups and ring groups have ids that the store makes. An id is unique within its account and survives
+renaming, renumbering, moving and reordering, so what goes on (a parked call above all) refers to ids. Where no id is given
 (tests), that of a person or group is its extension.
 
 Secrets are not here: passwords and digests stay with the rooms that check them.
@@ -41,6 +41,28 @@ class OwnerKind(StrEnum):
     COMMON_AREA = "common_area"
 
 
+class VisibilityKind(StrEnum):
+    """Who sees a parked call and may retrieve it: everybody in the account, who is at the site or in the user group of whoever
+    parked it, or only people who are named.
+    """
+
+    ACCOUNT = "account"
+    SITE = "site"
+    GROUP = "group"
+    PEOPLE = "people"
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """Whom parked calls are shown to. ``people`` are the ids of those who are named; they are empty for every other kind.
+
+    With ``PEOPLE`` and nobody named a call is for whoever parked it.
+    """
+
+    kind: VisibilityKind = VisibilityKind.ACCOUNT
+    people: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ParkPolicy:
     """How parking behaves for one person or one lot, the levels above already merged in."""
@@ -52,6 +74,11 @@ class ParkPolicy:
     assignment: Assignment = Assignment.SEQUENTIAL
     reserve_s: float = 30.0
     ring_back_s: float = 30.0
+    visibility: Visibility = Visibility()
+
+
+DEFAULT_CODES = "801-899"
+"""The codes of a lot that does not say which it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +120,8 @@ class Site:
 class Owner:
     """A phone user or a common-area phone: one extension, any number of devices, all of which ring.
 
-    ``site`` is the id of a site, None for somebody who is nowhere. ``policy`` holds the person's effective settings, None if
-    those of the lot apply.
+    ``site`` is the id of a site, None for somebody who is nowhere; ``group`` that of a user group. ``policy`` holds the
+    person's effective settings, None if those of the lot apply.
     """
 
     extension: str
@@ -106,6 +133,7 @@ class Owner:
     devices: tuple[str, ...] = ()
     id: str = ""
     policy: ParkPolicy | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
         if not self.id:

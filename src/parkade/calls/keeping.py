@@ -183,6 +183,7 @@ def _stay(stay: Stay) -> Json:
             "assignment": policy.assignment,
             "reserve_s": policy.reserve_s,
             "ring_back_s": policy.ring_back_s,
+            "visibility": [policy.visibility.kind, *policy.visibility.people],
         },
     }
 

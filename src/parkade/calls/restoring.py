@@ -41,6 +41,8 @@ from parkade.calls.directory import (
     OwnerKind,
     ParkPolicy,
     Trunk,
+    Visibility,
+    VisibilityKind,
 )
 from parkade.calls.effects import NotRestored
 from parkade.calls.identity import Identity
@@ -259,6 +261,7 @@ class _Reader:
     def _policy(self, value: Any) -> ParkPolicy:
         usual = ParkPolicy()
         forward_to = value.get("forward_to")
+        kind, *people = value.get("visibility") or [usual.visibility.kind]
         return ParkPolicy(
             enable=bool(value.get("enable", usual.enable)),
             expiration_s=_number(value.get("expiration_s", usual.expiration_s)),
@@ -267,6 +270,7 @@ class _Reader:
             assignment=Assignment(value.get("assignment", usual.assignment)),
             reserve_s=_number(value.get("reserve_s", usual.reserve_s)),
             ring_back_s=_number(value.get("ring_back_s", usual.ring_back_s)),
+            visibility=Visibility(VisibilityKind(kind), tuple(map(str, people))),
         )
 
     def _lot(self, value: Any) -> ParkLot:
