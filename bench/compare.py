@@ -27,8 +27,6 @@ from bench.server import COMPILED, HERE, running
 NO_JOURNAL = {"PARKADE_JOURNAL": "off"}
 _ARRIVING_PER_S = 200
 _SETTLE_S = 2.0
-_SPARE_S = 2.0
-"""After some calls and this time the spare media process is there, which is no part of a call."""
 
 
 @dataclass(slots=True)
@@ -66,7 +64,6 @@ def memory(variant: Variant, callers: int) -> None:
     deaf = Deaf()
     with running(SERVER, RTP_PORTS, variant.tree, variant.environment) as server:
         measure(server, 50, 1)  # code is in memory once it has run
-        time.sleep(_SPARE_S)
         empty = server.usage()
         with calling(server, plan, LOAD, [deaf.port], deaf.port):
             time.sleep(callers / _ARRIVING_PER_S + _SETTLE_S)

@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ _DIRECTORY = {
         }
     ]
 }
+
+
+SPARE_S = 3.0
+"""After this time the spare media process is there, whose start (half a second of processor time) is no part of a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ def running(core: int, rtp_ports: str, tree: Path = HERE, environment: Mapping[s
                 ready = next((line for line in process.stdout if line.startswith("{")), None)
                 if ready is None:
                     raise SystemExit(f"the server did not start:\n{log.read_text()}")
+                time.sleep(SPARE_S)
                 yield Server(process.pid, json.loads(ready)["sip"])
                 if process.poll() is not None:
                     raise SystemExit(f"the server ended while it was measured:\n{log.read_text()}")

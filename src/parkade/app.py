@@ -102,8 +102,9 @@ class _Signalling:
             switch, effects = new_switch(), list[SwitchEffect]()
             if journal is not None:
                 cleanup.callback(journal.close)
+                kept = journal.load()
                 try:
-                    effects = _restored(switch, journal.load(), clock.now())
+                    effects = _restored(switch, kept, clock.now())
                 except Exception as error:
                     # A mistake of ours. To serve nobody would be worse than to lose those who were there.
                     log.exception("what was kept could not be taken up")

@@ -60,6 +60,13 @@ def _directory(text: str) -> Path:
     return Path(text)
 
 
+def _there(text: str) -> Path:
+    path = _directory(text)
+    if not path.is_dir():
+        raise ValueError("is not a directory that can be read")
+    return path
+
+
 def _address(text: str) -> str:
     try:
         return str(ipaddress.ip_address("127.0.0.1" if text == "localhost" else text.strip("[]")))
@@ -139,7 +146,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("https-port", _port, "PORT", f"Portal and API over TLS. {_LATER}"),
     Setting("rtp-ports", _port_range, "FIRST-LAST", "UDP ports for sound. Default 20000-29999."),
     Setting("drain-seconds", _seconds, "SECONDS", "How long SIGTERM waits for conversations to end. Default 30."),
-    Setting("sounds", _directory, "DIR", "Folder with music/ and prompts/ to use instead of the built-in sounds."),
+    Setting("sounds", _there, "DIR", "Folder with music/ and prompts/ to use instead of the built-in sounds."),
     Setting("log-level", _log_level, "LEVEL", f"How much to log: {', '.join(LOG_LEVELS)}. Default info."),
     Setting("journal", _on_off, "on|off", "off: nothing survives a restart; for measuring only. Default on."),
 )

@@ -38,6 +38,7 @@ def test_a_configuration_file_named_by_a_flag_beats_one_named_by_the_environment
 
 
 def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
+    (tmp_path / "my-sounds").mkdir()
     said = {
         "data": "elsewhere",
         "host": "::1",
@@ -48,7 +49,7 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         "https-port": "4",
         "rtp-ports": "30000-30099",
         "drain-seconds": "5",
-        "sounds": "my-sounds",
+        "sounds": str(tmp_path / "my-sounds"),
         "log-level": "debug",
         "journal": "off",
     }
@@ -71,6 +72,7 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         ("rtp-ports", "20000", "is not a range of at least four ports"),
         ("rtp-ports", "20000-20002", "is not a range of at least four ports"),
         ("rtp-ports", "30000-20000", "is not a range of at least four ports"),
+        ("sounds", "/no/such/folder", "is not a directory that can be read"),
         ("drain-seconds", "soon", "is not a number of seconds"),
         ("journal", "perhaps", "is neither on nor off"),
         ("log-level", "loud", "is none of debug, info, warning, error"),

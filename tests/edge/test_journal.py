@@ -455,6 +455,23 @@ def test_a_file_that_stays_locked_refuses_the_start_in_words(path: Path, monkeyp
     other.close()
 
 
+def test_a_file_that_is_locked_when_it_is_read_is_not_set_aside(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Open(path)
+    opened.write(Keep("a", 1))
+    opened.journal.close()
+    journal = Journal.open(path)
+    monkeypatch.setattr(journal, "_load_rows", _locked)
+    with pytest.raises(JournalError, match=r"journal .*: database is locked"):
+        journal.load()
+    assert read(path) == {"a": 1}
+
+
+def _locked(_database: sqlite3.Connection) -> dict[str, str]:
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    raise error
+
+
 def test_a_journal_that_cannot_be_made_starts_without_and_tries_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "later" / "journal.db"
     opened = Open(path)

@@ -96,13 +96,18 @@ class Journal:
             return cls(path, None)
 
     def load(self) -> dict[str, Json]:
-        """What is kept. A value that cannot be read is noted and left out."""
+        """What is kept. A value that cannot be read is noted and left out; a damaged file is set aside.
+
+        :raises JournalError: the file is whole as far as one can tell, and cannot be read now.
+        """
         texts: dict[str, str | bytes | None] = {}
         if self._database is not None:
             try:
                 texts.update(self._load_rows(self._database))
             except sqlite3.DatabaseError as error:
                 self._database.close()
+                if _code(error) not in _DAMAGED:
+                    raise JournalError(f"journal {self.path}: {error}") from None
                 set_aside(self.path, "damaged", error)
                 self._database = _open_or_set_aside(self.path)
         self._left = tails_of(self.path)
