@@ -9,14 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.store import tables as t
 from parkade.store.directory_model import DirectoryFile
-from parkade.store.rows import Row, Rows, fetch
+from parkade.store.rows import FOR_CALLS, Row, Rows, fetch
 
 Tree: TypeAlias = dict[str, object]
 
 
 async def read_directory(connection: AsyncConnection) -> DirectoryFile:
     """Every account, in the order they were made."""
-    reader = _Reader(Rows(await fetch(connection, t.metadata.sorted_tables)))
+    reader = _Reader(Rows(await fetch(connection, (*FOR_CALLS, t.login, t.trunk, t.inbound_number))))
     return DirectoryFile.model_validate({"accounts": reader.accounts()})
 
 
