@@ -17,6 +17,7 @@ class Refusal:
     en: str
     vi: str
     what_to_do: str
+    what_to_do_vi: str = ""
 
     def with_(self, **values: str) -> Refusal:
         """The same refusal with the blanks of its texts filled in."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select, update
+from typing import NamedTuple
+
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.base.errors import ParkadeError
@@ -35,6 +37,8 @@ async def set_password(connection: AsyncConnection, name: str, password: str) ->
     """
     person = update(t.login).where(t.login.c.name == name).values(password_hash=hash_password(password))
     if (await connection.execute(person)).rowcount:
+        of_login = t.api_token.c.login_id.in_(select(t.login.c.id).where(t.login.c.name == name))
+        await connection.execute(delete(t.api_token).where(of_login, t.api_token.c.kind == "session"))
         return f"login {name}"
     secret = device_secret(name, password)
     phone = update(t.device).where(t.device.c.username == name, t.device.c.address.is_(None))
@@ -44,3 +48,24 @@ async def set_password(connection: AsyncConnection, name: str, password: str) ->
         await mark_changed(connection, (await connection.execute(of_device)).scalars())
         return f"device {name}"
     raise NoSuchLoginError(f"there is no login and no device {name}")
+
+
+class OwnLogin(NamedTuple):
+    """The log-in behind a session or a token."""
+
+    id: int
+    name: str
+    password_hash: str | None
+
+
+async def login_of_token(connection: AsyncConnection, token: str) -> OwnLogin | None:
+    """The log-in that the token or session with the id ``token`` belongs to; None for a token of nobody."""
+    joined = t.login.join(t.api_token, t.api_token.c.login_id == t.login.c.id)
+    columns = (t.login.c.id, t.login.c.name, t.login.c.password_hash)
+    row = (await connection.execute(select(*columns).select_from(joined).where(t.api_token.c.uid == token))).first()
+    return None if row is None else OwnLogin(*row)
+
+
+async def set_login_password(connection: AsyncConnection, login_id: int, password_hash: str) -> None:
+    """A new password for one log-in, by its hash."""
+    await connection.execute(update(t.login).where(t.login.c.id == login_id).values(password_hash=password_hash))

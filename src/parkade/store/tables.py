@@ -251,6 +251,7 @@ api_token = Table(
     _uid(),
     _of("account", nullable=True),
     _of("login", nullable=True),
+    _of("site", nullable=True),
     Column("kind", String, nullable=False),
     Column("role", String, nullable=False),
     Column("name", String, nullable=False),
@@ -262,8 +263,8 @@ api_token = Table(
 )
 """What a program or a browser shows to be let in, as its SHA-256. A session is made by a log-in, a token by an administrator.
 
-``role`` is that of ``api/roles.py``. A token without a login belongs to no person (a wall board). Times are seconds since the
-epoch, here and in every table below.
+``role`` is that of ``api/principal.py``. A token without a login belongs to no person (a wall board); ``site_id`` is where it
+hangs. Times are seconds since the epoch, here and in every table below.
 """
 
 event = Table(

@@ -57,7 +57,8 @@ SERVER = Address("198.51.100.1", 5060)
 
 
 class SimWorld(Simulation):
-    """``switch`` is the real one, ``media`` a pretended one, ``events`` everything the switch announced.
+    """``switch`` is the real one, ``media`` a pretended one, ``events`` everything the switch announced, ``replies`` its
+    answers to commands by their ids.
 
     ``strict``: an exception that the switch has caught inside itself is raised here, so that no story passes over it.
     ``journal`` is what has been kept, by key: all that a crash leaves of the switch.
@@ -68,6 +69,7 @@ class SimWorld(Simulation):
         super().__init__(seed, weather)
         self.media = FakeMedia(ports)
         self.events: list[Event] = []
+        self.replies: dict[str, Reply] = {}
         self.notes: list[str] = []
         self.strict = True
         self.journal: dict[str, Json] = {}
@@ -425,7 +427,9 @@ class _Server:
                     if error is not None and self._world.strict:
                         raise error
                     self._world.notes.append(text)
-                case SlotChanged() | Reply():
+                case Reply():
+                    self._world.replies[effect.id] = effect
+                case SlotChanged():
                     pass
                 case _:
                     self._world.media.perform(effect, self._world.now)

@@ -161,6 +161,7 @@ def upgrade() -> None:
         sa.Column("uid", sa.String(), nullable=False),
         sa.Column("account_id", sa.Integer(), nullable=True),
         sa.Column("login_id", sa.Integer(), nullable=True),
+        sa.Column("site_id", sa.Integer(), nullable=True),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
@@ -173,6 +174,7 @@ def upgrade() -> None:
             ["account_id"], ["account.id"], name=op.f("fk_api_token_account_id_account"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(["login_id"], ["login.id"], name=op.f("fk_api_token_login_id_login"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_api_token_site_id_site"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_token")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_token_token_hash")),
         sa.UniqueConstraint("uid", name=op.f("uq_api_token_uid")),
@@ -181,6 +183,7 @@ def upgrade() -> None:
         batch.create_index(batch.f("ix_api_token_account_id"), ["account_id"], unique=False)
         batch.create_index(batch.f("ix_api_token_expires_at"), ["expires_at"], unique=False)
         batch.create_index(batch.f("ix_api_token_login_id"), ["login_id"], unique=False)
+        batch.create_index(batch.f("ix_api_token_site_id"), ["site_id"], unique=False)
 
     op.create_table(
         "device_key",
@@ -239,6 +242,7 @@ def downgrade() -> None:
 
     op.drop_table("device_key")
     with op.batch_alter_table("api_token") as batch:
+        batch.drop_index(batch.f("ix_api_token_site_id"))
         batch.drop_index(batch.f("ix_api_token_login_id"))
         batch.drop_index(batch.f("ix_api_token_expires_at"))
         batch.drop_index(batch.f("ix_api_token_account_id"))

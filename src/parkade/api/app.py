@@ -1,0 +1,94 @@
+"""The web application: one table of routers. It is started by ``web.py``, and by tests over any ``Services``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from parkade import __version__
+from parkade.api import refusals
+from parkade.api.auth import new_enough
+from parkade.api.describe import describe
+from parkade.api.problems import Problem, add_handlers, answer
+from parkade.api.rest import errors, login, me
+from parkade.api.services import ApiSettings, Services
+
+PREFIX = "/api/v1"
+ROUTERS: tuple[APIRouter, ...] = (
+    login.router,
+    me.router,
+    errors.router,
+)
+"""Everything under ``/api/v1``; each file of ``rest/`` has one noun."""
+
+DESCRIPTION = """Calls, parked calls, settings and people of a Parkade installation.
+
+Send a token (`POST /api/v1/login`, `POST /api/v1/tokens`) as `Authorization: Bearer …`. Times are ISO 8601, UTC. Lists answer
+`{"items": […], "next": cursor or null}`. Errors are `application/problem+json` with a stable `error_id`, a `message` and
+`what_to_do` in the language of the person or of `Accept-Language`; `GET /api/v1/errors` lists them all. What belongs to another
+account is not there (404)."""
+
+
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        return dict(describe(self))
+
+
+def make_app(services: Services) -> FastAPI:
+    """The application over ``services``, which whoever made them closes."""
+    app = _Api(
+        title="Parkade",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    add_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX, dependencies=[Depends(new_enough)])
+    app.add_middleware(_Door, settings=services.settings)
+    return app
+
+
+class _Door:
+    """Refuses what is too large, and addresses with a NUL in them: no name has one, and not every database takes it."""
+
+    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
+        self._app = app
+        self._most = settings.most_bytes
+        self._most_of = {f"{PREFIX}/directory": settings.most_directory_bytes}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        most, refused = self._most_of.get(scope["path"], self._most), None
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            refused = Problem(refusals.BAD_REQUEST)
+        elif _length(scope) > most:
+            refused = Problem(refusals.TOO_LARGE)
+        if refused is not None:
+            await answer(Request(scope), refused)(scope, receive, send)
+            return
+        left = most
+
+        async def counted() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, counted, send)
+
+
+def _length(scope: Scope) -> int:
+    """What a request says that it has, 0 if it does not say."""
+    said = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(said[:20]) if said.isdigit() else 0
