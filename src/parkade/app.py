@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -25,39 +24,43 @@ from parkade.base.clock import Instant
 from parkade.base.errors import ParkadeError
 from parkade.base.ids import Ids
 from parkade.base.journal import Json
-from parkade.calls.events import CallEvent
 from parkade.config import Settings
 from parkade.edge.advertise import Advertise
 from parkade.edge.clock import Clock
 from parkade.edge.collector import settle_collector
-from parkade.edge.event_json import event_json
-from parkade.edge.pump import Pump, Told
+from parkade.edge.command_socket import CommandSocket
+from parkade.edge.event_log import EVENTS_FOLDER, EventLog
+from parkade.edge.figures import Figures
+from parkade.edge.publisher import Publisher
+from parkade.edge.pump import Pump
 from parkade.edge.tcp import TcpTransport
 from parkade.edge.udp import UdpTransport
 from parkade.media.link import MediaLink
 from parkade.rtp.orders import PortsReady, Report
+from parkade.store import events as stored_events
 from parkade.store.journal import JOURNAL_FILE, Journal, set_aside
 from parkade.store.store import Store
 from parkade.switch.inputs import AccountLoaded, Drain, HangUp, MediaReport, SwitchEffect
 from parkade.switch.switch import Switch
 
 log = logging.getLogger("parkade")
-events = logging.getLogger("parkade.events")
 
 DIRECTORY_POLL_S = 1.0
+MAX_ASKING = 1000
 DRAIN_POLL_S = 0.2
 PORTS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the supervisor hands on: bound sockets, where media listens, a pipe that ends with the supervisor, and whom to
-    tell that phones may call.
+    """What the supervisor hands on: bound sockets, where media listens and where the web process will ask, a pipe that ends
+    with the supervisor, and whom to tell that phones may call.
     """
 
     udp: socket.socket
     tcp: socket.socket
     media_socket: Path
+    command_socket: Path
     life: int
     say_ready: Callable[[], None]
 
@@ -79,7 +82,6 @@ class _Signalling:
         self._given = given
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._revision = 0
 
     async def run(self) -> int:
         settings, given = self._settings, self._given
@@ -89,8 +91,12 @@ class _Signalling:
         loop.add_reader(given.life, self._supervisor_gone)
         async with AsyncExitStack() as cleanup:
             store = await cleanup.enter_async_context(await Store.open(settings.data))
-            self._revision = await store.revision()
+            revision = await store.revision()
             directory = await store.directory()
+            async with store.reading() as connection:
+                position = await stored_events.position(connection)
+            events = EventLog.open(settings.data / EVENTS_FOLDER, position)
+            cleanup.callback(events.close)
             journal = Journal.open(settings.data / JOURNAL_FILE) if settings.journal == "on" else None
             port = int(given.udp.getsockname()[1])
             advertise = Advertise(settings.advertise, settings.host, {"UDP": port, "TCP": port})
@@ -113,7 +119,8 @@ class _Signalling:
                     journal = Journal.open(settings.data / JOURNAL_FILE)
                     cleanup.callback(journal.close)
                     switch = new_switch()
-            pump = Pump(switch, clock, _publish, journal)
+            publisher = Publisher(events)
+            pump = Pump(switch, clock, publisher, journal)
             if journal is not None:
                 journal.start()
             udp, tcp = UdpTransport(given.udp, pump.feed_all), TcpTransport(pump.feed_all)
@@ -121,12 +128,15 @@ class _Signalling:
             cleanup.callback(tcp.stop)
             pump.transports.update(UDP=udp, TCP=tcp)
             pump.perform(effects)
-            await self._connect_media(pump, cleanup)
+            figures = Figures(switch.counts, lambda: journal.waiting if journal is not None else 0, events)
+            await self._connect_media(pump, figures, cleanup)
+            follower = DirectoryFollower(store, pump.feed, revision)
+            await self._listen_for_commands(CommandSocket(pump.feed, figures.now, follower.look_now), publisher, cleanup)
             settle_collector()
             udp.listen()
             await tcp.listen(given.tcp)
-            watcher = asyncio.create_task(self._watch_directory(store, pump))
-            cleanup.callback(watcher.cancel)
+            following = asyncio.create_task(follower.run())
+            cleanup.callback(following.cancel)
             given.say_ready()
             await self._stop.wait()
             await self._drain(switch, pump, keep=journal is not None)
@@ -142,11 +152,21 @@ class _Signalling:
         log.error("the supervisor is gone: signalling ends, media goes on and waits for the next")
         os._exit(0)  # at once: the next server waits for our place
 
-    async def _connect_media(self, pump: Pump, cleanup: AsyncExitStack) -> None:
+    async def _listen_for_commands(self, commands: CommandSocket, publisher: Publisher, cleanup: AsyncExitStack) -> None:
+        """Calls go on without it."""
+        cleanup.callback(commands.stop)
+        publisher.answer, publisher.news = commands.answer, commands.events_up_to
+        try:
+            await commands.listen(self._given.command_socket)
+        except OSError as error:
+            log.error("the API cannot ask signalling anything: %s", error.strerror)
+
+    async def _connect_media(self, pump: Pump, figures: Figures, cleanup: AsyncExitStack) -> None:
         """A media process with its first ports bound, so that the first call finds one."""
         ready = asyncio.Event()
 
         def reports(given: Sequence[Report]) -> None:
+            figures.heard(given)
             pump.feed_all([MediaReport(report) for report in given])
             if not ready.is_set() and any(isinstance(report, PortsReady) for report in given):
                 ready.set()
@@ -165,31 +185,6 @@ class _Signalling:
         if not done:
             raise NoPortsError(f"no free UDP port for sound within {self._settings.rtp_ports}")
 
-    async def _watch_directory(self, store: Store, pump: Pump) -> None:
-        """An import into a running server takes effect within a second or two. What prevents it is said once."""
-        said = ""
-        while True:
-            await asyncio.sleep(DIRECTORY_POLL_S)
-            try:
-                await self._follow_directory(store, pump)
-                said = ""
-            except Exception as error:
-                if (reason := str(error) or repr(error)) != said:
-                    trace = None if isinstance(error, ParkadeError) else error
-                    log.error("the directory could not be read again: %s", reason, exc_info=trace)
-                said = reason
-
-    async def _follow_directory(self, store: Store, pump: Pump) -> None:
-        revision, slugs = await store.changed_accounts(self._revision)
-        for slug in slugs:
-            loaded = await store.account(slug)
-            if loaded is None:
-                pump.feed(AccountLoaded(slug, None, {}, {}))
-            else:
-                pump.feed(AccountLoaded(slug, loaded.account, loaded.devices, loaded.secrets))
-            log.info("account %s of directory revision %s loaded", slug, revision)
-        self._revision = revision
-
     async def _drain(self, switch: Switch, pump: Pump, *, keep: bool) -> None:
         """Wait for conversations. With ``keep`` the rest goes on in the next process; else they hear that it is over."""
         pump.feed(Drain())
@@ -206,6 +201,56 @@ class _Signalling:
             pump.feed(HangUp())
 
 
+class DirectoryFollower:
+    """Loads what has changed in the database: at once when told, else within a second or two."""
+
+    def __init__(self, store: Store, feed: Callable[[AccountLoaded], None], revision: int) -> None:
+        self._store = store
+        self._feed = feed
+        self._revision = revision
+        self._told = asyncio.Event()
+        self._asking: list[Callable[[], None]] = []
+
+    def look_now(self, done: Callable[[], None]) -> None:
+        """Look at once; ``done`` is called when the switch holds what is in the database now."""
+        self._asking.append(done)
+        del self._asking[:-MAX_ASKING]
+        self._told.set()
+
+    async def run(self) -> None:
+        """Follow. What prevents it is said once; whoever asks is answered when it is over."""
+        said = ""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DIRECTORY_POLL_S):
+                    await self._told.wait()
+            self._told.clear()
+            asking, self._asking = self._asking, []
+            try:
+                await self._follow()
+            except Exception as error:
+                if (reason := str(error) or repr(error)) != said:
+                    trace = None if isinstance(error, ParkadeError) else error
+                    log.error("the directory could not be read again: %s", reason, exc_info=trace)
+                said = reason
+                self._asking[:0] = asking
+            else:
+                said = ""
+                for done in asking:
+                    done()
+
+    async def _follow(self) -> None:
+        revision, slugs = await self._store.changed_accounts(self._revision)
+        for slug in slugs:
+            loaded = await self._store.account(slug)
+            if loaded is None:
+                self._feed(AccountLoaded(slug, None, {}, {}))
+            else:
+                self._feed(AccountLoaded(slug, loaded.account, loaded.devices, loaded.secrets))
+            log.info("account %s of directory revision %s loaded", slug, revision)
+        self._revision = revision
+
+
 def _restored(switch: Switch, kept: Mapping[str, Json], now: Instant) -> list[SwitchEffect]:
     effects = switch.restore(kept, now)
     if kept:
@@ -218,8 +263,3 @@ def _restored(switch: Switch, kept: Mapping[str, Json], now: Instant) -> list[Sw
             counts["bindings"],
         )
     return effects
-
-
-def _publish(event: Told) -> None:
-    if isinstance(event, CallEvent) and events.isEnabledFor(logging.INFO):
-        events.info("%s", json.dumps(event_json(event), ensure_ascii=False))

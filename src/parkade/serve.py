@@ -314,7 +314,8 @@ class _Server:
             signal.signal(number, signal.SIG_DFL)
         udp, tcp = self._sockets
         folder = os.open(self._place.run, os.O_RDONLY | os.O_DIRECTORY)
-        given = Given(udp, tcp, Path(f"/proc/self/fd/{folder}/media.sock"), self._life, lambda: _say(say_ready))
+        run = Path(f"/proc/self/fd/{folder}")
+        given = Given(udp, tcp, run / "media.sock", run / "signalling.sock", self._life, lambda: _say(say_ready))
         return run_signalling(self._settings, given)
 
     # What others may read

@@ -2,7 +2,9 @@
 
 The first two restarts come at once; a child that then does not live ``STEADY_S`` is started again ever later, at most
 ``LATEST_S``.
-A child that ends before everything has been ready once ends the whole: a bad setting is said, not repeated.
+A vital child that ends before all of them have been ready once ends the whole: a bad setting is said, not repeated. The others
+are started when every vital one is ready, so that they take no time from those; one that fails is only tried again, and all is
+called ready without it when it has failed three times or takes longer than ``PATIENCE_S``.
 
 A child may be one that a former supervisor left behind; it is watched all the same.
 """
@@ -26,6 +28,8 @@ STEADY_S: Final = 2.0
 LATEST_S: Final = 5.0
 _AT_ONCE: Final = 2
 _FIRST_DELAY_S: Final = 0.1
+PATIENCE_S: Final = 20.0
+"""How long everything waits to be called ready for a child that is not vital."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Child:
     name: str
     start: Callable[[], Started]
     patience_s: float
+    vital: bool = True
     pid: int = 0
     watch: int = -1
     ready_fd: int = -1
@@ -61,10 +66,11 @@ class Child:
 
 
 class Supervisor:
-    """``children`` in the order of their start; they are told to end in the reverse order, one after the other.
+    """``children`` in the order of their start, the vital ones first; they are told to end in the reverse order of
+    ``children``, one after the other.
 
     ``changed`` is called when a child has been started, ``all_ready`` once, when every child is, and ``steady`` whenever
-    all have run for ``STEADY_S``: time for what they should not have to share the processor with.
+    all vital ones have run for ``STEADY_S``: time for what they should not have to share the processor with.
     """
 
     def __init__(
@@ -79,6 +85,8 @@ class Supervisor:
         self._all_ready = all_ready
         self._steady = steady
         self._steady_at: float | None = None
+        self._ready_at: float | None = None
+        """When everything is called ready without those that are not vital."""
         self._poll = select.poll()
         self._said_ready = False
         self._stopping = False
@@ -95,8 +103,9 @@ class Supervisor:
         self._poll.register(self._wake, select.POLLIN)
         try:
             for child in self._children:
-                if not child.runs:
+                if child.vital and not child.runs:
                     self.start(child)
+            self._see_who_is_ready()
             while not self._stopping or any(child.runs for child in self._children):
                 self._turn()
         finally:
@@ -143,18 +152,16 @@ class Supervisor:
         for child in self._children:
             if child.runs and _readable(child.watch):
                 self._ended(child)
+        if not self._said_ready and not self._stopping:
+            self._see_who_is_ready()
         now = time.monotonic()
         if self._steady_at is not None and self._steady_at <= now:
             self._steady_at = None
-            if not self._stopping and all(child.runs for child in self._children):
+            if not self._stopping and all(child.runs for child in self._children if child.vital):
                 self._steady()
         for child in self._children:
             if child.again_at is not None and child.again_at <= now and not self._stopping:
-                try:
-                    self.start(child)
-                except OSError as error:  # no memory, no process, no descriptor left: that may pass
-                    log.error("%s cannot be started: %s", child.name, error.strerror or error)
-                    self._start_later(child, steady=False)
+                self._start_or_later(child)
             if child.kill_at is not None and child.kill_at <= now and child.runs:
                 log.error("%s does not end when told: killed", child.name)
                 child.kill_at = None
@@ -162,8 +169,7 @@ class Supervisor:
 
     def _wait_ms(self) -> int | None:
         due = [at for child in self._children for at in (child.again_at, child.kill_at) if at is not None]
-        if self._steady_at is not None:
-            due.append(self._steady_at)
+        due += [at for at in (self._steady_at, self._ready_at if self._vital_are_ready else None) if at is not None]
         return max(0, int(1000 * (min(due) - time.monotonic())) + 1) if due else None
 
     def _note(self, number: int, _frame: object) -> None:
@@ -196,16 +202,41 @@ class Supervisor:
         os.close(child.ready_fd)
         child.ready_fd = -1
         child.is_ready = bool(said)
-        if not self._said_ready and all(child.is_ready for child in self._children):
-            self._said_ready = True
-            self._steady_at = time.monotonic() + STEADY_S
-            self._all_ready()
+
+    @property
+    def _vital_are_ready(self) -> bool:
+        return all(child.is_ready for child in self._children if child.vital)
+
+    def _see_who_is_ready(self) -> None:
+        """Start those that are not vital when the others are ready, and say that all are when they are, or will not be soon."""
+        if not self._vital_are_ready:
+            return
+        now = time.monotonic()
+        if self._ready_at is None:
+            self._ready_at = now + PATIENCE_S
+            for child in self._children:
+                if not child.vital:
+                    self._start_or_later(child)
+        missing = [child.name for child in self._children if not child.is_ready and child.failures < _AT_ONCE + 1]
+        if missing and now < self._ready_at:
+            return
+        self._ready_at, self._said_ready = None, True
+        self._steady_at = now + STEADY_S
+        self._all_ready()
+
+    def _start_or_later(self, child: Child) -> None:
+        try:
+            self.start(child)
+        except OSError as error:  # no memory, no process, no descriptor left: that may pass
+            log.error("%s cannot be started: %s", child.name, error.strerror or error)
+            self._start_later(child, steady=False)
 
     def _ended(self, child: Child) -> None:
         status = self._reap(child)
         if self._stopping:
-            self._end_next()
-        elif not self._said_ready:
+            if not any(other.runs and other.kill_at is not None for other in self._children):
+                self._end_next()
+        elif child.vital and not self._said_ready and self._ready_at is None:
             self._status = status if status > 0 else 1
             if status <= 0:
                 log.error("%s ended (%s) before it was ready", child.name, _reason(status))

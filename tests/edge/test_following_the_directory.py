@@ -10,9 +10,7 @@ from typing import cast
 import pytest
 
 import parkade.app
-from parkade.app import Given, _Signalling
-from parkade.config import Settings
-from parkade.edge.pump import Pump
+from parkade.app import DirectoryFollower
 from parkade.store.directory import LoadedAccount
 from parkade.store.errors import StoreError
 from parkade.store.store import Store
@@ -51,8 +49,8 @@ class Heard:
 
 async def followed(store: FailingStore) -> Heard:
     """What the switch was told until its first input."""
-    signalling, pump = _Signalling(cast(Settings, None), cast(Given, None)), Heard()
-    watcher = asyncio.create_task(signalling._watch_directory(cast(Store, store), cast(Pump, pump)))
+    pump = Heard()
+    watcher = asyncio.create_task(DirectoryFollower(cast(Store, store), pump.feed, 0).run())
     try:
         await asyncio.wait_for(pump.first.wait(), 10)
     finally:
@@ -80,3 +78,28 @@ def test_an_import_takes_effect_after_any_failure_and_each_is_said_once(
     assert pump.inputs == [AccountLoaded("acme", None, {}, {})]
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(errors) == said
+
+
+async def answered(store: FailingStore) -> list[SwitchInput]:
+    """What the switch had been told by when somebody who could not wait was answered."""
+    pump, told, done = Heard(), list[SwitchInput](), asyncio.Event()
+
+    def heard() -> None:
+        told.extend(pump.inputs)
+        done.set()
+
+    follower = DirectoryFollower(cast(Store, store), pump.feed, 0)
+    following = asyncio.create_task(follower.run())
+    await asyncio.sleep(0)
+    follower.look_now(heard)
+    await asyncio.wait_for(done.wait(), 10)
+    following.cancel()
+    return told
+
+
+@pytest.mark.parametrize("failures", [[], [LOCKED], [LOCKED] * 5])
+def test_whoever_cannot_wait_is_answered_when_the_switch_knows(
+    failures: list[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parkade.app, "DIRECTORY_POLL_S", 0.05 if failures else 60.0)
+    assert asyncio.run(answered(FailingStore([*failures]))) == [AccountLoaded("acme", None, {}, {})]

@@ -142,3 +142,61 @@ def test_a_process_that_is_not_our_child_is_watched_and_replaced(log: Path) -> N
     assert ran(supervisor, (0.9, signal.SIGTERM)) == 0
     assert ready == [True]
     assert "child began" in said(log)
+
+
+def test_a_child_that_is_not_vital_begins_last_and_holds_nobody_up(log: Path) -> None:
+    ready: list[float] = []
+    children = [
+        Child("media", shell(READY_AND_WAIT, log, "media"), 5),
+        Child("web", shell("sleep 0.2; " + READY_AND_WAIT, log, "web"), 5, vital=False),
+        Child("signalling", shell("sleep 0.2; " + READY_AND_WAIT, log, "signalling"), 5),
+    ]
+    supervisor = Supervisor(children, lambda: None, lambda: ready.append(time.monotonic()))
+    assert ran(supervisor, (1.2, signal.SIGTERM)) == 0
+    assert len(ready) == 1
+    assert said(log)[-4:] == ["web began", "signalling ended", "web ended", "media ended"]
+
+
+def test_a_child_that_is_not_vital_and_never_gets_ready_stops_nobody(log: Path) -> None:
+    ready: list[bool] = []
+    web = Child("web", shell("say began; exit 3", log, "web"), 5, vital=False)
+    signalling = Child("signalling", shell(READY_AND_WAIT, log, "signalling"), 5)
+    supervisor = Supervisor([web, signalling], lambda: None, lambda: ready.append(True))
+    assert ran(supervisor, (1.0, signal.SIGTERM)) == 0
+    assert ready == [True]
+    assert said(log).count("web began") >= 3
+    assert said(log)[-1] == "signalling ended"
+
+
+def test_a_child_that_is_not_vital_and_takes_too_long_is_not_waited_for(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parkade.supervisor.PATIENCE_S", 0.2)
+    ready: list[bool] = []
+    web = Child("web", shell("trap 'exit 0' TERM; while :; do sleep 0.02; done", log, "web"), 5, vital=False)
+    signalling = Child("signalling", shell(READY_AND_WAIT, log, "signalling"), 5)
+    supervisor = Supervisor([web, signalling], lambda: None, lambda: ready.append(True))
+    assert ran(supervisor, (0.8, signal.SIGTERM)) == 0
+    assert ready == [True]
+
+
+def test_a_vital_child_that_dies_while_another_gets_ready_is_started_again(log: Path) -> None:
+    ready: list[bool] = []
+    web = Child("web", shell("sleep 0.6; " + READY_AND_WAIT, log, "web"), 5, vital=False)
+    signalling = Child("signalling", shell(READY_AND_WAIT, log, "signalling"), 5)
+    supervisor = Supervisor([web, signalling], lambda: None, lambda: ready.append(True))
+    killer = threading.Timer(0.3, lambda: os.kill(signalling.pid, signal.SIGKILL))
+    killer.start()
+    assert ran(supervisor, (1.4, signal.SIGTERM)) == 0
+    assert ready == [True]
+    assert said(log).count("signalling began") == 2
+
+
+def test_a_child_that_dies_while_another_is_told_to_end_hurries_nobody(log: Path) -> None:
+    script = "trap 'say told; sleep 0.5; say ended; exit 0' TERM; echo >&9; while :; do sleep 0.02; done"
+    web = Child("web", shell(READY_AND_WAIT, log, "web"), 5, vital=False)
+    signalling = Child("signalling", shell(script, log, "signalling"), 5)
+    supervisor = Supervisor([web, signalling], lambda: None, lambda: None)
+    killer = threading.Timer(0.7, lambda: os.kill(web.pid, signal.SIGKILL))
+    killer.start()
+    assert ran(supervisor, (0.5, signal.SIGTERM)) == 0
+    assert said(log).count("signalling told") == 1
+    assert said(log)[-1] == "signalling ended"

@@ -1,7 +1,7 @@
 """The loop: inputs, all their effects, then the next; one timer armed for the earliest deadline.
 
-Inputs that came together are performed together: one write to media, one to the journal, before any message or event leaves,
-and one look at the deadline.
+Inputs that came together are performed together: one write to media, one to the journal, then boards, history and programs are
+told, before any message leaves; and one look at the deadline.
 
 A fault inside the switch (which would be ours) costs the one input that caused it, never the server.
 """
@@ -56,8 +56,8 @@ class Keeper(Protocol):
 Told: TypeAlias = Event | SlotChanged | Reply
 """What boards, history and programs are told."""
 
-Outgoing: TypeAlias = Send | CloseFlow | Told
-"""What the world sees."""
+Outgoing: TypeAlias = Send | CloseFlow
+"""What phones see."""
 
 
 @dataclass(slots=True)
@@ -67,15 +67,18 @@ class _Decided:
     orders: list[Order] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     changes: list[Keep | Drop] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
 
     def add(self, effects: list[SwitchEffect]) -> None:
         """The effects of the next input."""
         for effect in effects:
             match effect:
-                case Send() | CloseFlow() | CallEvent() | SlotChanged() | Reply():
+                case Send() | CloseFlow():
                     self.outgoing.append(effect)
                 case Keep() | Drop():
                     self.changes.append(effect)
+                case CallEvent() | SlotChanged() | Reply():
+                    self.told.append(effect)
                 case Note(text, None):
                     log.info("%s", text)
                 case Note(text, error):
@@ -93,14 +96,14 @@ class Pump:
         self,
         machine: Machine,
         clock: Clock,
-        publish: Callable[[Told], None],
+        tell: Callable[[Sequence[Told]], None],
         journal: Keeper | None = None,
     ) -> None:
         self.transports: dict[str, Transport] = {}
         self._machine = machine
         self._clock = clock
         self.send_orders: Callable[[Sequence[Order]], None] = _drop
-        self._publish = publish
+        self._tell = tell
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -147,6 +150,11 @@ class Pump:
             self.send_orders(decided.orders)
         if decided.changes and self._journal is not None:
             self._journal.write(decided.changes)
+        if decided.told:
+            try:
+                self._tell(decided.told)
+            except Exception:
+                log.exception("what happened could not be told")
         self._send(decided.outgoing)
 
     def _send(self, outgoing: list[Outgoing]) -> None:
@@ -158,8 +166,6 @@ class Pump:
                         transports[flow.transport].send(flow, data)
                     case CloseFlow(flow):
                         transports[flow.transport].close(flow)
-                    case CallEvent() | SlotChanged() | Reply():
-                        self._publish(effect)
             except Exception:
                 log.exception("%s could not be performed", type(effect).__name__)
 

@@ -165,6 +165,11 @@ class Journal:
             self._waiting.update(written)
         return False
 
+    @property
+    def waiting(self) -> int:
+        """How many keys have changes in memory that the disk has not taken."""
+        return len(self._waiting)
+
     def close(self) -> None:
         """Move everything into the SQLite file and give it back. What it does not take now stays in the tails."""
         if self._thread is not None:
