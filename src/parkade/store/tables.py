@@ -342,13 +342,18 @@ webhook = Table(
     _of("account"),
     Column("url", String, nullable=False),
     Column("secret", String, nullable=False),
+    Column("former_secret", String),
+    Column("former_until", Float),
     Column("events", JSON, nullable=False),
     Column("form", String, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("failing_since", Float),
+    Column("switched_off_at", Float),
 )
 """Where events are sent. ``events`` are types, or ``*`` for all; ``form`` is ``parkade`` or ``callee_parked`` (that of scripts
-written for another service)."""
+written for another service). Until ``former_until`` the secret before the present one signs too. ``failing_since`` is when the
+first attempt failed after the last that did not; ``switched_off_at`` when it had failed for too long."""
 
 webhook_delivery = Table(
     "webhook_delivery",
@@ -360,15 +365,19 @@ webhook_delivery = Table(
     Column("call", String),
     Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("next_at", Float, nullable=False),
+    Column("next_at", Float),
     Column("last_status", Integer),
     Column("last_error", String),
     Column("created_at", Float, nullable=False),
     Column("ended_at", Float),
     CheckConstraint("state IN ('waiting', 'delivered', 'failed')", name="state"),
-    Index("ix_webhook_delivery_state_next_at", "state", "next_at"),
+    Index("ix_webhook_delivery_webhook_id_state_next_at", "webhook_id", "state", "next_at"),
+    Index("ix_webhook_delivery_webhook_id_call", "webhook_id", "call"),
+    Index("ix_webhook_delivery_state_ended_at", "state", "ended_at"),
 )
-"""One event on its way to one webhook. The body is made of ``event``, so it is the same at every attempt."""
+"""One event on its way to one webhook. The body is made of ``event``, so it is the same at every attempt.
+
+A delivery that waits has a ``next_at``, or NULL while an earlier one of the same call to the same webhook waits."""
 
 idempotency = Table(
     "idempotency",

@@ -119,10 +119,14 @@ def upgrade() -> None:
         sa.Column("account_id", sa.Integer(), nullable=False),
         sa.Column("url", sa.String(), nullable=False),
         sa.Column("secret", sa.String(), nullable=False),
+        sa.Column("former_secret", sa.String(), nullable=True),
+        sa.Column("former_until", sa.Float(), nullable=True),
         sa.Column("events", sa.JSON(), nullable=False),
         sa.Column("form", sa.String(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("failing_since", sa.Float(), nullable=True),
+        sa.Column("switched_off_at", sa.Float(), nullable=True),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_webhook_account_id_account"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook")),
         sa.UniqueConstraint("uid", name=op.f("uq_webhook_uid")),
@@ -139,7 +143,7 @@ def upgrade() -> None:
         sa.Column("call", sa.String(), nullable=True),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("next_at", sa.Float(), nullable=False),
+        sa.Column("next_at", sa.Float(), nullable=True),
         sa.Column("last_status", sa.Integer(), nullable=True),
         sa.Column("last_error", sa.String(), nullable=True),
         sa.Column("created_at", sa.Float(), nullable=False),
@@ -152,7 +156,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("uid", name=op.f("uq_webhook_delivery_uid")),
     )
     with op.batch_alter_table("webhook_delivery") as batch:
-        batch.create_index("ix_webhook_delivery_state_next_at", ["state", "next_at"], unique=False)
+        batch.create_index("ix_webhook_delivery_state_ended_at", ["state", "ended_at"], unique=False)
+        batch.create_index("ix_webhook_delivery_webhook_id_call", ["webhook_id", "call"], unique=False)
+        batch.create_index("ix_webhook_delivery_webhook_id_state_next_at", ["webhook_id", "state", "next_at"], unique=False)
         batch.create_index(batch.f("ix_webhook_delivery_webhook_id"), ["webhook_id"], unique=False)
 
     op.create_table(
@@ -250,7 +256,9 @@ def downgrade() -> None:
     op.drop_table("api_token")
     with op.batch_alter_table("webhook_delivery") as batch:
         batch.drop_index(batch.f("ix_webhook_delivery_webhook_id"))
-        batch.drop_index("ix_webhook_delivery_state_next_at")
+        batch.drop_index("ix_webhook_delivery_webhook_id_state_next_at")
+        batch.drop_index("ix_webhook_delivery_webhook_id_call")
+        batch.drop_index("ix_webhook_delivery_state_ended_at")
 
     op.drop_table("webhook_delivery")
     with op.batch_alter_table("webhook") as batch:
