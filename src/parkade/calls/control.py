@@ -100,6 +100,16 @@ class CallControl:
         """Every leg that call control knows: after ``restore``, all others are to be ended."""
         return self._state.legs.keys()
 
+    def call_of(self, leg: str) -> tuple[str, str] | None:
+        """The account and the id of the call that a leg is part of."""
+        known = self._state.legs.get(leg)
+        return None if known is None else (known.call.account, known.call.id)
+
+    def legs_of(self, account: str, call: str) -> list[str] | None:
+        """The legs of a call of the account, the ringing ones included; None if there is no such call."""
+        known = self._state.calls.get(call)
+        return None if known is None or known.account != account else [leg.id for leg in known.legs()]
+
     def transfers(self) -> set[str]:
         """Every transfer that will be reported on: after ``restore``, all others have failed."""
         stages = [call.stage for call in self._state.calls.values()]

@@ -67,13 +67,14 @@ class AnswerLeg:
 class RefuseLeg:
     """Refuse an incoming, unanswered leg; the phrases of the refusal are heard first where that is possible.
 
-    Call control forgets the leg at once.
+    Call control forgets the leg at once. ``call`` is the call that it was part of, if it came so far.
     """
 
     leg: str
     refusal: Refusal
     phrases: tuple[str, ...] = ()
     language: str = "en"
+    call: str | None = None
 
 
 @valueclass(frozen=True, slots=True)

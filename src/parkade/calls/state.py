@@ -194,9 +194,11 @@ class CallState:
 
     def refuse(self, leg: Leg, why: Refusal, number: str = "") -> None:
         """Refuse an incoming leg, attached or not; ``number`` is said after the words of the refusal."""
+        call = None
         if leg.id in self.legs:
+            call = leg.call.id
             self.forget(leg)
-        self.out.append(RefuseLeg(leg.id, why, spoken_refusal(why, number), leg.language))
+        self.out.append(RefuseLeg(leg.id, why, spoken_refusal(why, number), leg.language, call))
 
     def answer(self, leg: Leg, shown: Identity, park_code: str | None = None) -> None:
         """Answer an incoming leg."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -22,7 +22,7 @@ from parkade.calls.events import CallEvent, Event
 from parkade.edge.clock import Clock
 from parkade.rtp.orders import Order
 from parkade.sip.message.flow import CloseFlow, Flow, Send
-from parkade.switch.inputs import Note, SwitchEffect, SwitchInput
+from parkade.switch.inputs import Note, SessionOfCall, SwitchEffect, SwitchInput
 
 log = logging.getLogger("parkade.edge")
 
@@ -68,6 +68,7 @@ class _Decided:
     outgoing: list[Outgoing] = field(default_factory=list)
     changes: list[Keep | Drop] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
+    sessions: list[SessionOfCall] = field(default_factory=list)
 
     def add(self, effects: list[SwitchEffect]) -> None:
         """The effects of the next input."""
@@ -79,17 +80,27 @@ class _Decided:
                     self.changes.append(effect)
                 case CallEvent() | SlotChanged() | Reply():
                     self.told.append(effect)
-                case Note(text, None):
-                    log.info("%s", text)
-                case Note(text, error):
-                    log.error("%s", text, exc_info=error)
+                case Note(text, None, call):
+                    log.info("%s", text, extra={"call": call})
+                case Note(text, error, call):
+                    log.error("%s", text, exc_info=error, extra={"call": call})
+                case SessionOfCall():
+                    self.sessions.append(effect)
                 case _:
                     self.orders.append(effect)
 
 
+class Tracer(Protocol):
+    """Where messages are kept so that one call may be looked at afterwards."""
+
+    def heard(self, inputs: Sequence[SwitchInput], now: Instant) -> None: ...
+    def sent(self, outgoing: Sequence[Outgoing], now: Instant) -> None: ...
+    def belongs(self, account: str, call: str, sessions: Iterable[str], now: Instant) -> None: ...
+
+
 class Pump:
     """Drives one machine. ``transports`` is filled by name (``UDP``, ``TCP``) and ``send_orders`` set before the first
-    call can come. Without ``journal`` nothing is kept.
+    call can come. Without ``journal`` nothing is kept, without ``tracer`` no message is.
     """
 
     def __init__(
@@ -105,6 +116,7 @@ class Pump:
         self.send_orders: Callable[[Sequence[Order]], None] = _drop
         self._tell = tell
         self._journal = journal
+        self.tracer: Tracer | None = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: Instant | None = None
@@ -118,6 +130,8 @@ class Pump:
         """The same for inputs that came together, in their order."""
         decided = _Decided()
         tell, now = self._machine.tell, self._clock.now
+        if self.tracer is not None:
+            self.tracer.heard(inputs, now())
         for given in inputs:
             try:
                 decided.add(tell(given, now()))
@@ -155,7 +169,16 @@ class Pump:
                 self._tell(decided.told)
             except Exception:
                 log.exception("what happened could not be told")
+        if self.tracer is not None:
+            self._trace(self.tracer, decided)
         self._send(decided.outgoing)
+
+    def _trace(self, tracer: Tracer, decided: _Decided) -> None:
+        now = self._clock.now()
+        for began in decided.sessions:
+            tracer.belongs(began.account, began.call, (began.call_id,), now)
+        if decided.outgoing:
+            tracer.sent(decided.outgoing, now)
 
     def _send(self, outgoing: list[Outgoing]) -> None:
         transports = self.transports

@@ -70,12 +70,23 @@ class HangUp:
 class Note:
     """Effect: one line for the log that says why somebody's call came to nothing. Holds no secrets.
 
-    ``error`` is set where the software itself has failed; what failed was left out, and the rest was done.
+    ``error`` is set where the software itself has failed; what failed was left out, and the rest was done. ``call`` is the
+    call that it is about, where there is one.
     """
 
     text: str
     error: Exception | None = None
+    call: str | None = None
+
+
+@valueclass(frozen=True, slots=True)
+class SessionOfCall:
+    """Effect: the SIP session with this Call-ID has begun for ``call``. Given only where calls are traced."""
+
+    account: str
+    call: str
+    call_id: str
 
 
 SwitchInput: TypeAlias = Received | FlowLost | MediaReport | DirectoryLoaded | AccountLoaded | Drain | HangUp | Command
-SwitchEffect: TypeAlias = Send | CloseFlow | Order | Event | Note | Keep | Drop | SlotChanged | Reply
+SwitchEffect: TypeAlias = Send | CloseFlow | Order | Event | Note | Keep | Drop | SlotChanged | Reply | SessionOfCall

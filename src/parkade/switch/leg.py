@@ -69,6 +69,8 @@ class Wiring:
     out: list[SwitchEffect]
     in_sync: bool = field(init=False, default=True)
     """Whether media has what we believe: not between a restart and its inventory. Then nothing is ordered, but all is known."""
+    began: list[tuple[str, str]] = field(init=False, default_factory=list)
+    """Legs and the Call-IDs of sessions that have begun for them; empty where nobody traces calls."""
     inputs: deque[Input]
     ids: Ids
     ports: AnnouncedPorts
@@ -78,11 +80,21 @@ class Wiring:
     gone: Callable[[PhoneLeg], None]
     remind: Callable[[PhoneLeg, Instant], None]
     """Have ``give_up_silent`` called at that time."""
+    traces: bool = False
 
     def order(self, order: Order) -> None:
         """Have media do this, unless it will be told everything anyway."""
         if self.in_sync:
             self.out.append(order)
+
+    def session_began(self, leg: str, session: Session) -> None:
+        """Note it for whoever traces calls."""
+        if self.traces:
+            self.began.append((leg, _call_id(session)))
+
+
+def _call_id(session: Session) -> str:
+    return session.dialog.call_id if session.dialog is not None else session.request.call_id
 
 
 @dataclass(slots=True, eq=False)
@@ -193,6 +205,11 @@ class PhoneLeg(Quiet):
         if self.negotiator is not None and self.session is not None:
             self.negotiator.move(port)
             self.session.offer(self.negotiator.offer(), now)
+
+    def call_ids(self) -> list[str]:
+        """The Call-IDs of its sessions: one, or one a place while it rings."""
+        sessions = [self.session, *(attempt.session for attempt in self.attempts)]
+        return [_call_id(session) for session in sessions if session is not None]
 
     def release(self) -> None:
         """Give the media leg back."""

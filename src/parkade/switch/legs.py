@@ -271,6 +271,7 @@ class Legs:
         for attempt, place in zip(list(leg.attempts), places, strict=True):
             sdp = attempt.negotiator.offer(prefer=beside.codec if beside else None)
             attempt.session = self._invite(attempt, place, sdp, now)
+            self._wiring.session_began(leg.id, attempt.session)
 
     def _invite(self, attempt: Attempt, place: Place, sdp: bytes, now: Instant) -> Session:
         host, _ = self._wiring.advertise(place.flow)
@@ -311,7 +312,7 @@ class Legs:
         if session is None or leg is None:
             return
         self._wiring.out.append(
-            Note(f"{leg.endpoint} could not call {leg.dialled!r}: {effect.refusal.id}: {effect.refusal.en}")
+            Note(f"{leg.endpoint} could not call {leg.dialled!r}: {effect.refusal.id}: {effect.refusal.en}", call=effect.call)
         )
         status, headers = status_of(effect.refusal), refusal_headers(effect.refusal, effect.language)
         leg.on_let_go = lambda at: session.reject(status, headers=headers, now=at)

@@ -63,6 +63,7 @@ from parkade.switch.inputs import (
     MediaReport,
     Note,
     Received,
+    SessionOfCall,
     SwitchEffect,
     SwitchInput,
 )
@@ -101,11 +102,12 @@ class Switch:
         *,
         keeps: bool = True,
         packages: Sequence[PhonePackage] = (),
+        traces: bool = False,
     ) -> None:
         """``advertise`` gives the host and SIP port under which the peer of a flow reaches us.
 
         ``keeps``: give ``Keep`` and ``Drop``, so that a later ``restore`` can go on. ``packages``: what phones may
-        subscribe to.
+        subscribe to. ``traces``: give ``SessionOfCall``.
         """
         self._out: list[SwitchEffect] = []
         self._inputs: deque[Input] = deque()
@@ -133,6 +135,7 @@ class Switch:
             find=self._find_leg,
             gone=self._leg_gone,
             remind=self._remind_leg,
+            traces=traces,
         )
         self._legs = Legs(self._ua, self._registrar, self._wiring, self._transfers, self._endpoint)
         self._keeping = Keeping(self._ua, self._registrar, self._legs, self._wiring) if keeps else None
@@ -236,6 +239,13 @@ class Switch:
             "waiting": self._ports.waiting,
         }
 
+    def sip_call_ids(self, account: str, call: str) -> list[str] | None:
+        """The Call-IDs of the sessions that a call of the account has now; None if there is no such call."""
+        known = self._control.legs_of(account, call)
+        if known is None:
+            return None
+        return [call_id for leg in known if (there := self._legs.get(leg)) is not None for call_id in there.call_ids()]
+
     def _note_garbage(self, flow: Flow, error: SipError, now: Instant) -> None:
         # Whoever sends garbage sends a lot of it: one line a minute and host, and a bound on hosts.
         if now < self._noted.get(flow.host, now):
@@ -252,6 +262,8 @@ class Switch:
                 self._perform(self._control.tell(given, now), now)
             except Exception as error:  # noqa: BLE001 - the inputs after it are about other calls
                 self._out.append(mishap(given, error))
+        if self._wiring.began:
+            self._say_what_began()
         # Media first: a phone must find its leg ready when the answer reaches it. What is kept comes before what promises it,
         # and calls before legs: what a leg may tell its phone after a crash is only what its call knows too.
         changes: Sequence[Keep | Drop] = self._keeping.changes(now) if self._keeping is not None else ()
@@ -259,6 +271,12 @@ class Switch:
         self._out.clear()
         self._ua.out.clear()
         return effects
+
+    def _say_what_began(self) -> None:
+        for leg, call_id in self._wiring.began:
+            if (where := self._control.call_of(leg)) is not None:
+                self._out.append(SessionOfCall(*where, call_id))
+        self._wiring.began.clear()
 
     def _perform(self, effects: list[Effect], now: Instant) -> None:
         for effect in effects:
@@ -322,6 +340,7 @@ class Switch:
         session.handler, session.data = leg, leg.id
         leg.phone = self._phone_of(endpoint, session, now)
         self._legs.add(leg)
+        self._wiring.session_began(leg.id, session)
         self._inputs.append(LegArrived(leg.id, endpoint.id, leg.dialled, replaced.id if replaced else None, caller, early_only))
 
     def _phone_of(self, endpoint: Endpoint, session: Session, now: Instant) -> Phone | None:

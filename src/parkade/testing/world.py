@@ -43,7 +43,16 @@ from parkade.calls.effects import SlotChanged
 from parkade.calls.events import CallEvent, Event
 from parkade.sip.message.digest import ha1
 from parkade.sip.message.flow import CloseFlow, Flow, Send, SipEffect
-from parkade.switch.inputs import DirectoryLoaded, FlowLost, MediaReport, Note, Received, SwitchEffect, SwitchInput
+from parkade.switch.inputs import (
+    DirectoryLoaded,
+    FlowLost,
+    MediaReport,
+    Note,
+    Received,
+    SessionOfCall,
+    SwitchEffect,
+    SwitchInput,
+)
 from parkade.switch.secrets import REALM, DeviceSecret
 from parkade.switch.switch import Switch
 from parkade.testing.fake_call import FakeCall
@@ -429,7 +438,7 @@ class _Server:
                     self._world.notes.append(text)
                 case Reply():
                     self._world.replies[effect.id] = effect
-                case SlotChanged():
+                case SlotChanged() | SessionOfCall():
                     pass
                 case _:
                     self._world.media.perform(effect, self._world.now)
@@ -441,7 +450,7 @@ def _when(effect: SwitchEffect) -> int:
     match effect:
         case Keep() | Drop():
             return 1
-        case Send() | CloseFlow() | CallEvent() | SlotChanged() | Reply():
+        case Send() | CloseFlow() | CallEvent() | SlotChanged() | Reply() | SessionOfCall():
             return 2
         case _:
             return 0
