@@ -80,6 +80,8 @@ class SimWorld(Simulation):
         self.events: list[Event] = []
         self.replies: dict[str, Reply] = {}
         self.notes: list[str] = []
+        self.sessions: dict[str, list[str]] = {}
+        """By call: the Call-IDs of all sessions that it has had."""
         self.strict = True
         self.journal: dict[str, Json] = {}
         self.directory = Directory()
@@ -228,7 +230,7 @@ class SimWorld(Simulation):
 
     def new_switch(self) -> Switch:
         """A switch that knows the directory and nothing else."""
-        return Switch(self.directory, dict(self._secrets), self.ids(), lambda _: SERVER)
+        return Switch(self.directory, dict(self._secrets), self.ids(), lambda _: SERVER, traces=True)
 
     def break_streams(self) -> None:
         """Every connection to the server breaks."""
@@ -438,7 +440,9 @@ class _Server:
                     self._world.notes.append(text)
                 case Reply():
                     self._world.replies[effect.id] = effect
-                case SlotChanged() | SessionOfCall():
+                case SessionOfCall(_, call, call_id):
+                    self._world.sessions.setdefault(call, []).append(call_id)
+                case SlotChanged():
                     pass
                 case _:
                     self._world.media.perform(effect, self._world.now)
