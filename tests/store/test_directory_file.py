@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parkade.calls.park_settings import EXPIRATION_MINUTES
 from parkade.store.directory_file import DirectoryFileError, write_directory_file
-from parkade.store.directory_model import EXPIRATION_MINUTES
 from tests.store.directory_text import ACME, changed, complaints, line_of, read
 
 

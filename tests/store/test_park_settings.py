@@ -1,16 +1,12 @@
-"""Call Park settings over the levels: what the nearest says holds, for a lot and for each person."""
+"""Call Park settings of a directory file: what the nearest level says holds, for a lot and for each person."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from parkade.calls.directory import Account, Assignment, Lot, NotPickedUp, ParkPolicy
-from parkade.store.park_settings import ParkSettings
 from tests.store.directory_text import ACME, changed, complaints, line_of
 from tests.store.installation import account, exported, imported, site_id
 
@@ -175,35 +171,3 @@ def test_whose_setting_changed_is_said(tmp_path: Path) -> None:
         "acme: created setting call_park.enable of 13",
         "acme: removed setting call_park.reserve_seconds",
     ]
-
-
-LEVEL = st.fixed_dictionaries(
-    {},
-    optional={
-        "enable": st.booleans(),
-        "expiration_period": st.sampled_from([1, 10, 60]),
-        "expiration_seconds": st.floats(0.1, 9),
-        "reserve_seconds": st.integers(0, 600),
-        "locked": st.booleans(),
-        "reset": st.booleans(),
-    },
-)
-
-
-@given(st.lists(LEVEL, max_size=4))
-def test_each_value_is_that_of_the_nearest_level_that_is_heard(levels: list[dict[str, Any]]) -> None:
-    heard: list[dict[str, Any]] = []
-    for level in levels:
-        if any(above.get("locked") for above in heard):
-            break
-        if not level.get("reset"):
-            heard.append(level)
-    merged = ParkSettings()
-    for level in levels:
-        merged = merged.below(level)
-    effective = merged.policy()
-    nearest_first = heard[::-1]
-    assert effective.enable == next((level["enable"] for level in nearest_first if "enable" in level), True)
-    assert effective.reserve_s == next((level["reserve_seconds"] for level in nearest_first if "reserve_seconds" in level), 30)
-    timed = next((level for level in nearest_first if level.keys() & {"expiration_period", "expiration_seconds"}), {})
-    assert effective.expiration_s == timed.get("expiration_seconds", 60 * timed.get("expiration_period", 10))

@@ -41,9 +41,19 @@ def test_what_was_exported_makes_the_same_installation_elsewhere(tmp_path: Path)
 def test_every_key_of_the_file_comes_back(tmp_path: Path) -> None:
     text = changed(
         "reserve_seconds: 30",
-        'reserve_seconds: 30, locked: true, announce: "130", expiration_seconds: 2, chain: [{action: 9, seconds: 1}]',
+        'reserve_seconds: 30, locked: true, announce: "130", expiration_seconds: 2, chain: [{action: 9, seconds: 1}], '
+        'music: Rain, visibility: ["102", "110"]',
         changed("    ring_groups:", "    devices: [{username: gw-1, address: 127.0.0.1, to: park}]\n    ring_groups:"),
     )
+    text = changed('password: "admin-secret"}', 'password: "admin-secret"}, {login: site@acme.test, site: Main}', text)
+    text = changed(
+        "    users:", "    user_groups: [{name: Sales, settings: {call_park: {visibility: group}}}]\n    users:", text
+    )
+    text = changed("        voicemail: true", "        voicemail: true\n        group: Sales", text)
+    keys = (
+        '{type: park, value: "*801", label: Bay 1}, {type: extension, value: "101"}, {type: speed_dial, value: "+84281234567"}'
+    )
+    text = changed("model: generic}", f"model: generic, keys: [{keys}]}}", text)
     imported(tmp_path, text)
     file, said = within(tmp_path, lambda store: store.export_directory()), read(text)
     made_here = {"id", "password", "password_hash", "ha1_md5", "ha1_sha256"}

@@ -124,3 +124,55 @@ TRANSFER_IMPOSSIBLE = Refusal(
 NO_CAPACITY = Refusal(
     "no_capacity", "The system has no free line.", "Hệ thống không còn đường dây trống.", "Try again; tell your administrator."
 )
+
+# Settings
+
+NO_SUCH_EXTENSION = Refusal(
+    "no_such_extension",
+    "There is no extension {extension}.",
+    "Không có máy nhánh {extension}.",
+    "Choose an extension of this account.",
+    "Hãy chọn một máy nhánh của tài khoản này.",
+)
+FORWARD_TO_MISSING = Refusal(
+    "forward_to_missing",
+    "Action {action} needs forward_to.",
+    "Hành động {action} cần có forward_to.",
+    "Say where the call is to go, or choose another action.",
+    "Hãy cho biết cuộc gọi sẽ chuyển đến đâu, hoặc chọn hành động khác.",
+)
+PARK_KEYS_NEED_SEQUENTIAL = Refusal(
+    "park_keys_need_sequential",
+    "Device {device} has a park key for {code}: park keys need Sequential, and {level_en} says Random.",
+    "Thiết bị {device} có phím đỗ cho {code}: phím đỗ cần chế độ Tuần tự, mà {level_vi} đang chọn Ngẫu nhiên.",
+    "Choose Sequential, or take the park keys off the phone first.",
+    "Hãy chọn Tuần tự, hoặc bỏ các phím đỗ khỏi máy trước.",
+)
+RESET_AT_ACCOUNT = Refusal(
+    "reset_at_account",
+    "Reset is for the levels below the account.",
+    "Chỉ các cấp dưới tài khoản mới đặt lại được.",
+    "Set each value of the account to what you want.",
+    "Hãy đặt từng giá trị của tài khoản như bạn muốn.",
+)
+SETTINGS_LOCKED = Refusal(
+    "settings_locked",
+    "These settings are locked by {level_en}.",
+    "Các thiết lập này bị khóa bởi {level_vi}.",
+    "Ask whoever may change the settings there to unlock them.",
+    "Hãy nhờ người có quyền thay đổi ở cấp đó mở khóa.",
+)
+UNKNOWN_SETTING = Refusal(
+    "unknown_setting",
+    "There is no setting {key}.",
+    "Không có thiết lập {key}.",
+    "Use one of the settings that are shown when you read them.",
+    "Hãy dùng một trong các thiết lập hiện ra khi đọc.",
+)
+INVALID_SETTING = Refusal(
+    "invalid_setting",
+    "{key} must be {wanted_en}.",
+    "{key} phải là {wanted_vi}.",
+    "Correct the value and try again.",
+    "Hãy sửa giá trị rồi thử lại.",
+)

@@ -9,14 +9,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from parkade.calls.directory import Account, Device, Directory, FeatureCodes, Lot, Owner, OwnerKind, ParkPolicy, RingGroup, Site
+from parkade.calls.directory import (
+    DEFAULT_CODES,
+    Account,
+    Device,
+    Directory,
+    FeatureCodes,
+    Lot,
+    Owner,
+    OwnerKind,
+    ParkPolicy,
+    RingGroup,
+    Site,
+)
+from parkade.calls.park_settings import ParkSettings, resolve
 from parkade.store import tables as t
-from parkade.store.park_settings import DEFAULT_CODES, ParkSettings
+from parkade.store.park_settings import account_says, person_says, says_by_level
 from parkade.store.rows import FOR_CALLS, Raw, Row, Rows, fetch
 from parkade.switch.secrets import DeviceSecret
 
@@ -65,10 +78,11 @@ class _AccountReader:
         self._site_uids = {site["id"]: site["uid"] for site in self._sites}
         self._main_site = self._sites[0] if self._sites else None
         self._main_lot = self._lots[self._main_site["id"] if self._main_site else None]
-        self._levels = self._settings_by_level()
-        account = ParkSettings().below(self._levels.get((None, None), {}))
-        self._at_site = {site["id"]: self._site_settings(account, site) for site in self._sites} or {None: account}
-        self._policies = {site_id: settings.policy() for site_id, settings in self._at_site.items()}
+        groups = self._of_account(t.user_group)
+        self._group_uids = {group["id"]: group["uid"] for group in groups}
+        self._levels = says_by_level(self._of_account(t.park_setting))
+        self._says = account_says(row, self._sites, self._lots, groups, self._levels)
+        self._around: dict[tuple[Any, Any], tuple[ParkSettings, ParkPolicy]] = {}
 
     def read(self) -> LoadedAccount:
         row, devices = self._row, self._of_account(t.device)
@@ -97,19 +111,13 @@ class _AccountReader:
     def _of_account(self, table: Table) -> list[Row]:
         return list(self._rows.of(table, "account_id", self._row["id"]))
 
-    def _settings_by_level(self) -> dict[tuple[object, object], dict[str, object]]:
-        """Keys and values said at each level, by the ``id`` of its site and of its owner (both None: the account)."""
-        levels: dict[tuple[object, object], dict[str, object]] = {}
-        for setting in self._of_account(t.park_setting):
-            levels.setdefault((setting["site_id"], setting["owner_id"]), {})[setting["key"]] = setting["value"]
-        return levels
-
-    def _site_settings(self, account: ParkSettings, site: Row) -> ParkSettings:
-        """With multi-site off a site has nothing to say but for the seconds of its lot."""
-        if self._row["multi_site"]:
-            account = account.below(self._levels.get((site["id"], None), {}))
-        seconds = self._lots[site["id"]]["expiration_seconds"]
-        return account.below({} if seconds is None else {"expiration_seconds": seconds})
+    def _settings_around(self, site_id: Any, group_id: Any) -> tuple[ParkSettings, ParkPolicy]:
+        """What holds for people at a site and in a group who say nothing themselves: the very same value for all of them."""
+        place = site_id, group_id
+        if place not in self._around:
+            settings = resolve(self._says.around(site_id, group_id))
+            self._around[place] = settings, settings.policy()
+        return self._around[place]
 
     def _all_lots(self) -> Iterator[Lot]:
         """In the order of their sites: the main one is first."""
@@ -118,7 +126,7 @@ class _AccountReader:
             site_id = site["id"] if site else None
             lot = self._lots[site_id]
             first, _, last = (lot["codes"] or DEFAULT_CODES).partition("-")
-            yield Lot(site["name"] if site else "", int(first), int(last), self._policies[site_id], lot["uid"])
+            yield Lot(site["name"] if site else "", int(first), int(last), self._settings_around(site_id, None)[1], lot["uid"])
 
     def _owner(self, row: Row) -> Owner:
         site_id = row["site_id"] or (self._main_site["id"] if self._main_site else None)
@@ -132,14 +140,13 @@ class _AccountReader:
             devices=tuple(device["username"] for device in self._rows.of(t.device, "owner_id", row["id"])),
             id=row["uid"],
             policy=self._policy(row, site_id),
+            group=self._group_uids.get(row["user_group_id"]),
         )
 
     def _policy(self, owner: Row, site_id: object) -> ParkPolicy:
-        """That of the site, the very same value, unless the person's own level says something."""
-        lot_site = site_id if self._row["multi_site"] else (self._main_site["id"] if self._main_site else None)
-        at_site = self._at_site[lot_site]
-        own = at_site.below(self._levels.get((None, owner["id"]), {}))
-        return self._policies[lot_site] if own is at_site else own.policy()
+        inherited, policy = self._settings_around(site_id, owner["user_group_id"])
+        own = inherited.below(person_says(owner, self._levels))
+        return policy if own is inherited else own.policy()
 
     def _ring_groups(self) -> Iterator[RingGroup]:
         extensions = {owner["id"]: owner["extension"] for owner in self._owners}

@@ -34,7 +34,17 @@ def group(row: Row) -> str:
     return f"{row['kind']} group {row['extension']} {row['name']}"
 
 
-def identity(old: Row, new: Row, site_names: Mapping[object, str] | None = None) -> str:
+def user_group(row: Row) -> str:
+    """``user group Sales``."""
+    return f"user group {row['name']}"
+
+
+def identity(
+    old: Row,
+    new: Row,
+    site_names: Mapping[object, str] | None = None,
+    group_names: Mapping[object, str] | None = None,
+) -> str:
     """What became of something that stayed itself: `` renamed to Head office, now extension 105``. Empty if nothing did."""
     said = []
     if old["name"] != new["name"]:
@@ -43,6 +53,9 @@ def identity(old: Row, new: Row, site_names: Mapping[object, str] | None = None)
         said.append(f"now extension {new['extension']}")
     if site_names is not None and old["site_id"] != new["site_id"]:
         said.append(f"moved to site {site_names[new['site_id']]}" if new["site_id"] is not None else "moved to the main site")
+    if group_names is not None and old["user_group_id"] != new["user_group_id"]:
+        group = new["user_group_id"]
+        said.append(f"now in user group {group_names[group]}" if group is not None else "now in no user group")
     if new.get("uid") not in (None, old["uid"]):
         said.append(f"now with the id {new['uid']}")
     return " " + ", ".join(said) if said else ""

@@ -7,24 +7,33 @@ importing the same file twice changes nothing. A password that is not said stays
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 from sqlalchemy import ColumnElement, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from parkade.calls.directory import DEFAULT_CODES
 from parkade.store import directory_changes as words
 from parkade.store import tables as t
 from parkade.store.account_tables import AccountTables, ImportRefusedError, Kind
 from parkade.store.directory_changes import Change
 from parkade.store.directory_match import Matches, Row, match_renamed
 from parkade.store.directory_model import Account, Admin, Device, DirectoryFile, LevelSettings, Person, User
-from parkade.store.park_settings import DEFAULT_CODES
+from parkade.store.park_settings import as_ids
 from parkade.store.passwords import device_secret, hash_password, password_fits
 from parkade.store.revisions import mark_changed
 
-__all__ = ["Change", "ImportRefusedError", "import_directory"]
+__all__ = ["Change", "ImportRefusedError", "import_directory", "password_hashes"]
+
+Hashes: TypeAlias = Mapping[str, str]
+"""argon2id hashes by login."""
 
 _SITE = Kind(t.site, ("name",), words.site, words.identity, frozenset({"position"}))
+_USER_GROUP = Kind(t.user_group, ("name",), words.user_group, words.identity, frozenset({"position"}))
 _GROUP = Kind(t.extension_group, ("extension",), words.group, words.identity)
 _LOGIN = Kind(t.login, ("name",), lambda row: f"login {row['name']}")
 _DEVICE = Kind(t.device, ("username",), lambda row: f"device {row['username']}")
@@ -33,14 +42,45 @@ _INBOUND = Kind(t.inbound_number, ("trunk_id", "number"), lambda row: f"inbound 
 _FEATURE_CODES = Kind(t.feature_codes, ("account_id",), lambda _: "feature codes")
 
 
-async def import_directory(connection: AsyncConnection, file: DirectoryFile) -> list[Change]:
+async def password_hashes(connection: AsyncConnection, file: DirectoryFile) -> Hashes:
+    """The hash of every password in ``file``: the one that is kept already if it fits, else a new one.
+
+    A hash is a hundredth of a second of processor time on purpose, so this uses every core, and it is done before the import
+    holds up other writers.
+    """
+    said = {str(p.login): p.password for account in file.accounts for p in _with_logins(account) if p.password is not None}
+    kept: dict[str, str | None] = {}
+    for row in await AccountTables(connection, "").taken(t.login.c.name, t.login, list(said)):
+        kept[str(row["name"])] = row["password_hash"]  # type: ignore[assignment]
+
+    def hashed(login: str) -> str:
+        old = kept.get(login)
+        return old if old is not None and password_fits(old, said[login]) else hash_password(said[login])
+
+    def all_hashed() -> Hashes:
+        with ThreadPoolExecutor(os.cpu_count()) as cores:
+            return dict(zip(said, cores.map(hashed, said), strict=True))
+
+    return await asyncio.to_thread(all_hashed)
+
+
+def _with_logins(account: Account) -> Iterator[User | Admin]:
+    yield from account.admins or ()
+    yield from (user for user in account.users or () if user.login is not None)
+
+
+async def import_directory(connection: AsyncConnection, file: DirectoryFile, hashes: Hashes | None = None) -> list[Change]:
     """Make the accounts of ``file`` what it says; nothing is written if nothing changes.
+
+    ``hashes`` are those of ``password_hashes``, which are made here unless they are given.
 
     :raises ImportRefusedError: an id, a device username or a login belongs to another account already.
     """
+    if hashes is None:
+        hashes = await password_hashes(connection, file)
     changes: dict[str, list[Change]] = {}
     for account in file.accounts:
-        changes[account.slug] = await _AccountImport(connection, account).run()
+        changes[account.slug] = await _AccountImport(connection, account, hashes).run()
     if changed := [slug for slug, of_account in changes.items() if of_account]:
         await mark_changed(connection, changed)
     return [change for of_account in changes.values() for change in of_account]
@@ -49,8 +89,9 @@ async def import_directory(connection: AsyncConnection, file: DirectoryFile) -> 
 class _AccountImport:
     """One account: parents before children when writing, children before parents when removing."""
 
-    def __init__(self, connection: AsyncConnection, account: Account) -> None:
+    def __init__(self, connection: AsyncConnection, account: Account, hashes: Hashes) -> None:
         self._account = account
+        self._hashes = hashes
         self._tables = AccountTables(connection, account.slug)
         self._put = self._tables.put
 
@@ -59,13 +100,14 @@ class _AccountImport:
         row = {"slug": account.slug, "name": account.name, "language": account.language, "multi_site": account.multi_site}
         (self._id,) = await self._put(Kind(t.account, ("slug",), lambda _: "account"), t.account.c.slug == account.slug, [row])
         sites = await self._sites()
-        owners = await self._owners(sites)
-        await self._logins(owners)
+        user_groups = await self._user_groups()
+        owners = await self._owners(sites, user_groups)
+        await self._logins(owners, sites)
         await self._devices(owners)
         await self._groups(owners)
         await self._trunks()
         await self._feature_codes()
-        await self._settings(sites, owners)
+        await self._settings(sites, user_groups, owners)
         await self._tables.remove_stale()
         return self._tables.changes
 
@@ -128,7 +170,26 @@ class _AccountImport:
         yield from self._account.users or ()
         yield from self._account.common_areas or ()
 
-    async def _owners(self, sites: Mapping[str, int]) -> dict[str, int]:
+    async def _user_groups(self) -> dict[str, int]:
+        groups, of_account = self._account.user_groups or [], t.user_group.c.account_id == self._id
+        entries: list[Row] = [
+            {"account_id": self._id, "name": group.name, "uid": group.id, "position": position}
+            for position, group in enumerate(groups)
+        ]
+        await self._refuse_strangers(_USER_GROUP, [group.id for group in groups if group.id])
+        now = {group.name: frozenset(who.extension for who in self._people() if who.group == group.name) for group in groups}
+        before: dict[object, set[object]] = {}
+        for row in await self._tables.rows(t.owner, t.owner.c.account_id == self._id):
+            before.setdefault(row["user_group_id"], set()).add(row["extension"])
+
+        def renamed(matches: Matches) -> Matches:
+            marks = [now[group.name] for group in groups]
+            return match_renamed(matches, entries, marks, lambda row: frozenset(before.get(row["id"], ())))
+
+        ids = await self._put(_USER_GROUP, of_account, entries, renamed)
+        return {group.name: row_id for row_id, group in zip(ids, groups, strict=True)}
+
+    async def _owners(self, sites: Mapping[str, int], user_groups: Mapping[str, int]) -> dict[str, int]:
         people = list(self._people())
         entries: list[Row] = [
             {
@@ -141,21 +202,23 @@ class _AccountImport:
                 "licensed": person.licensed,
                 "voicemail": person.voicemail if isinstance(person, User) else None,
                 "site_id": sites[person.site] if person.site is not None else None,
+                "user_group_id": user_groups[person.group] if person.group is not None else None,
             }
             for person in people
         ]
         of_account = t.owner.c.account_id == self._id
         site_names: dict[object, str] = {row_id: name for name, row_id in sites.items()}
+        group_names: dict[object, str] = {row_id: name for name, row_id in user_groups.items()}
 
         def identity(old: Row, new: Row) -> str:
-            return words.identity(old, new, site_names)
+            return words.identity(old, new, site_names, group_names)
 
         kind = Kind(t.owner, ("extension",), words.person, identity)
         await self._refuse_strangers(kind, [person.id for person in people if person.id])
         ids = await self._put(kind, of_account, entries)
         return {person.extension: row_id for row_id, person in zip(ids, people, strict=True)}
 
-    async def _logins(self, owners: Mapping[str, int]) -> None:
+    async def _logins(self, owners: Mapping[str, int], sites: Mapping[str, int]) -> None:
         persons: list[tuple[int | None, User | Admin]] = [(None, admin) for admin in self._account.admins or ()]
         persons += [(owners[user.extension], user) for user in self._account.users or () if user.login is not None]
         found = await self._strangers(t.login, t.login.c.name, [str(person.login) for _, person in persons], "login")
@@ -163,8 +226,11 @@ class _AccountImport:
             {
                 "account_id": self._id,
                 "owner_id": owner_id,
+                "site_id": sites[person.site] if isinstance(person, Admin) and person.site is not None else None,
                 "name": person.login,
-                "password_hash": _password_hash(person, found.get(str(person.login), {}).get("password_hash")),
+                "password_hash": person.password_hash
+                or self._hashes.get(str(person.login))
+                or found.get(str(person.login), {}).get("password_hash"),
             }
             for owner_id, person in persons
         ]
@@ -177,7 +243,19 @@ class _AccountImport:
         rows: list[Row] = [
             {"account_id": self._id, "owner_id": owner_id, **_device_row(device)} for owner_id, device in devices
         ]
-        await self._put(_DEVICE, t.device.c.account_id == self._id, rows)
+        ids = await self._put(_DEVICE, t.device.c.account_id == self._id, rows)
+        keys: list[Row] = [
+            {"device_id": device_id, "position": position, **key.model_dump()}
+            for device_id, (_, device) in zip(ids, devices, strict=True)
+            for position, key in enumerate(device.keys or ())
+        ]
+        names: dict[object, str] = {row_id: device.username for row_id, (_, device) in zip(ids, devices, strict=True)}
+
+        def label(row: Row) -> str:
+            return f"key {row['value']} of device {names.get(row['device_id'], 'that is gone')}"
+
+        of_account = t.device_key.c.device_id.in_(select(t.device.c.id).where(t.device.c.account_id == self._id))
+        await self._put(Kind(t.device_key, ("device_id", "position"), label), of_account, keys)
 
     async def _strangers(self, table: Table, column: ColumnElement[str], names: list[str], what: str) -> dict[str, Row]:
         """Rows that already carry one of ``names``, which are unique over all accounts."""
@@ -244,34 +322,40 @@ class _AccountImport:
         rows: list[Row] = [{"account_id": self._id, **codes.model_dump()}] if codes else []
         await self._put(_FEATURE_CODES, t.feature_codes.c.account_id == self._id, rows)
 
-    async def _settings(self, sites: Mapping[str, int], owners: Mapping[str, int]) -> None:
-        levels: list[tuple[int | None, int | None, LevelSettings | None]] = [(None, None, self._account.settings)]
-        levels += [(sites[site.name], None, site.settings) for site in self._account.sites or ()]
-        levels += [(None, owners[person.extension], person.settings) for person in self._people()]
+    async def _settings(self, sites: Mapping[str, int], user_groups: Mapping[str, int], owners: Mapping[str, int]) -> None:
+        levels: list[tuple[int | None, int | None, int | None, LevelSettings | None]] = [
+            (None, None, None, self._account.settings)
+        ]
+        levels += [(sites[site.name], None, None, site.settings) for site in self._account.sites or ()]
+        levels += [(None, user_groups[group.name], None, group.settings) for group in self._account.user_groups or ()]
+        levels += [(None, None, owners[person.extension], person.settings) for person in self._people()]
+        of_account = t.park_setting.c.account_id == self._id
+        uids = {
+            str(row["extension"]): str(row["uid"]) for row in await self._tables.rows(t.owner, t.owner.c.account_id == self._id)
+        }
         rows: list[Row] = [
-            {"account_id": self._id, "site_id": site_id, "owner_id": owner_id, "key": key, "value": value}
-            for site_id, owner_id, settings in levels
+            {
+                "account_id": self._id,
+                "site_id": site_id,
+                "user_group_id": group_id,
+                "owner_id": owner_id,
+                "key": key,
+                "value": as_ids(value, uids) if key == "visibility" else value,
+            }
+            for site_id, group_id, owner_id, settings in levels
             if settings and settings.call_park
             for key, value in settings.call_park.model_dump(exclude_none=True).items()
         ]
-        of_account = t.park_setting.c.account_id == self._id
-        whose: dict[tuple[object, object], str] = {(None, None): ""}
-        whose |= {(row_id, None): f" of site {name}" for name, row_id in sites.items()}
-        whose |= {(None, row_id): f" of {extension}" for extension, row_id in owners.items()}
+        whose: dict[tuple[object, object, object], str] = {(None, None, None): ""}
+        whose |= {(row_id, None, None): f" of site {name}" for name, row_id in sites.items()}
+        whose |= {(None, row_id, None): f" of user group {name}" for name, row_id in user_groups.items()}
+        whose |= {(None, None, row_id): f" of {extension}" for extension, row_id in owners.items()}
 
         def label(row: Row) -> str:
-            return f"setting call_park.{row['key']}{whose.get((row['site_id'], row['owner_id']), ' of one that is gone')}"
+            level = row["site_id"], row["user_group_id"], row["owner_id"]
+            return f"setting call_park.{row['key']}{whose.get(level, ' of one that is gone')}"
 
-        await self._put(Kind(t.park_setting, ("site_id", "owner_id", "key"), label), of_account, rows)
-
-
-def _password_hash(person: User | Admin, old: object) -> str | None:
-    old_hash = old if isinstance(old, str) else None
-    if person.password_hash is not None:
-        return person.password_hash
-    if person.password is None or password_fits(old_hash, person.password):
-        return old_hash
-    return hash_password(person.password)
+        await self._put(Kind(t.park_setting, ("site_id", "user_group_id", "owner_id", "key"), label), of_account, rows)
 
 
 def _device_row(device: Device) -> dict[str, object]:

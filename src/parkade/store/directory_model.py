@@ -13,9 +13,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from parkade.store.park_settings import DEFAULT_CODES
+from parkade.calls.directory import DEFAULT_CODES, VisibilityKind
+from parkade.calls.park_settings import EXPIRATION_MINUTES
 
-EXPIRATION_MINUTES = frozenset({*range(1, 11), *range(15, 61, 5)})
+MOST_SEEN_BY = 500
 
 
 def _matching(pattern: str, what: str) -> Callable[[str], str]:
@@ -59,6 +60,12 @@ def _expiration_minutes(minutes: int) -> int:
     return minutes
 
 
+def _visibility(value: str | list[str]) -> str | list[str]:
+    if isinstance(value, str) and value not in {VisibilityKind.ACCOUNT, VisibilityKind.SITE, VisibilityKind.GROUP}:
+        raise ValueError(f"{value!r} is none of account, site, group, nor a list of extensions")
+    return value
+
+
 Text = Annotated[str, AfterValidator(_matching(r"[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*", "a line of text"))]
 Secret = Annotated[str, AfterValidator(_matching(r"[^\x00-\x1f\x7f]+", "a password of printable characters"))]
 Slug = Annotated[str, AfterValidator(_matching(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "made of a-z, 0-9 and hyphens"))]
@@ -78,6 +85,8 @@ HexMd5 = Annotated[str, AfterValidator(_matching(r"[0-9a-f]{32}", "an MD5 digest
 HexSha256 = Annotated[str, AfterValidator(_matching(r"[0-9a-f]{64}", "a SHA-256 digest in lower-case hex"))]
 PasswordHash = Annotated[str, AfterValidator(_matching(r"\$argon2id\$[^\s]+", "an argon2id hash"))]
 Language = Literal["vi", "en"]
+KeyLabel = Annotated[Text, Field(max_length=32)]
+Visibility = Annotated[str | Annotated[list[Id], Field(max_length=MOST_SEEN_BY)], AfterValidator(_visibility)]
 Action = Annotated[int, AfterValidator(_one_of(0, 9, 50, 51, 100))]
 
 
@@ -96,7 +105,10 @@ class ChainStep(Model):
 
 
 class CallPark(Model):
-    """Call Park settings of one level; a key that is not said is inherited from the level above."""
+    """Call Park settings of one level; a key that is not said is inherited from the level above.
+
+    ``visibility`` may name people, by extension or by id.
+    """
 
     enable: bool | None = None
     expiration_period: Annotated[int, AfterValidator(_expiration_minutes)] | None = None
@@ -108,6 +120,8 @@ class CallPark(Model):
     ring_back_seconds: Annotated[int, Field(ge=1, le=600)] | None = None
     announce: bool | Extension | None = None
     chain: list[ChainStep] | None = None
+    music: Text | None = None
+    visibility: Visibility | None = None
     locked: bool | None = None
     reset: bool | None = None
 
@@ -139,6 +153,36 @@ class Site(Model):
         return (self.park.codes if self.park else None) or DEFAULT_CODES
 
 
+class UserGroup(Model):
+    """People with settings in common. ``id`` tells a group that is renamed from a new one."""
+
+    name: Text
+    id: Id | None = None
+    settings: LevelSettings | None = None
+
+
+_KEY_VALUES = {
+    "park": (r"\*[1-9]\d{2,5}", "a parking code like *801"),
+    "extension": (r"\d{2,10}", "an extension of 2 to 10 digits"),
+    "speed_dial": (r"\+?[0-9*#]{1,32}", "a number to dial"),
+}
+
+
+class DeviceKey(Model):
+    """A programmable key of a phone. ``park`` shows a parking code (BLF) and parks there or retrieves."""
+
+    type: Literal["park", "extension", "speed_dial"]
+    value: str
+    label: KeyLabel | None = None
+
+    @model_validator(mode="after")
+    def _value_fits(self) -> DeviceKey:
+        pattern, what = _KEY_VALUES[self.type]
+        if not re.fullmatch(pattern, self.value):
+            raise ValueError(f"{self.value!r} is not {what}")
+        return self
+
+
 class Device(Model):
     """Known by exactly one of: a password, the two digests of one, a source address."""
 
@@ -150,6 +194,7 @@ class Device(Model):
     to: Annotated[Destination | None, Field(validation_alias=AliasChoices("to", "destination"))] = None
     model: Text | None = None
     mac: Mac | None = None
+    keys: list[DeviceKey] | None = None
 
     @model_validator(mode="after")
     def _known_by_one_thing(self) -> Device:
@@ -162,9 +207,12 @@ class Device(Model):
 
 
 class Admin(Model):
+    """Of the account, or of the ``site`` that is named."""
+
     login: Login
     password: Secret | None = None
     password_hash: PasswordHash | None = None
+    site: Text | None = None
 
     @model_validator(mode="after")
     def _one_password(self) -> Admin:
@@ -182,6 +230,7 @@ class Person(Model):
     language: Language | None = None
     licensed: bool | None = None
     site: Text | None = None
+    group: Text | None = None
     devices: list[Device] | None = None
     settings: LevelSettings | None = None
 
@@ -206,7 +255,7 @@ class CommonArea(Person):
 
 
 class Group(Model):
-    """An extension that reaches several people or places."""
+    """Not a user group: an extension that reaches several people or places."""
 
     extension: Extension
     name: Text
@@ -247,6 +296,7 @@ class Account(Model):
     admins: list[Admin] | None = None
     sites: list[Site] | None = None
     settings: LevelSettings | None = None
+    user_groups: list[UserGroup] | None = None
     users: list[User] | None = None
     common_areas: list[CommonArea] | None = None
     devices: list[Device] | None = None

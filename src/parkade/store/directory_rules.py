@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeAlias
 
+from parkade.calls.directory import DEFAULT_CODES
 from parkade.calls.directory import FeatureCodes as DefaultFeatureCodes
-from parkade.store.directory_model import Account, Device, DirectoryFile, Group, LevelSettings, Person
-from parkade.store.park_settings import DEFAULT_CODES, ParkSettings
+from parkade.calls.park_settings import AccountSays, Level, SiteSays, Source
+from parkade.store.directory_model import Account, Device, DirectoryFile, Group, LevelSettings, Person, User
+from parkade.store.park_rules import ParkKey, PersonSays, faults
 
 Where: TypeAlias = tuple[str | int, ...]
 
@@ -39,6 +41,7 @@ def _id_problems(file: DirectoryFile) -> Iterator[Problem]:
         ("site", ("sites",)),
         ("person", ("users", "common_areas")),
         ("group", ("ring_groups", "paging_groups")),
+        ("user group", ("user_groups",)),
     ):
         seen = _Seen(f"{what} id")
         for index, account in enumerate(file.accounts):
@@ -61,11 +64,16 @@ class _Seen:
         self._seen.add(value)
 
 
-def _devices(account: Account, at: Where) -> Iterator[tuple[Where, Device]]:
+def _people(account: Account, at: Where) -> Iterator[tuple[Where, Person]]:
     for key, people in (("users", account.users), ("common_areas", account.common_areas)):
         for i, person in enumerate(people or ()):
-            for j, device in enumerate(person.devices or ()):
-                yield (*at, key, i, "devices", j), device
+            yield (*at, key, i), person
+
+
+def _devices(account: Account, at: Where) -> Iterator[tuple[Where, Device]]:
+    for path, person in _people(account, at):
+        for j, device in enumerate(person.devices or ()):
+            yield (*path, "devices", j), device
     for i, device in enumerate(account.devices or ()):
         yield (*at, "devices", i), device
 
@@ -82,11 +90,10 @@ def _account_problems(account: Account, at: Where) -> Iterator[Problem]:
     sites, extensions = _Seen("site"), _Seen("extension")
     for i, site in enumerate(account.sites or ()):
         yield from sites.add(site.name, (*at, "sites", i, "name"))
-    people: list[tuple[Where, Person]] = [
-        ((*at, key, i), person)
-        for key, persons in (("users", account.users), ("common_areas", account.common_areas))
-        for i, person in enumerate(persons or ())
-    ]
+    user_groups = _Seen("user group")
+    for i, user_group in enumerate(account.user_groups or ()):
+        yield from user_groups.add(user_group.name, (*at, "user_groups", i, "name"))
+    people = list(_people(account, at))
     groups: list[tuple[Where, Group]] = [
         ((*at, key, i), group)
         for key, of_kind in (("ring_groups", account.ring_groups), ("paging_groups", account.paging_groups))
@@ -96,11 +103,7 @@ def _account_problems(account: Account, at: Where) -> Iterator[Problem]:
         yield from extensions.add(person.extension, (*path, "extension"))
     for path, group in groups:
         yield from extensions.add(group.extension, (*path, "extension"))
-    site_names = {site.name for site in account.sites or ()}
-    for path, person in people:
-        if person.site is not None and person.site not in site_names:
-            there_are = ", ".join(sorted(site_names)) or "none"
-            yield Problem((*path, "site"), f"there is no site {person.site} (there are: {there_are})")
+    yield from _place_problems(account, at)
     members = {person.extension for _, person in people}
     for path, group in groups:
         seen = _Seen("member")
@@ -114,6 +117,23 @@ def _account_problems(account: Account, at: Where) -> Iterator[Problem]:
     yield from _setting_problems(account, at, reachable)
 
 
+def _place_problems(account: Account, at: Where) -> Iterator[Problem]:
+    """Somebody is said to be at a site or in a user group that there is none of."""
+    names = {
+        "site": {site.name for site in account.sites or ()},
+        "group": {group.name for group in account.user_groups or ()},
+    }
+    named: list[tuple[Where, str, str, str | None]] = []
+    for path, person in _people(account, at):
+        named += [(path, "site", "site", person.site), (path, "group", "user group", person.group)]
+    for i, admin in enumerate(account.admins or ()):
+        named.append(((*at, "admins", i), "site", "site", admin.site))
+    for path, key, what, name in named:
+        if name is not None and name not in names[key]:
+            there_are = ", ".join(sorted(names[key])) or "none"
+            yield Problem((*path, key), f"there is no {what} {name} (there are: {there_are})")
+
+
 def _destination_problems(account: Account, at: Where, reachable: set[str]) -> Iterator[Problem]:
     trunks = _Seen("trunk")
     numbers = _Seen("inbound number")
@@ -123,14 +143,22 @@ def _destination_problems(account: Account, at: Where, reachable: set[str]) -> I
         for j, inbound in enumerate(trunk.inbound or ()):
             yield from numbers.add(inbound.number, (*at, "trunks", i, "inbound", j, "number"))
             destinations.append(((*at, "trunks", i, "inbound", j, "to"), inbound.to))
-    ranges = list(_code_ranges(account))
     for path, destination in destinations:
         if destination.startswith("park:"):
-            slot = int(destination.removeprefix("park:"))
-            if not any(first <= slot <= last for first, last in ranges):
-                yield Problem(path, f"{slot} is not a parking code of this account")
+            yield from _no_code(account, destination.removeprefix("park:"), path)
         elif destination != "park" and destination not in reachable:
             yield Problem(path, f"there is no extension {destination}")
+    for path, device in _devices(account, at):
+        for i, key in enumerate(device.keys or ()):
+            if key.type == "park":
+                yield from _no_code(account, key.value.removeprefix("*"), (*path, "keys", i, "value"))
+            elif key.type == "extension" and key.value not in reachable:
+                yield Problem((*path, "keys", i, "value"), f"there is no extension {key.value}")
+
+
+def _no_code(account: Account, slot: str, path: Where) -> Iterator[Problem]:
+    if not any(first <= int(slot) <= last for first, last in _code_ranges(account)):
+        yield Problem(path, f"{slot} is not a parking code of this account")
 
 
 def _code_ranges(account: Account) -> Iterator[tuple[int, int]]:
@@ -161,39 +189,48 @@ def _code_problems(account: Account, at: Where) -> Iterator[Problem]:
 
 
 def _setting_problems(account: Account, at: Where, reachable: set[str]) -> Iterator[Problem]:
-    """What a level says is judged together with what it inherits."""
-    top = _call_park(account.settings)
-    if "reset" in top:
-        yield Problem((*at, "settings", "call_park", "reset"), "reset is for the levels below the account")
-    at_account = ParkSettings().below(top)
-    yield from _forward_problems(top, at_account, (*at, "settings"), reachable)
-    at_sites: dict[str, ParkSettings] = {}
-    for i, site in enumerate(account.sites or ()):
-        said = _call_park(site.settings)
-        at_sites[site.name] = at_account.below(said)
-        if at_sites[site.name] is not at_account:
-            yield from _forward_problems(said, at_sites[site.name], (*at, "sites", i, "settings"), reachable)
-    main = account.sites[0].name if account.sites else ""
-    for key, people in (("users", account.users), ("common_areas", account.common_areas)):
-        for i, person in enumerate(people or ()):
-            said = _call_park(person.settings)
-            above = at_sites.get(person.site or main, at_account) if account.multi_site else at_account
-            below = above.below(said)
-            if below is not above:
-                yield from _forward_problems(said, below, (*at, key, i, "settings"), reachable)
+    """What the levels say of each other, of people and of the keys of their phones."""
+    says = AccountSays(
+        bool(account.multi_site),
+        Level(Source.ACCOUNT, _call_park(account.settings)),
+        {
+            site.name: SiteSays(site.name, "", _call_park(site.settings), site.park.expiration_seconds if site.park else None)
+            for site in account.sites or ()
+        },
+        {group.name: Level(Source.GROUP, _call_park(group.settings), group.name) for group in account.user_groups or ()},
+    )
+    people = [
+        PersonSays(
+            path,
+            Level(Source.USER if isinstance(person, User) else Source.COMMON_AREA, _call_park(person.settings), person.name),
+            person.site if person.site in says.sites else None,
+            person.group if person.group in says.groups else None,
+            [key for j, device in enumerate(person.devices or ()) for key in _park_keys(device, (*path, "devices", j))],
+        )
+        for path, person in _people(account, at)
+    ]
+    for i, device in enumerate(account.devices or ()):
+        people.append(PersonSays(None, Level(Source.USER, {}), park_keys=_park_keys(device, (*at, "devices", i))))
+    names = {name for _, person in _people(account, at) for name in (person.extension, person.id) if name is not None}
+    paths: dict[tuple[Source, Any], Where] = {(Source.ACCOUNT, None): at}
+    paths |= {(Source.SITE, site.name): (*at, "sites", i) for i, site in enumerate(account.sites or ())}
+    paths |= {(Source.GROUP, group.name): (*at, "user_groups", i) for i, group in enumerate(account.user_groups or ())}
+    for fault in faults(says, people, reachable, names):
+        text = fault.refusal.en
+        reason = text[0].lower() + text[1:].rstrip(".")
+        if fault.park_key is not None:
+            yield Problem(fault.park_key.where, reason)
+        else:
+            yield Problem((*(paths.get(fault.level) or fault.level[1]), "settings", "call_park", fault.key), reason)
 
 
-def _call_park(settings: LevelSettings | None) -> dict[str, object]:
+def _park_keys(device: Device, at: Where) -> list[ParkKey]:
+    return [
+        ParkKey((*at, "keys", i, "value"), device.username, key.value)
+        for i, key in enumerate(device.keys or ())
+        if key.type == "park"
+    ]
+
+
+def _call_park(settings: LevelSettings | None) -> dict[str, Any]:
     return settings.call_park.model_dump(exclude_none=True) if settings and settings.call_park else {}
-
-
-def _forward_problems(said: Mapping[str, object], holds: ParkSettings, at: Where, reachable: set[str]) -> Iterator[Problem]:
-    """``said`` is what the level itself says, ``holds`` what it comes to with the levels above."""
-    if not said.keys() & {"call_not_picked_up_action", "forward_to"}:
-        return
-    action, target = holds.values.get("call_not_picked_up_action"), holds.values.get("forward_to")
-    if action in (50, 51) and target is None:
-        yield Problem((*at, "call_park", "call_not_picked_up_action"), f"action {action} needs forward_to")
-    elif action == 50 and target not in reachable:
-        key = "forward_to" if "forward_to" in said else "call_not_picked_up_action"
-        yield Problem((*at, "call_park", key), f"there is no extension {target}")

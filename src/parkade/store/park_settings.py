@@ -1,50 +1,61 @@
-"""Call Park settings of the levels account, site, user or common area, merged into the policy that holds. Pure.
+"""Call Park settings as rows: what each level of an account says. What follows from that is in ``calls/park_settings.py``.
 
-* The nearest level that says a key wins, key by key.
-* ``expiration_seconds`` overrides ``expiration_period`` of its own level; minutes of a nearer level win over both.
-* A level that says ``reset`` says nothing else.
-* Below a level that says ``locked`` nothing is heard.
+``visibility`` is kept as the ids of people, and said and shown as extensions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-from parkade.calls.directory import Assignment, NotPickedUp, ParkPolicy
+from parkade.calls.park_settings import AccountSays, Level, SiteSays, Source
+from parkade.store.rows import Row
 
-DEFAULT = ParkPolicy()
-DEFAULT_CODES = "801-899"
+Says: TypeAlias = dict[str, Any]
+Key: TypeAlias = tuple[int | None, int | None, int | None]
+"""A level by the ``id`` of its site, its user group and its owner; all None for the account."""
+
+ACCOUNT: Key = (None, None, None)
 
 
-@dataclass(frozen=True, slots=True)
-class ParkSettings:
-    """What the levels down to one say together; keys and values are those of the directory file."""
+def says_by_level(settings: Iterable[Row]) -> dict[Key, Says]:
+    """The rows of ``park_setting`` of one account, by level."""
+    levels: dict[Key, Says] = {}
+    for row in settings:
+        levels.setdefault((row["site_id"], row["user_group_id"], row["owner_id"]), {})[row["key"]] = row["value"]
+    return levels
 
-    values: Mapping[str, Any] = field(default_factory=dict)
 
-    def below(self, level: Mapping[str, Any]) -> ParkSettings:
-        """With a nearer level added; ``self`` if that changes nothing."""
-        if not level or level.get("reset") or self.values.get("locked"):
-            return self
-        values = dict(self.values)
-        if "expiration_period" in level:
-            values.pop("expiration_seconds", None)
-        return ParkSettings({**values, **level})
+def account_says(
+    account: Row, sites: Sequence[Row], lots: Mapping[Any, Row], groups: Sequence[Row], says: Mapping[Key, Says]
+) -> AccountSays:
+    """The levels above people, by the ``id`` of sites and groups. ``lots`` are by the ``id`` of their site."""
+    return AccountSays(
+        bool(account["multi_site"]),
+        Level(Source.ACCOUNT, says.get(ACCOUNT, {})),
+        {
+            site["id"]: SiteSays(
+                site["name"], site["uid"], says.get((site["id"], None, None), {}), lots[site["id"]]["expiration_seconds"]
+            )
+            for site in sites
+        },
+        {
+            group["id"]: Level(Source.GROUP, says.get((None, group["id"], None), {}), group["name"], group["uid"])
+            for group in groups
+        },
+    )
 
-    def policy(self) -> ParkPolicy:
-        """With every default filled in."""
-        say = self.values.get
-        minutes, seconds = say("expiration_period"), say("expiration_seconds")
-        if seconds is None:
-            seconds = DEFAULT.expiration_s if minutes is None else 60.0 * minutes
-        return ParkPolicy(
-            enable=say("enable", DEFAULT.enable),
-            expiration_s=float(seconds),
-            not_picked_up=NotPickedUp(say("call_not_picked_up_action", DEFAULT.not_picked_up)),
-            forward_to=say("forward_to"),
-            assignment=Assignment(say("sequence", DEFAULT.assignment)),
-            reserve_s=float(say("reserve_seconds", DEFAULT.reserve_s)),
-            ring_back_s=float(say("ring_back_seconds", DEFAULT.ring_back_s)),
-        )
+
+def person_says(owner: Row, says: Mapping[Key, Says]) -> Level:
+    """The level of a user or a common area."""
+    return Level(Source(owner["kind"]), says.get((None, None, owner["id"]), {}), owner["name"], owner["uid"])
+
+
+def as_ids(value: Any, ids: Mapping[str, str]) -> Any:
+    """A value of ``visibility`` as it is kept. ``ids`` are by extension; what is none of them is an id already."""
+    return value if isinstance(value, str) else list(dict.fromkeys(ids.get(name, name) for name in value))
+
+
+def as_extensions(value: Any, extensions: Mapping[str, str]) -> Any:
+    """A value of ``visibility`` as it is shown. ``extensions`` are by id; people who are gone are left out."""
+    return value if isinstance(value, str) else [extensions[id_] for id_ in value if id_ in extensions]

@@ -19,6 +19,7 @@ FOR_CALLS = (
     t.account,
     t.site,
     t.lot,
+    t.user_group,
     t.owner,
     t.device,
     t.extension_group,
@@ -27,6 +28,9 @@ FOR_CALLS = (
     t.park_setting,
 )
 """The tables that call control's directory is made of."""
+
+FOR_FILES = (*FOR_CALLS, t.login, t.device_key, t.trunk, t.inbound_number)
+"""Those that a directory file is made of."""
 
 
 async def fetch(connection: AsyncConnection, wanted: Iterable[Table], account_id: int | None = None) -> Raw:
@@ -44,7 +48,7 @@ def _of_account(query: Select[Any], table: Table, account_id: int) -> Select[Any
         return query.where(table.c.id == account_id)
     if "account_id" in table.c:
         return query.where(table.c.account_id == account_id)
-    (parent,) = (key.column.table for key in table.foreign_keys if key.column.table in (t.extension_group, t.trunk))
+    (parent,) = (key.column.table for key in table.foreign_keys if key.column.table in (t.extension_group, t.trunk, t.device))
     column = table.c[f"{parent.name}_id"]
     return query.where(column.in_(select(parent.c.id).where(parent.c.account_id == account_id)))
 

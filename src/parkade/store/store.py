@@ -92,10 +92,12 @@ class Store:
 
         :raises ImportRefusedError: it clashes with an account that it does not name. Nothing is changed.
         """
-        from parkade.store.directory_import import import_directory
+        from parkade.store.directory_import import import_directory, password_hashes
 
+        async with self._database.reading() as connection:
+            hashes = await password_hashes(connection, file)
         async with self._database.writing() as connection:
-            return await import_directory(connection, file)
+            return await import_directory(connection, file, hashes)
 
     async def export_directory(self) -> DirectoryFile:
         """What was imported, with digests and hashes in place of passwords."""
