@@ -71,7 +71,7 @@ class Server:
 
     def processes(self) -> tuple[list[int], list[int]]:
         """The media process, and all others of this server."""
-        pids = _descendants(self.pid)
+        pids = descendants(self.pid)
         media = [pid for pid in pids if b"parkade.media" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         return media, [pid for pid in pids if pid not in media]
 
@@ -111,7 +111,7 @@ def running(core: int, rtp_ports: str, tree: Path = HERE, environment: Mapping[s
                     raise SystemExit(f"the server ended while it was measured:\n{log.read_text()}")
             finally:
                 # A media process outlives signalling: none of them may be left to run.
-                for pid in _descendants(process.pid):
+                for pid in descendants(process.pid):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 process.wait()
@@ -119,7 +119,7 @@ def running(core: int, rtp_ports: str, tree: Path = HERE, environment: Mapping[s
                     process.stdout.close()
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """The process and all that it has started, as far as they still run."""
     found = [pid]
     for parent in found:
