@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from parkade.calls.directory import DEFAULT_CODES
 from parkade.store import tables as t
-from parkade.store.park_settings import DEFAULT_CODES
 
 BY_EXTENSION: Sequence[tuple[ColumnElement[Any], type]] = (
     (func.length(t.owner.c.extension), int),
