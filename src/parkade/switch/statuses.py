@@ -11,18 +11,26 @@ from parkade.calls.inputs import Failure
 from parkade.calls.refusals import Refusal
 from parkade.sip.message.grammar import quote
 
-DRAINING = Refusal("draining", "The system is restarting.", "Hệ thống đang khởi động lại.", "Try again in a minute.")
+DRAINING = Refusal(
+    "draining",
+    "The system is restarting.",
+    "Hệ thống đang khởi động lại.",
+    "Try again in a minute.",
+    "Hãy thử lại sau một phút.",
+)
 BAD_DESCRIPTION = Refusal(
     "bad_description",
     "The phone's session description cannot be read.",
     "Không đọc được mô tả phiên của máy.",
     "Update the phone.",
+    "Hãy cập nhật phần mềm của máy.",
 )
 BAD_REPLACES = Refusal(
     "bad_replaces",
     "The phone does not say clearly which call it wants to take over.",
     "Máy không nêu rõ muốn nhận cuộc gọi nào.",
     "Update the phone.",
+    "Hãy cập nhật phần mềm của máy.",
 )
 
 _STATUS = {
@@ -51,6 +59,7 @@ _STATUS = {
     refusals.TRANSFER_IMPOSSIBLE.id: 480,
     refusals.NO_CAPACITY.id: 503,
     refusals.NO_SUCH_CALL.id: 481,
+    refusals.NOTHING_TO_GIVE_BACK.id: 480,
     DRAINING.id: 503,
     BAD_DESCRIPTION.id: 400,
     BAD_REPLACES.id: 400,
