@@ -16,22 +16,39 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from parkade.base.sound import Peer, Spoken
 from parkade.calls.call import Parked, Ringing, Talking
-from parkade.calls.commands import GiveBackCall, HangUpCall, ListParked, NoteCall, ParkCall, RetrieveCall, Wanted
+from parkade.calls.commands import (
+    ForceBackCall,
+    GiveBackCall,
+    HangUpCall,
+    ListParked,
+    NoteCall,
+    ParkCall,
+    RetrieveCall,
+    TransferCall,
+    Wanted,
+)
 from parkade.calls.directory import Directory, NotPickedUp, ParkPolicy
 from parkade.calls.effects import SlotState
 from parkade.calls.events import (
     CallAbandoned,
     CallAnswered,
+    CallChanged,
     CallEnded,
     CallEvent,
+    CallGivenBack,
+    CallGivenUp,
     CallParked,
+    CallReminded,
     CallReparked,
     CallRetrieved,
     CallReturned,
     CallStarted,
     CallTimedOut,
+    CallTransferred,
     Event,
+    NoteChanged,
     ParkFailed,
+    TransferFailed,
 )
 from parkade.calls.inputs import (
     Cause,
@@ -79,19 +96,29 @@ DIALLED = (
 )
 PAUSES = (0.0, 0.4, 1.0, 5.0, 12.0, 16.0, 31.0, 61.0, 125.0)
 
-COMMANDS = ("park", "retrieve", "retrieve", "retrieve", "give back", "hang up", "note", "list")
-GIVEN_BACK: set[type[CallEvent]] = {CallReturned, CallReparked, CallAbandoned}
+COMMANDS = ("park", "retrieve", "retrieve", "retrieve", "force back", "give back", "transfer", "hang up", "note", "list")
+
+TRANSFERRED: set[type[CallEvent]] = {CallTransferred, TransferFailed}
+AT_CODE: set[type[CallEvent]] = {
+    *(CallRetrieved, CallTimedOut, CallReminded, CallReparked, CallAbandoned, CallGivenBack, NoteChanged, CallEnded),
+}
 
 LEGAL: dict[type[CallEvent] | None, set[type[CallEvent]]] = {
     None: {CallStarted},
-    CallStarted: {CallAnswered, CallParked, CallEnded},
-    CallAnswered: {CallParked, CallEnded},
-    CallParked: {CallRetrieved, CallTimedOut, *GIVEN_BACK, CallEnded},
-    CallReparked: {CallRetrieved, CallTimedOut, *GIVEN_BACK, CallEnded},
-    CallRetrieved: {CallParked, CallReparked, CallEnded},
-    CallReturned: {CallParked, CallReparked, CallEnded},
-    CallTimedOut: {CallReturned, CallReparked, CallAbandoned, CallEnded},
+    CallStarted: {CallAnswered, CallParked, *TRANSFERRED, CallEnded},
+    CallAnswered: {CallParked, *TRANSFERRED, CallEnded},
+    CallTransferred: {CallParked, *TRANSFERRED, CallEnded},
+    TransferFailed: {CallParked, *TRANSFERRED, CallEnded},
+    CallParked: AT_CODE,
+    CallReparked: AT_CODE,
+    CallGivenBack: AT_CODE,
+    NoteChanged: AT_CODE,
+    CallRetrieved: {CallParked, CallReparked, CallGivenBack, *TRANSFERRED, CallEnded},
+    CallReturned: {CallParked, CallReparked, *TRANSFERRED, CallEnded},
+    CallTimedOut: {CallReminded, CallReparked, CallAbandoned, CallGivenUp, CallEnded},
+    CallReminded: {CallReturned, CallReparked, CallReminded, CallAbandoned, CallGivenUp, CallEnded},
     CallAbandoned: {CallEnded},
+    CallGivenUp: {CallEnded},
     CallEnded: set(),
 }
 """What may be told of a call after what: above all, each stay at a code ends once, by one winner."""
@@ -200,7 +227,9 @@ class Crowd:
         wanted: dict[str, Wanted] = {
             "park": ParkCall(call, "102", note="x"),
             "retrieve": RetrieveCall(code, device),
+            "force back": ForceBackCall(code),
             "give back": GiveBackCall(code),
+            "transfer": TransferCall(call, "101", "*802" if code == "*802" else "120"),
             "hang up": HangUpCall(call),
             "note": NoteCall(code, "for Ann"),
             "list": ListParked(),
@@ -282,7 +311,7 @@ class Crowd:
         assert self.rig.control.deadline() is None
         last: dict[str, type[CallEvent]] = {}
         for event in self.rig.events():
-            if type(event) is not ParkFailed:
+            if type(event) not in (ParkFailed, CallChanged):
                 before = last.get(event.call)
                 assert type(event) in LEGAL[before], (before, event)
                 last[event.call] = type(event)
@@ -439,7 +468,7 @@ class CallMachine(RuleBasedStateMachine):
         self.crowd.crash(lost)
 
     @rule(
-        what=st.sampled_from(["park", "retrieve", "retrieve", "give back", "hang up", "note", "list"]),
+        what=st.sampled_from(COMMANDS),
         code=st.sampled_from(["*801", "*802", "*803"]),
         device=st.sampled_from(DEVICES),
     )
@@ -466,7 +495,8 @@ def test_many_random_moves_leak_nothing(seed: int) -> None:
     for _ in range(1500):
         crowd.anything(chance.choice, chance.random)
     kinds = {type(event) for event in crowd.rig.events()}
-    assert kinds >= set(get_args(Event)) - {CallReturned}, "the crowd was not wild enough"
+    of_calls = {kind for kind in get_args(Event) if issubclass(kind, CallEvent)}
+    assert kinds >= of_calls - {CallReturned, CallGivenBack, CallGivenUp, NoteChanged}, "the crowd was not wild enough"
     crowd.go_home()
 
 

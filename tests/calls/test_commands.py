@@ -6,7 +6,7 @@ import pytest
 
 from parkade.base.sound import Music
 from parkade.calls.commands import (
-    GiveBackCall,
+    ForceBackCall,
     HangUpCall,
     ListParked,
     NoteCall,
@@ -47,7 +47,8 @@ def test_a_call_is_parked_by_its_id() -> None:
     call = the_call(rig)
     reply = rig.replies[rig.command("acme", ParkCall(call, "101", "805", "for Carol"))]
     assert reply.result == ParkedCall(
-        "*805", "Main", 805, call, Identity("Bob", "102"), "101", "for Carol", rig.now, rig.now + 600
+        *("*805", "Main", 805, call, Identity("Bob", "102"), "101", "for Carol", rig.now, rig.now + 600),
+        parked_by_name="Alice",
     )
     assert bob.hears == Music()
     assert alice.ended
@@ -65,7 +66,7 @@ def test_a_call_is_parked_by_its_id() -> None:
         ("globex", HangUpCall("it"), "no_such_call"),
         ("acme", HangUpCall("nothing"), "no_such_call"),
         ("acme", NoteCall("*801", "x"), "no_call_parked"),
-        ("acme", GiveBackCall("*801"), "no_call_parked"),
+        ("acme", ForceBackCall("*801"), "no_call_parked"),
         ("acme", RetrieveCall("*801", "carol"), "no_call_parked"),
         ("acme", RetrieveCall("nonsense", "carol"), "no_call_parked"),
         ("acme", RetrieveCall("*801", "gus"), "no_such_device"),
@@ -149,7 +150,7 @@ def test_a_phone_that_nobody_picks_up_stops_ringing_after_half_a_minute() -> Non
     assert refusal_of(rig, command) == "no_answer"
 
 
-@pytest.mark.parametrize("what", ["expires", "hangs up", "is given back", "is hung up"])
+@pytest.mark.parametrize("what", ["expires", "hangs up", "is forced back", "is hung up"])
 def test_a_call_that_leaves_its_code_stops_the_phone(what: str) -> None:
     rig = rig_with()
     bob = parked(rig)
@@ -160,8 +161,8 @@ def test_a_call_that_leaves_its_code_stops_the_phone(what: str) -> None:
         rig.advance(10)
     elif what == "hangs up":
         rig.hang_up(bob)
-    elif what == "is given back":
-        rig.command("acme", GiveBackCall("*801"))
+    elif what == "is forced back":
+        rig.command("acme", ForceBackCall("*801"))
     else:
         rig.command("acme", HangUpCall(call))
     assert not rig.is_ringing("carol")
@@ -186,19 +187,19 @@ def test_a_crash_while_the_phone_rings_leaves_the_call_parked() -> None:
     assert rig.talking(rig.call("wall", "*801"), bob)
 
 
-def test_a_call_is_given_back_before_its_deadline() -> None:
+def test_a_call_is_forced_back_before_its_deadline() -> None:
     rig = rig_with()
     bob = parked(rig)
-    assert refusal_of(rig, rig.command("acme", GiveBackCall("*801"))) is None
+    assert refusal_of(rig, rig.command("acme", ForceBackCall("*801"))) is None
     assert rig.all_ringing() == {"alice", "alice-app"}
     assert rig.talking(rig.answer("alice"), bob)
     assert rig.events(CallTimedOut) == []
 
 
-def test_a_call_that_nobody_parked_cannot_be_given_back() -> None:
+def test_a_call_that_nobody_parked_cannot_be_forced_back() -> None:
     rig = rig_with()
     rig.call("door", "")
-    assert refusal_of(rig, rig.command("acme", GiveBackCall("*801"))) == "nobody_parked_it"
+    assert refusal_of(rig, rig.command("acme", ForceBackCall("*801"))) == "nobody_parked_it"
 
 
 @pytest.mark.parametrize("stage", ["ringing", "talking", "parked", "recalled"])
@@ -224,7 +225,8 @@ def test_a_note_is_listed_and_survives() -> None:
     rig.crash()
     result = rig.replies[rig.command("acme", ListParked())].result
     assert isinstance(result, tuple)
-    assert [(one.code, one.note, one.parked_by) for one in result] == [("*801", "wants Ann", "101"), ("*802", "", None)]
+    parked_calls = [one for one in result if isinstance(one, ParkedCall)]
+    assert [(one.code, one.note, one.parked_by) for one in parked_calls] == [("*801", "wants Ann", "101"), ("*802", "", None)]
     assert rig.replies[rig.command("globex", ListParked())].result == ()
 
 

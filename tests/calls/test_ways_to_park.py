@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from parkade.base.sound import Music, Peer, Silence, Spoken
+from parkade.calls.audience import EVERYBODY
 from parkade.calls.directory import ParkPolicy
 from parkade.calls.effects import Effect, Hear, Progress, TransferProgress
 from parkade.calls.events import CallAbandoned, CallParked, ParkFailed
@@ -59,8 +60,15 @@ def test_a_blind_transfer_to_the_park_code_parks_at_the_next_code() -> None:
         caller_number="102",
         code="*801",
         lot="Main",
+        lot_id="",
+        site=None,
         parked_by="101",
+        parked_by_name="Alice",
+        note="",
+        parked_at=rig.now,
         waited_s=0.0,
+        round=0,
+        audience=EVERYBODY,
         expires_at=rig.now + 600,
     )
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkade.calls.events import CallEnded
+from parkade.calls.events import CallEnded, EndReason
 from parkade.edge import event_log
 from parkade.edge.event_log import EventLog, EventReader, log_files
 from tests.edge.heard import until
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio
 
 
 def ended(n: int, name: str = "Lan") -> CallEnded:
-    return CallEnded(f"e{n}", 1_790_000_000.0 + n, "acme", f"c{n}", name, "102", 1.5)
+    return CallEnded(f"e{n}", 1_790_000_000.0 + n, "acme", f"c{n}", name, "102", 1.5, EndReason.HUNG_UP, "")
 
 
 def open_files() -> int:
@@ -63,7 +63,14 @@ async def test_a_batch_is_one_write_of_the_contracts_events_with_their_numbers(
         "type": "call.ended",
         "at": "2026-09-21T14:13:21.000Z",
         "account": "acme",
-        "data": {"call": "c1", "caller_name": "Lan", "caller_number": "102", "duration_s": 1.5},
+        "data": {
+            "call": "c1",
+            "caller_name": "Lan",
+            "caller_number": "102",
+            "duration_s": 1.5,
+            "reason": "hung_up",
+            "ended_by": "",
+        },
     }
     log.close()
 

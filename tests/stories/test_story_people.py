@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from parkade.calls.directory import Directory
-from parkade.calls.events import CallParked
+from parkade.calls.events import CallEvent, CallParked
 from parkade.calls.identity import Identity
 from parkade.sip.message.message import Response
 from tests.stories.office import (
@@ -98,7 +98,7 @@ def test_a_call_of_another_account_cannot_be_replaced(office: Office) -> None:
 def test_every_event_belongs_to_the_account_it_happened_in(office: Office) -> None:
     office.parked(office.alice, office.bob)
     office.parked(office.zoe, office.zack)
-    at_acme, at_zeta = ({e.call for e in office.world.events if e.account == slug} for slug in ("acme", "zeta"))
+    at_acme, at_zeta = ({e.call for e in office.events(CallEvent) if e.account == slug} for slug in ("acme", "zeta"))
     assert len(at_acme) == len(at_zeta) == 1
     assert at_acme.isdisjoint(at_zeta)
 

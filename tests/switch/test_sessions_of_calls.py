@@ -18,7 +18,7 @@ def test_each_session_of_a_call_is_said_the_ringing_ones_included() -> None:
     alice.call("102")
     world.run(1)
     ((call, sessions),) = world.sessions.items()
-    assert call == world.events[0].call
+    assert call == world.call_events()[0].call
     assert len(sessions) == 2
     assert sorted(world.switch.sip_call_ids("acme", call) or ()) == sorted(sessions)
     bob.answer()
@@ -37,7 +37,7 @@ def test_whoever_retrieves_is_of_the_parked_call() -> None:
     world.run(1)
     bob.refer("*800")
     world.run(2)
-    call = world.events[0].call
+    call = world.call_events()[0].call
     before = set(world.sessions[call])
     carol.call("*801")
     world.run(2)

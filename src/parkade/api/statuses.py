@@ -31,6 +31,7 @@ STATUS: dict[str, int] = {
             api.IDEMPOTENCY_UNDER_WAY,
             api.ALREADY_THERE,
             calls.ALREADY_PICKED_UP,
+            calls.NOTHING_TO_GIVE_BACK,
             calls.LOT_FULL,
             calls.SLOT_TAKEN,
             calls.SLOT_RESERVED,

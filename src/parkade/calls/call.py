@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from parkade.base.clock import Instant
 from parkade.base.sound import Music, Peer, Silence, Sound, Spoken, Tone
 from parkade.base.values import valueclass
+from parkade.calls.audience import EVERYBODY, Audience
+from parkade.calls.commands import CallStage
 from parkade.calls.directory import Endpoint, Owner, ParkPolicy
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
@@ -72,6 +74,14 @@ class Leg:
         assert self._call is not None
         return self._call
 
+    def is_of(self, person: Owner | None) -> bool:
+        """Whether it is a phone of ``person``."""
+        return self.owner is not None and person is not None and self.owner.id == person.id
+
+    def is_of_same_person(self, other: Leg) -> bool:
+        """Whether both are phones of one person or place."""
+        return self.is_of(other.owner)
+
     def join(self, call: Call) -> None:
         """It is part of ``call`` from now on."""
         self._call = call
@@ -83,15 +93,19 @@ class Leg:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """See the module's table. ``reserved`` is the code kept for this call after it was picked up there."""
+    """See the module's table. ``since`` is when what programs see of the stage (``kind``) began, ``reserved`` the code kept for
+    this call after it was picked up there, ``told`` the hash of the ``CallDetail`` that events told last.
+    """
 
     id: str
     account: str
     party: Leg
     stage: Stage
     started_at: Instant
+    since: Instant
     other: Leg | None = None
     reserved: tuple[ParkLot, int] | None = None
+    told: int = 0
 
     def legs(self) -> Iterator[Leg]:
         """Every leg, the ringing ones included."""
@@ -119,6 +133,14 @@ class Purpose(Protocol):
         """How the phones should ring."""
 
     @property
+    def kind(self) -> CallStage:
+        """What programs see of it."""
+
+    @property
+    def audience(self) -> Audience:
+        """Who may pick up for the phones that ring."""
+
+    @property
     def meanwhile(self) -> Sound:
         """What a party hears whose leg is up."""
 
@@ -131,7 +153,7 @@ class Purpose(Protocol):
     def failed(self, state: CallState, call: Call, why: Failure) -> None:
         """Nothing rings any more and nobody has answered."""
 
-    def caller_gone(self, state: CallState, call: Call) -> None:
+    def caller_gone(self, state: CallState, call: Call, party: Leg, given: LegEnded) -> None:
         """The party has hung up; nothing rings any more."""
 
 
@@ -157,6 +179,11 @@ class Ringing:
     alerted: bool = False
     early: str | None = None
     early_was_open: bool = False
+
+    @property
+    def kind(self) -> CallStage:
+        """What programs see of it."""
+        return self.purpose.kind
 
     @property
     def spoken(self) -> Spoken | None:
@@ -188,6 +215,11 @@ class Talking:
 
     aside: tuple[Leg, Spoken] | None = None
     picked_up: Parked | None = None
+
+    @property
+    def kind(self) -> CallStage:
+        """What programs see of it."""
+        return CallStage.TALKING
 
     @property
     def spoken(self) -> Spoken | None:
@@ -223,6 +255,8 @@ class Stay:
     """How often nobody picked up."""
     note: str = ""
     """What somebody has written beside the call."""
+    audience: Audience = EVERYBODY
+    """Who may see it and pick it up."""
 
     @property
     def code(self) -> str:
@@ -247,6 +281,11 @@ class Parked:
     retrieving: dict[str, Retrieving] = field(default_factory=dict)
 
     @property
+    def kind(self) -> CallStage:
+        """What programs see of it."""
+        return CallStage.PARKED
+
+    @property
     def spoken(self) -> Spoken | None:
         """Nothing is said."""
         return None
@@ -265,6 +304,11 @@ class Waiting:
     """No code was free; soon there is another round."""
 
     stay: Stay
+
+    @property
+    def kind(self) -> CallStage:
+        """What programs see of it."""
+        return CallStage.WAITING
 
     @property
     def spoken(self) -> Spoken | None:
@@ -287,6 +331,11 @@ class Announcing:
     spoken: Spoken
     code: str
 
+    @property
+    def kind(self) -> CallStage:
+        """Programs do not see it."""
+        return CallStage.TALKING
+
     def ringing(self) -> Iterable[Leg]:
         """Nothing rings."""
         return ()
@@ -301,6 +350,11 @@ class Leaving:
     """Nobody could be found: the party is told so, then hung up on."""
 
     spoken: Spoken
+
+    @property
+    def kind(self) -> CallStage:
+        """What programs see of it."""
+        return CallStage.LEAVING
 
     def ringing(self) -> Iterable[Leg]:
         """Nothing rings."""

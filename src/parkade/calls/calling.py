@@ -5,9 +5,12 @@ from __future__ import annotations
 from parkade.base.sound import Sound
 from parkade.base.values import valueclass
 from parkade.calls import emit, ring
+from parkade.calls.audience import EVERYBODY, Audience
 from parkade.calls.call import RINGBACK, Call, Leg, Ringing
+from parkade.calls.commands import CallStage
 from parkade.calls.effects import Alert, ShowRinging
-from parkade.calls.inputs import Failure
+from parkade.calls.events import EndReason
+from parkade.calls.inputs import Failure, LegEnded
 from parkade.calls.plan import OutsideNumber
 from parkade.calls.route import People
 from parkade.calls.state import CallState
@@ -22,6 +25,8 @@ class OrdinaryCall:
 
     alert: Alert = Alert.NORMAL
     meanwhile: Sound = RINGBACK
+    kind: CallStage = CallStage.RINGING
+    audience: Audience = EVERYBODY
 
     def rang(self, state: CallState, call: Call) -> None:
         """The caller hears it ring, unless a device already sends sound of its own."""
@@ -36,11 +41,11 @@ class OrdinaryCall:
     def failed(self, state: CallState, call: Call, why: Failure) -> None:
         """The caller is told why."""
         state.refuse(call.party, ring.REFUSALS[why])
-        state.drop(call)
+        state.drop(call, EndReason.REFUSED)
 
-    def caller_gone(self, state: CallState, call: Call) -> None:
+    def caller_gone(self, state: CallState, call: Call, party: Leg, given: LegEnded) -> None:
         """Nothing is left of the call."""
-        state.drop(call)
+        state.drop(call, emit.REASONS[given.cause], party.identity.number)
 
 
 def call(state: CallState, caller: Leg, called: People | OutsideNumber) -> None:

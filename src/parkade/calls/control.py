@@ -19,9 +19,10 @@ from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.journal import Json
 from parkade.base.timers import Timers
-from parkade.calls import arrive, executing, parking, transfer
+from parkade.calls import arrive, executing, news, parking, transfer
 from parkade.calls.call import Leg, Parked, Ringing
-from parkade.calls.commands import Command
+from parkade.calls.commands import CallDetail, Command
+from parkade.calls.details import detail_of, is_shown
 from parkade.calls.directory import Directory
 from parkade.calls.effects import Effect, Elsewhere, EndLeg
 from parkade.calls.inputs import (
@@ -94,6 +95,7 @@ class CallControl:
         restore(self._state, kept, lost)
         self._holds = max((leg.held for leg in self._state.legs.values()), default=0)
         self._run_due(now)
+        news.resume(self._state, self._state.out)
         return self._drain()
 
     def legs(self) -> Collection[str]:
@@ -114,7 +116,7 @@ class CallControl:
         """Every transfer that will be reported on: after ``restore``, all others have failed."""
         stages = [call.stage for call in self._state.calls.values()]
         purposes = [stage.purpose for stage in stages if isinstance(stage, Ringing)]
-        return {purpose.transfer for purpose in purposes if isinstance(purpose, Transferring)}
+        return {purpose.transfer for purpose in purposes if isinstance(purpose, Transferring) and purpose.transfer}
 
     def tell(self, given: Input, now: Instant) -> list[Effect]:
         """Something happened at ``now``. Never raises, whatever the order in which things happen."""
@@ -135,6 +137,10 @@ class CallControl:
         """Do everything that is due at ``now``."""
         self._run_due(now)
         return self._drain()
+
+    def details(self) -> list[CallDetail]:
+        """Every call there is, as programs see it, whichever account it is of."""
+        return [detail_of(self._state, call) for call in self._state.calls.values() if is_shown(call)]
 
     def counts(self) -> Counts:
         """What is alive."""
@@ -181,8 +187,7 @@ class CallControl:
             if what is LotTimer.RELEASE:
                 parking.release_over(state, lot, slot)
             else:
-                # A call that goes on need not be written again: who reads it back sees that the time is over.
-                if (last := lot.last_pick_up(slot)) and last.call not in state.calls:
+                if last := lot.last_pick_up(slot):
                     state.touched[last.call] = None
                 lot.forget(slot)
 
@@ -191,7 +196,8 @@ class CallControl:
         effects, state.out = state.out, []
         if state.slots_changed:
             effects += slot_changes(state)
-        if state.touched:
+        if state.touched or state.moments:
+            news.complete(state, effects)
             effects += changes(state)
         return effects
 

@@ -28,6 +28,7 @@ class RingEndpoint:
     ``LegFailed``.
 
     ``beside`` is the leg whose codec should be preferred, so that the two need no conversion. ``number`` is dialled at a trunk.
+    With ``auto_answer`` the phone is asked to answer by itself.
     """
 
     leg: str
@@ -36,6 +37,7 @@ class RingEndpoint:
     alert: Alert = Alert.NORMAL
     beside: str | None = None
     number: str = ""
+    auto_answer: bool = False
 
 
 @valueclass(frozen=True, slots=True)

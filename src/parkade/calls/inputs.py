@@ -46,6 +46,8 @@ class Cause(Enum):
     """The caller gave up before it was answered."""
     LOST = "lost"
     """The phone is dead, its transport is, it never confirmed an answer, or its session expired."""
+    COMMAND = "command"
+    """A program has ended it (made by call control)."""
 
 
 @valueclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 from parkade.base.journal import Drop, Json, Keep
 from parkade.base.sound import Spoken
+from parkade.calls.audience import EVERYBODY, Audience
 from parkade.calls.call import (
     MUSIC,
     Announcing,
@@ -76,6 +77,7 @@ def _written(state: CallState, call: Call) -> dict[str, Json]:
         "version": VERSION,
         "account": call.account,
         "started_at": call.started_at,
+        "since": call.since,
         "party": _leg(call.party),
         "other": _leg(call.other) if call.other else None,
         "stage": _NAMES[type(stage)],
@@ -119,6 +121,7 @@ def _pick_ups(state: CallState, call_id: str) -> list[Json]:
                 "name": last.name,
                 "extension": last.extension,
                 "at": last.at,
+                "audience": _audience(last.audience),
             }
         )
     if not there:
@@ -163,7 +166,11 @@ def _identity(identity: Identity) -> Json:
 
 def _lot(lot: ParkLot) -> Json:
     value = lot.lot
-    return {"id": value.id, "name": value.name, "first": value.first, "last": value.last}
+    return {"id": value.id, "name": value.name, "first": value.first, "last": value.last, "site": lot.site}
+
+
+def _audience(audience: Audience) -> Json:
+    return None if audience == EVERYBODY else [audience.kind, audience.place, *audience.people]
 
 
 def _stay(stay: Stay) -> Json:
@@ -175,6 +182,7 @@ def _stay(stay: Stay) -> Json:
         "since": stay.since,
         "rounds": stay.rounds,
         "note": stay.note,
+        "audience": _audience(stay.audience),
         "policy": {
             "enable": policy.enable,
             "expiration_s": policy.expiration_s,
@@ -183,7 +191,6 @@ def _stay(stay: Stay) -> Json:
             "assignment": policy.assignment,
             "reserve_s": policy.reserve_s,
             "ring_back_s": policy.ring_back_s,
-            "visibility": [policy.visibility.kind, *policy.visibility.people],
         },
     }
 

@@ -22,6 +22,7 @@ from typing import Final
 from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.values import valueclass
+from parkade.calls.audience import EVERYBODY, Audience
 from parkade.calls.directory import Assignment, Lot
 from parkade.calls.refusals import LOT_FULL, NO_SUCH_SLOT, SLOT_RESERVED, SLOT_TAKEN, Refusal
 
@@ -31,26 +32,32 @@ LOST_RACE_S = 10.0
 
 @valueclass(frozen=True, slots=True)
 class PickUp:
-    """Who took ``call`` out of a slot, and when; ``extension`` is empty if it was nobody's phone."""
+    """Who took ``call`` out of a slot, and when; ``extension`` is empty if it was nobody's phone. ``audience`` may know of
+    it.
+    """
 
     call: str
     name: str
     extension: str
     at: Instant
+    audience: Audience = EVERYBODY
 
 
 class ParkLot:
-    """The state of one ``Lot``. ``change`` puts a changed ``Lot`` value in at any time; calls stay where they are.
+    """The state of one ``Lot``. ``change`` puts a changed ``Lot`` value in at any time; calls stay where they are. ``site`` is
+    the id of the site it belongs to, if it does.
 
     ``retired`` is True while the directory does not name the lot, or multi-site is off and it is not the main one: then
     calls leave it, and none is parked there but by its own reservation.
     """
 
-    __slots__ = ("_changed", "_free", "_picked_up", "_reserved", "_taken", "account", "lot", "retired")
+    __slots__ = ("_changed", "_free", "_picked_up", "_reserved", "_taken", "account", "lot", "retired", "site")
 
     TRIES_AT_RANDOM: Final = 8
 
-    def __init__(self, lot: Lot, account: str = "", changed: dict[tuple[ParkLot, int], None] | None = None) -> None:
+    def __init__(
+        self, lot: Lot, account: str = "", changed: dict[tuple[ParkLot, int], None] | None = None, site: str | None = None
+    ) -> None:
         """``changed`` collects, in order, every slot whose state has changed, until its owner clears it."""
         self.account = account
         self._changed = {} if changed is None else changed
@@ -58,6 +65,7 @@ class ParkLot:
         self._reserved: dict[int, str] = {}
         self._picked_up: dict[int, PickUp] = {}
         self.retired = False
+        self.site = site
         self._free = 0
         """Bit ``n`` is set while slot ``first + n`` is free: the lowest free slot of thousands is one operation away."""
         self.lot = lot

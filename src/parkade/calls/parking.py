@@ -12,6 +12,7 @@ music and is not otherwise touched.
   nobody else does. For ``LOST_RACE_S``, and as long as the code is kept, whoever dials it is told who was first.
 * Gateways and other devices without a person may pick up what they dial, and their calls may be parked; then there is
   nobody to ring back.
+* Whoever may not see a parked call (``audience.py``) finds nothing at its code.
 * A person who parks without a licence, or where parking is switched off, keeps the call. Picking up stays possible.
 """
 
@@ -19,10 +20,12 @@ from __future__ import annotations
 
 from parkade.base.clock import Instant
 from parkade.calls import emit
+from parkade.calls.audience import Viewer, audience_of
 from parkade.calls.call import MUSIC, Announcing, Call, Leg, Parked, Stay, Talking, Waiting
 from parkade.calls.commands import Reply
 from parkade.calls.directory import Account, Owner
 from parkade.calls.effects import Elsewhere
+from parkade.calls.events import EndReason
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import LegEnded
 from parkade.calls.park import LOST_RACE_S, ParkLot, PickUp
@@ -30,6 +33,7 @@ from parkade.calls.phrases import parked_at
 from parkade.calls.refusals import (
     ALREADY_PICKED_UP,
     NO_CALL_PARKED,
+    NO_SUCH_CALL,
     NO_SUCH_NUMBER,
     NO_SUCH_SLOT,
     NOT_LICENSED,
@@ -74,9 +78,9 @@ def park_arriving(state: CallState, leg: Leg, wanted: str | None) -> None:
     if isinstance(stay, Refusal):
         emit.park_failed(state, call, stay, None)
         state.refuse(leg, stay)
-        state.drop(call)
+        state.drop(call, EndReason.REFUSED)
         return
-    stay.parker = None
+    stay.parker, stay.audience = None, audience_of(stay.policy.visibility, None, stay.lot.site)
     state.hear(leg, MUSIC)
     state.answer(leg, parked_identity(stay.code), stay.code)
     start_stay(state, call, stay)
@@ -113,7 +117,7 @@ def announce(state: CallState, leg: Leg, stay: Stay, old: Leg | None = None) -> 
 
 def announced(state: CallState, call: Call) -> None:
     """The code was heard, or has had its time."""
-    state.drop(call)
+    state.drop(call, EndReason.HUNG_UP)
     for leg in call.legs():
         state.end(leg)
 
@@ -123,7 +127,7 @@ def announcement_gone(state: CallState, call: Call, leg: Leg, _given: LegEnded) 
     if leg is call.other:
         call.other = None
         return
-    state.drop(call)
+    state.drop(call, EndReason.HUNG_UP)
     if call.other:
         state.end(call.other)
 
@@ -133,22 +137,22 @@ def not_replaceable(_state: CallState, _call: Call, _old: Leg, _new: Leg) -> Ref
     return NO_SUCH_NUMBER
 
 
-def parked_gone(state: CallState, call: Call, _leg: Leg, _given: LegEnded) -> None:
+def parked_gone(state: CallState, call: Call, leg: Leg, given: LegEnded) -> None:
     """The parked party has hung up."""
     assert isinstance(call.stage, Parked)
     stay = call.stage.stay
     if call.stage.retrieving:
         stop_retrieving(state, call.stage, NO_CALL_PARKED.with_(code=stay.code))
     stay.lot.leave(stay.slot)
-    emit.abandoned(state, call, stay)
-    state.drop(call)
+    emit.abandoned(state, call, stay, given.cause)
+    state.drop(call, emit.REASONS[given.cause], leg.identity.number)
 
 
-def waiting_gone(state: CallState, call: Call, _leg: Leg, _given: LegEnded) -> None:
+def waiting_gone(state: CallState, call: Call, leg: Leg, given: LegEnded) -> None:
     """The party has hung up while no code was free for it."""
     assert isinstance(call.stage, Waiting)
-    emit.abandoned(state, call, call.stage.stay)
-    state.drop(call)
+    emit.abandoned(state, call, call.stage.stay, given.cause)
+    state.drop(call, emit.REASONS[given.cause], leg.identity.number)
 
 
 def party_replaced(state: CallState, call: Call, old: Leg, new: Leg) -> Refusal | None:
@@ -156,6 +160,8 @@ def party_replaced(state: CallState, call: Call, old: Leg, new: Leg) -> Refusal 
     assert isinstance(call.stage, Parked | Waiting)
     if old is not call.party:
         return NO_SUCH_NUMBER
+    if not old.is_of_same_person(new) and not Viewer(state.owner(new)).sees(call.stage.stay.audience):
+        return NO_SUCH_CALL
     state.substitute(call, old, new)
     state.update_sound(call)
     state.answer(new, parked_identity(call.stage.stay.code))
@@ -184,7 +190,8 @@ def _new_stay(state: CallState, call: Call, account: Account | None, who: Owner 
         choice = lot.next_free(state.ids, None, policy.assignment, state.occupied_in_retired_lots(call.account))
     if isinstance(choice, Refusal):
         return choice
-    return take_slot(state, call, lot, choice) or Stay(lot, choice, who, policy, state.now)
+    audience = audience_of(policy.visibility, who, lot.site)
+    return take_slot(state, call, lot, choice) or Stay(lot, choice, who, policy, state.now, audience=audience)
 
 
 def _named(state: CallState, call: Call, lot: ParkLot, wanted: str) -> int | Refusal:
@@ -251,17 +258,25 @@ def _lot_for(state: CallState, account: Account | None, site: str | None, wanted
 def find(state: CallState, leg: Leg, slot: int) -> tuple[ParkLot, str | PickUp] | None:
     """What there is at ``slot`` for ``leg``: a parked call, or somebody who was first. The own lot has precedence."""
     account, owner = state.account(leg), state.owner(leg)
-    return find_at(state, account, owner.site if owner else None, slot) if account else None
+    return find_at(state, account, owner.site if owner else None, slot, Viewer(owner)) if account else None
 
 
-def find_at(state: CallState, account: Account, site: str | None, slot: int) -> tuple[ParkLot, str | PickUp] | None:
+def find_at(
+    state: CallState, account: Account, site: str | None, slot: int, who: Viewer
+) -> tuple[ParkLot, str | PickUp] | None:
     """The same for somebody at a site of an account."""
     lots = state.lots.get(account.slug, {})
     own = account.lot_of(site)
-    if own is not None and own.id in lots and (there := _at(lots[own.id], slot)) is not None:
+    if own is not None and own.id in lots and (there := _at(state, lots[own.id], slot, who)) is not None:
         return lots[own.id], there
-    elsewhere = [(lot, there) for lot in lots.values() if (there := _at(lot, slot)) is not None]
+    elsewhere = [(lot, there) for lot in lots.values() if (there := _at(state, lot, slot, who)) is not None]
     return elsewhere[0] if len(elsewhere) == 1 else None
+
+
+def find_at_site(state: CallState, account: Account, site: str, slot: int, who: Viewer) -> tuple[ParkLot, str | PickUp] | None:
+    """The same at the lot of one site and nowhere else."""
+    lots = [lot for lot in state.lots.get(account.slug, {}).values() if lot.site == site]
+    return next(((lot, there) for lot in lots if (there := _at(state, lot, slot, who)) is not None), None)
 
 
 def is_kept_for(state: CallState, call: Call, slot: int) -> bool:
@@ -300,18 +315,19 @@ def connect(state: CallState, leg: Leg, call: Call) -> None:
         stop_retrieving(state, parked, ALREADY_PICKED_UP.with_(name=leg.identity.name or leg.identity.number))
     reserve_s = stay.policy.reserve_s
     by, owner = leg.identity, state.owner(leg)
-    taken = PickUp(call.id, by.name or by.number, owner.extension if owner else "", state.now)
+    taken = PickUp(call.id, by.name or by.number, owner.extension if owner else "", state.now, stay.audience)
     lot.pick_up(slot, taken, reserve=reserve_s > 0)
     state.pick_ups.setdefault(call.id, set()).add((lot, slot))
     state.timers.set((LotTimer.FORGET, lot, slot), state.now + max(reserve_s, LOST_RACE_S))
+    kept_until: Instant | None = None
     if reserve_s > 0:
-        call.reserved = lot, slot
-        state.timers.set((LotTimer.RELEASE, lot, slot), state.now + reserve_s)
+        call.reserved, kept_until = (lot, slot), state.now + reserve_s
+        state.timers.set((LotTimer.RELEASE, lot, slot), kept_until)
     call.other = leg
     state.attach(leg, call)
     state.connect(call)
     call.stage = Talking(picked_up=parked)
-    emit.retrieved(state, call, stay, by)
+    emit.retrieved(state, call, stay, by, kept_until)
 
 
 def stop_retrieving(state: CallState, parked: Parked, why: Refusal) -> None:
@@ -330,5 +346,11 @@ def release_over(state: CallState, lot: ParkLot, slot: int) -> None:
         state.release(state.calls[call_id])
 
 
-def _at(lot: ParkLot, slot: int) -> str | PickUp | None:
-    return lot.call_at(slot) or lot.last_pick_up(slot)
+def _at(state: CallState, lot: ParkLot, slot: int, who: Viewer) -> str | PickUp | None:
+    call_id = lot.call_at(slot)
+    if call_id is None:
+        last = lot.last_pick_up(slot)
+        return last if last is not None and who.sees(last.audience) else None
+    stage = state.calls[call_id].stage
+    assert isinstance(stage, Parked)
+    return call_id if who.sees(stage.stay.audience) else None

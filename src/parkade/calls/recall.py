@@ -16,13 +16,15 @@ from collections.abc import Callable
 from parkade.base.sound import Sound
 from parkade.base.values import valueclass
 from parkade.calls import emit, ring
-from parkade.calls.call import MUSIC, Call, Leg, Parked, Stay, Talking, Waiting
+from parkade.calls.audience import Audience
+from parkade.calls.call import MUSIC, Call, Leg, Parked, Ringing, Stay, Talking, Waiting
+from parkade.calls.commands import CallStage
 from parkade.calls.directory import NotPickedUp
 from parkade.calls.effects import Alert
 from parkade.calls.identity import Identity
-from parkade.calls.inputs import Failure
+from parkade.calls.inputs import Failure, LegEnded
 from parkade.calls.parking import enter_parked, parked_identity, stop_retrieving, take_another_slot, take_slot
-from parkade.calls.refusals import NO_CALL_PARKED
+from parkade.calls.refusals import NO_CALL_PARKED, Refusal
 from parkade.calls.route import People, people
 from parkade.calls.state import CallState
 
@@ -32,6 +34,9 @@ ROUNDS = 3
 NO_SLOT_RETRY_S = 15.0
 """How long a caller for whom no code is free hears music before the next round."""
 
+GIVEN_BACK_S = 30.0
+"""How long a caller who was given back waits at least: whoever it is for must be able to come."""
+
 
 @valueclass(frozen=True, slots=True)
 class RingBack:
@@ -40,6 +45,12 @@ class RingBack:
     stay: Stay
     alert: Alert = Alert.PARK_RETURN
     meanwhile: Sound = MUSIC
+    kind: CallStage = CallStage.RINGING_BACK
+
+    @property
+    def audience(self) -> Audience:
+        """Whoever may have picked it up at its code."""
+        return self.stay.audience
 
     def rang(self, state: CallState, call: Call) -> None:
         """The caller hears music all the same."""
@@ -54,10 +65,10 @@ class RingBack:
         """The call is parked again."""
         park_again(state, call, self.stay)
 
-    def caller_gone(self, state: CallState, call: Call) -> None:
+    def caller_gone(self, state: CallState, call: Call, party: Leg, given: LegEnded) -> None:
         """The caller has hung up meanwhile."""
-        emit.abandoned(state, call, self.stay)
-        state.drop(call)
+        emit.abandoned(state, call, self.stay, given.cause)
+        state.drop(call, emit.REASONS[given.cause], party.identity.number)
 
 
 def expired(state: CallState, call: Call) -> None:
@@ -76,12 +87,29 @@ def leave(state: CallState, parked: Parked) -> None:
     parked.stay.lot.leave(parked.stay.slot)
 
 
-def give_back(state: CallState, call: Call) -> None:
-    """Before its deadline: whoever parked the call is rung."""
+def force_back(state: CallState, call: Call, by: str) -> None:
+    """Before its deadline: whoever parked the call is rung, because the extension ``by`` wants it so (empty: an
+    administrator).
+    """
     assert isinstance(call.stage, Parked)
     stay = call.stage.stay
     leave(state, call.stage)
-    _ring_back(state, call, stay)
+    _ring_back(state, call, stay, by)
+
+
+def give_back(state: CallState, call: Call, parked: Parked, by: str | None) -> Refusal | None:
+    """Whoever picked the call up returns it to the code it had, or why that cannot be: then nothing has changed."""
+    stay, retriever = parked.stay, call.other
+    assert retriever is not None
+    refusal = take_slot(state, call, stay.lot, stay.slot)
+    if refusal is not None:
+        return refusal
+    call.other = None
+    least_s = min(GIVEN_BACK_S, stay.policy.expiration_s)
+    stage = enter_parked(state, call, stay, max(parked.expires_at, state.now + least_s))
+    state.end(retriever)
+    emit.given_back(state, call, stage, by)
+    return None
 
 
 def waited(state: CallState, call: Call) -> None:
@@ -95,7 +123,7 @@ def park_again(state: CallState, call: Call, stay: Stay) -> None:
     """Under the next code, which is another one than before, unless it was the last round."""
     stay.rounds += 1
     if stay.rounds >= ROUNDS:
-        state.say_farewell(call)
+        _give_up(state, call, stay)
         return
     old_code = stay.code
     if take_another_slot(state, call, stay):
@@ -122,12 +150,17 @@ def put_back(state: CallState, call: Call, parked: Parked) -> None:
     emit.reparked(state, call, stage, old_code)
 
 
-def _ring_back(state: CallState, call: Call, stay: Stay) -> None:
+def _give_up(state: CallState, call: Call, stay: Stay) -> None:
+    emit.given_up(state, call, stay)
+    state.say_farewell(call)
+
+
+def _ring_back(state: CallState, call: Call, stay: Stay, forced_by: str | None = None) -> None:
     parker = state.owner_now(call.account, stay.parker)
     if parker is None:
         park_again(state, call, stay)
     else:
-        _ring(state, call, stay, People(parker.identity, (parker,)))
+        _ring(state, call, stay, People(parker.identity, (parker,)), forced_by)
 
 
 def _forward(state: CallState, call: Call, stay: Stay) -> None:
@@ -136,18 +169,21 @@ def _forward(state: CallState, call: Call, stay: Stay) -> None:
     if target is None:
         _ring_back(state, call, stay)
     else:
-        _ring(state, call, stay, target)
+        _ring(state, call, stay, target, None)
 
 
-def _ring(state: CallState, call: Call, stay: Stay, target: People) -> None:
+def _ring(state: CallState, call: Call, stay: Stay, target: People, forced_by: str | None) -> None:
     who = call.party.identity
     shown = Identity(f"{parked_identity(stay.code).name} {who.name or who.number}", who.number)
-    ring.start(state, call, target.plan(stay.policy.ring_back_s), RingBack(stay), target.shown, shown)
+    purpose = RingBack(stay)
+    ring.start(state, call, target.plan(stay.policy.ring_back_s), purpose, target.shown, shown)
+    if isinstance(call.stage, Ringing) and call.stage.purpose is purpose:
+        emit.reminded(state, call, stay, target.shown, forced_by)
 
 
 ACTIONS: dict[NotPickedUp, Callable[[CallState, Call, Stay], None]] = {
     NotPickedUp.RING_BACK: _ring_back,
-    NotPickedUp.DISCONNECT: lambda state, call, _: state.say_farewell(call),
+    NotPickedUp.DISCONNECT: _give_up,
     NotPickedUp.EXTENSION: _forward,
     NotPickedUp.VOICEMAIL: _ring_back,
     NotPickedUp.OUTSIDE_NUMBER: _ring_back,

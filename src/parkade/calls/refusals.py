@@ -49,7 +49,7 @@ NOTHING_TO_GIVE_BACK = Refusal(
     "nothing_to_give_back",
     "You have no call that could go back to {code}.",
     "Bạn không có cuộc gọi nào có thể trả lại mã {code}.",
-    "A call can be given back while it is with whoever picked it up and its code is kept. Otherwise park it again, or transfer it.",
+    "Give back while you talk and the code is still kept. Later park the call again, or transfer it.",
     "Chỉ trả lại được khi bạn còn đang nói chuyện và mã vẫn đang được giữ. Nếu không, hãy đỗ lại hoặc chuyển cuộc gọi.",
 )
 LOT_FULL = Refusal(

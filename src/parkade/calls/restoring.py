@@ -16,6 +16,7 @@ from typing import Any
 from parkade.base.clock import Instant
 from parkade.base.journal import Json, KeptError
 from parkade.base.sound import Spoken
+from parkade.calls.audience import EVERYBODY, Audience
 from parkade.calls.call import (
     MUSIC,
     RINGBACK,
@@ -41,7 +42,6 @@ from parkade.calls.directory import (
     OwnerKind,
     ParkPolicy,
     Trunk,
-    Visibility,
     VisibilityKind,
 )
 from parkade.calls.effects import NotRestored
@@ -123,10 +123,12 @@ class _Reader:
             return []
         self._account = str(value["account"])
         stage: Stage = _STAGES[value["stage"]](self, value["is"])
-        call = Call(call_id, self._account, self._leg(value["party"]), stage, _number(value["started_at"]))
+        started_at = _number(value["started_at"])
+        since = _number(value.get("since", started_at))
+        call = Call(call_id, self._account, self._leg(value["party"]), stage, started_at, since)
         call.other = self._leg(value["other"]) if value.get("other") else None
         reserved = value.get("reserved")
-        code = (self._lot_value(reserved["lot"]), int(reserved["slot"]), _number(reserved["until"])) if reserved else None
+        code = (self._lot(reserved["lot"]), int(reserved["slot"]), _number(reserved["until"])) if reserved else None
         until = self._until(stage)
         self._check(call)
         # From here on nothing fails.
@@ -161,18 +163,17 @@ class _Reader:
             case _:
                 return _number(self._value["until"])
 
-    def _remember(self, pick_ups: list[tuple[str, Lot, int, PickUp, Instant]]) -> None:
+    def _remember(self, pick_ups: list[tuple[ParkLot, int, PickUp, Instant]]) -> None:
         state = self._state
-        for account, value, slot, pick_up, until in pick_ups:
-            lot = state.lot_kept(account, value)
+        for lot, slot, pick_up, until in pick_ups:
             last = lot.last_pick_up(slot)
             if lot.call_at(slot) is None and (last is None or last.at < pick_up.at):
                 lot.remember(slot, pick_up)
                 state.timers.set((LotTimer.FORGET, lot, slot), until)
                 state.pick_ups.setdefault(pick_up.call, set()).add((lot, slot))
 
-    def _reserve(self, call: Call, value: Lot, slot: int, until: Instant) -> None:
-        state, lot = self._state, self._state.lot_kept(call.account, value)
+    def _reserve(self, call: Call, lot: ParkLot, slot: int, until: Instant) -> None:
+        state = self._state
         if lot.restore(slot, call.id, reserved=True):
             call.reserved = lot, slot
             state.timers.set((LotTimer.RELEASE, lot, slot), until)
@@ -256,12 +257,18 @@ class _Reader:
     def _stay(self, value: Any) -> Stay:
         policy, parker = value["policy"], self._owner(value.get("parker"))
         lot, slot, since = self._lot(value["lot"]), int(value["slot"]), _number(value["since"])
-        return Stay(lot, slot, parker, self._policy(policy), since, int(value.get("rounds", 0)), str(value.get("note", "")))
+        rounds, note, audience = int(value.get("rounds", 0)), str(value.get("note", "")), self._audience(value.get("audience"))
+        return Stay(lot, slot, parker, self._policy(policy), since, rounds, note, audience)
+
+    def _audience(self, value: Any) -> Audience:
+        if value is None:
+            return EVERYBODY
+        kind, place, *people = value
+        return Audience(VisibilityKind(kind), None if place is None else str(place), tuple([str(one) for one in people]))
 
     def _policy(self, value: Any) -> ParkPolicy:
         usual = ParkPolicy()
         forward_to = value.get("forward_to")
-        kind, *people = value.get("visibility") or [usual.visibility.kind]
         return ParkPolicy(
             enable=bool(value.get("enable", usual.enable)),
             expiration_s=_number(value.get("expiration_s", usual.expiration_s)),
@@ -270,18 +277,20 @@ class _Reader:
             assignment=Assignment(value.get("assignment", usual.assignment)),
             reserve_s=_number(value.get("reserve_s", usual.reserve_s)),
             ring_back_s=_number(value.get("ring_back_s", usual.ring_back_s)),
-            visibility=Visibility(VisibilityKind(kind), tuple(map(str, people))),
         )
 
     def _lot(self, value: Any) -> ParkLot:
-        return self._state.lot_kept(self._account, self._lot_value(value))
+        return self._lot_of(self._account, value)
 
-    def _lot_value(self, value: Any) -> Lot:
-        return Lot(str(value["name"]), int(value["first"]), int(value["last"]), id=str(value["id"]))
+    def _lot_of(self, account: str, value: Any) -> ParkLot:
+        lot, site = Lot(str(value["name"]), int(value["first"]), int(value["last"]), id=str(value["id"])), value.get("site")
+        return self._state.lot_kept(account, lot, None if site is None else str(site))
 
-    def _pick_up(self, call_id: str, value: Any) -> tuple[str, Lot, int, PickUp, Instant]:
-        who = PickUp(call_id, str(value["name"]), str(value["extension"]), _number(value["at"]))
-        return str(value["account"]), self._lot_value(value["lot"]), int(value["slot"]), who, _number(value["until"])
+    def _pick_up(self, call_id: str, value: Any) -> tuple[ParkLot, int, PickUp, Instant]:
+        audience = self._audience(value.get("audience"))
+        who = PickUp(call_id, str(value["name"]), str(value["extension"]), _number(value["at"]), audience)
+        slot, until = int(value["slot"]), _number(value["until"])
+        return self._lot_of(str(value["account"]), value["lot"]), slot, who, until
 
     def _identity(self, value: Any) -> Identity:
         name, number = value

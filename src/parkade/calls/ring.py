@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from parkade.base.clock import Instant
+from parkade.calls.audience import Viewer
 from parkade.calls.call import Call, Leg, Purpose, Ringing
 from parkade.calls.directory import Device, Owner
 from parkade.calls.effects import Elsewhere, GiveUpSilent, OpenEarlyMedia, RingEndpoint
@@ -32,6 +33,7 @@ from parkade.calls.refusals import (
     INCOMPATIBLE,
     NO_ANSWER,
     NO_CAPACITY,
+    NO_SUCH_CALL,
     NO_SUCH_NUMBER,
     NOT_REGISTERED,
     PHONE_ERROR,
@@ -250,20 +252,22 @@ def gave_up(state: CallState, call: Call) -> None:
     _next_step(state, call, stage)
 
 
-def gone(state: CallState, call: Call, leg: Leg, _given: LegEnded) -> None:
+def gone(state: CallState, call: Call, leg: Leg, given: LegEnded) -> None:
     """The party has hung up, or whoever transfers it has."""
     stage = _ringing(call)
     if leg is call.other:
         call.other = None
         return
     stop(state, stage)
-    stage.purpose.caller_gone(state, call)
+    stage.purpose.caller_gone(state, call, leg, given)
 
 
 def replaced(state: CallState, call: Call, old: Leg, new: Leg) -> Refusal | None:
     """Another device picks the call up for one that rings, or takes the place of the party; whoever transfers stays."""
     stage = _ringing(call)
     if old.id in stage.branches:
+        if not old.is_of_same_person(new) and not Viewer(state.owner(new)).sees(stage.purpose.audience):
+            return NO_SUCH_CALL
         state.attach(new, call)
         _take(state, call, stage, new)
         return None

@@ -6,19 +6,20 @@ from collections.abc import Mapping
 
 from parkade.calls import executing, feature, parking, recall, ring, talking, transfer
 from parkade.calls.call import Announcing, Call, Leaving, Leg, Parked, Ringing, Stage, StageRules, Talking, Waiting
+from parkade.calls.events import EndReason
 from parkade.calls.inputs import LegEnded
 from parkade.calls.state import CallState
 
 
 def _farewell_over(state: CallState, call: Call) -> None:
     """The farewell was heard."""
-    state.drop(call)
+    state.drop(call, EndReason.NOBODY)
     state.end(call.party)
 
 
 def _gone_during_farewell(state: CallState, call: Call, _leg: Leg, _given: LegEnded) -> None:
     """The party did not hear the farewell to its end."""
-    state.drop(call)
+    state.drop(call, EndReason.NOBODY)
 
 
 STAGES: Mapping[type[Stage], StageRules] = {

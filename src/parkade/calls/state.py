@@ -18,7 +18,7 @@ from parkade.base.values import valueclass
 from parkade.calls.call import Announcing, Call, Leaving, Leg, Stage, StageRules, Talking
 from parkade.calls.directory import Account, Directory, Endpoint, Lot, Owner
 from parkade.calls.effects import AnswerLeg, Effect, Elsewhere, EndLeg, Hear, RefuseLeg, ShowParty
-from parkade.calls.events import CallEnded
+from parkade.calls.events import CallEnded, EndReason, Moment
 from parkade.calls.identity import Identity
 from parkade.calls.park import LOST_RACE_S, ParkLot
 from parkade.calls.phrases import FAREWELL
@@ -54,6 +54,11 @@ TimerKey: TypeAlias = str | RetrieveTimer | tuple[LotTimer, ParkLot, int]
 """The id of a call whose stage has a deadline, a phone that is to retrieve a call, or a reminder for a lot."""
 
 
+def sites_by_lot(account: Account) -> dict[str, str]:
+    """Whose each lot is: ids of sites by ids of lots, the first site of several."""
+    return {site.lot: site.id for site in reversed(list(account.sites.values()))}
+
+
 class CallState:
     """The state of call control. ``now`` and ``out`` belong to the input that is being worked on."""
 
@@ -77,6 +82,8 @@ class CallState:
         """By call: the slots at which it may be remembered who picked it up."""
         self.touched: dict[str, None] = {}
         """Calls that may have changed during this input, in order."""
+        self.moments: dict[str, Moment] = {}
+        """By call: what the events of this input wait for."""
         self.kept: set[str] = set()
         """Calls that something is kept of."""
 
@@ -100,16 +107,18 @@ class CallState:
         lots = self.lots.setdefault(account.slug, {})
         park_lot = lots.get(lot.id)
         if park_lot is None:
-            park_lot = lots[lot.id] = ParkLot(lot, account.slug, self.slots_changed)
+            park_lot = lots[lot.id] = ParkLot(lot, account.slug, self.slots_changed, sites_by_lot(account).get(lot.id))
         return park_lot
 
-    def lot_kept(self, account: str, lot: Lot) -> ParkLot:
-        """The state of the lot that has the id of ``lot``, also of one that is gone from the directory by now."""
+    def lot_kept(self, account: str, lot: Lot, site: str | None) -> ParkLot:
+        """The state of the lot that has the id of ``lot``, also of one that is gone from the directory by now (then of
+        ``site``).
+        """
         known = self.directory.accounts.get(account)
         if known and lot.id in known.lots:
             park_lot = self.lot(known, known.lots[lot.id])
         else:
-            park_lot = self.keep_lot(account, ParkLot(lot, account, self.slots_changed))
+            park_lot = self.keep_lot(account, ParkLot(lot, account, self.slots_changed, site))
         park_lot.retired = known is None or lot.id not in known.lots_in_use()
         return park_lot
 
@@ -128,14 +137,23 @@ class CallState:
         for slug, lots in list(self.lots.items()):
             account = directory.accounts.get(slug)
             in_use = account.lots_in_use() if account else {}
+            sites = sites_by_lot(account) if account else {}
             for lot_id, park_lot in list(lots.items()):
                 park_lot.retired = lot_id not in in_use
                 if account and lot_id in account.lots:
+                    was = park_lot.lot.name, park_lot.site
                     park_lot.change(account.lots[lot_id])
+                    park_lot.site = sites.get(lot_id, park_lot.site)
+                    if was != (park_lot.lot.name, park_lot.site):
+                        self._touch_all(slug)
                 if park_lot.retired and park_lot.is_idle:
                     del lots[lot_id]
             if not lots:
                 del self.lots[slug]
+
+    def _touch_all(self, account: str) -> None:
+        """What programs see of any call of the account may have changed."""
+        self.touched.update({call.id: None for call in self.calls.values() if call.account == account})
 
     def occupied_in_retired_lots(self, account: str) -> set[int]:
         """Slots that no other call of the account is given: one can still dial them for a call in a lot that is gone."""
@@ -224,7 +242,7 @@ class CallState:
 
     def new_call(self, party: Leg, stage: Stage) -> Call:
         """A call that begins with ``party``. Its stage is entered by whoever makes it."""
-        call = Call(self.ids.token(), party.endpoint.account, party, stage, self.now)
+        call = Call(self.ids.token(), party.endpoint.account, party, stage, self.now, self.now)
         self.calls[call.id] = call
         self.attach(party, call)
         return call
@@ -232,6 +250,8 @@ class CallState:
     def enter(self, call: Call, stage: Stage, until: Instant | None) -> None:
         """The call is in ``stage`` now, and its ends hear what belongs to it."""
         self.touched[call.id] = None
+        if call.stage.kind is not stage.kind:
+            call.since = self.now
         call.stage = stage
         if until is None:
             self.timers.cancel(call.id)
@@ -263,14 +283,14 @@ class CallState:
         spoken = self.spoken(FAREWELL, account.language if account else call.party.language)
         self.enter(call, Leaving(spoken), self.now + PROMPT_S)
 
-    def drop(self, call: Call) -> None:
-        """The call is over; its legs are gone or belong elsewhere."""
+    def drop(self, call: Call, why: EndReason, by: str = "") -> None:
+        """The call is over, ended by the number ``by``; its legs are gone or belong elsewhere."""
         self.touched[call.id] = None
         del self.calls[call.id]
         self.timers.cancel(call.id)
         self.release(call)
         if not isinstance(call.stage, Announcing):
-            self.out.append(CallEnded(*self.event_head(call), self.now - call.started_at))
+            self.out.append(CallEnded(*self.event_head(call), self.now - call.started_at, why, by))
 
     def release(self, call: Call) -> None:
         """No code is kept for this call any longer."""
@@ -283,6 +303,13 @@ class CallState:
         self.timers.cancel((LotTimer.RELEASE, lot, slot))
         if last := lot.last_pick_up(slot):
             self.timers.set((LotTimer.FORGET, lot, slot), last.at + LOST_RACE_S)
+
+    def moment(self, call: Call) -> Moment:
+        """What all events of ``call`` during this input share."""
+        moment = self.moments.get(call.id)
+        if moment is None:
+            moment = self.moments[call.id] = Moment()
+        return moment
 
     def event_head(self, call: Call) -> tuple[str, Instant, str, str, str, str]:
         """The members that every event of ``call`` begins with (``CallEvent``)."""

@@ -14,8 +14,9 @@ retrieved anything, nor has one that never confirmed the answer: the party is pu
 
 from __future__ import annotations
 
-from parkade.calls import parking, recall, transfer
+from parkade.calls import emit, parking, recall, transfer
 from parkade.calls.call import Call, Leg, Talking
+from parkade.calls.events import EndReason
 from parkade.calls.inputs import Cause, LegEnded, TransferAsked
 from parkade.calls.refusals import TRANSFER_IMPOSSIBLE, Refusal
 from parkade.calls.state import GRACE_S, CallState
@@ -30,7 +31,7 @@ def gone(state: CallState, call: Call, leg: Leg, given: LegEnded) -> None:
     elif lost and leg.held:
         _keep(state, call, leg)
     else:
-        state.drop(call)
+        state.drop(call, emit.REASONS[given.cause], leg.identity.number)
         state.end(call.facing(leg))
 
 
@@ -67,11 +68,12 @@ def consulted(state: CallState, second: Call, consult: Leg, call: Call, leg: Leg
     transfer.done(state, given)
     ends = call.facing(leg), second.facing(consult)
     older, younger = (call, second) if call.started_at <= second.started_at else (second, call)
-    state.drop(younger)
+    state.drop(younger, EndReason.JOINED, leg.identity.number)
     older.party, older.other = ends if older is call else ends[::-1]
     for end in ends:
         state.attach(end, older)
     state.connect(older)
+    emit.transferred(state, older, state.owner(leg), ends[1].identity)
     state.end(leg, after_s=GRACE_S)
     state.end(consult, after_s=GRACE_S)
     return None

@@ -14,12 +14,15 @@ from __future__ import annotations
 from parkade.base.sound import Sound
 from parkade.base.values import valueclass
 from parkade.calls import emit, parking, ring
+from parkade.calls.audience import EVERYBODY, Audience
 from parkade.calls.call import MUSIC, RINGBACK, Announcing, Call, Leg, Parked, Ringing
 from parkade.calls.calling import RING_S, OrdinaryCall
+from parkade.calls.commands import CallStage
 from parkade.calls.directory import Owner, Trunk
 from parkade.calls.effects import Alert, Progress, TransferProgress
+from parkade.calls.events import EndReason
 from parkade.calls.identity import Identity
-from parkade.calls.inputs import Failure, TransferAsked
+from parkade.calls.inputs import Failure, LegEnded, TransferAsked
 from parkade.calls.plan import OutsideNumber, at_once
 from parkade.calls.refusals import NO_SUCH_NUMBER, TRANSFER_IMPOSSIBLE, Refusal
 from parkade.calls.route import ParkCode, ParkSelf, People, SlotCode, outside, route
@@ -31,12 +34,14 @@ RETURN_S = 30.0
 
 @valueclass(frozen=True, slots=True)
 class Transferring:
-    """The purpose of ringing the target for whoever is transferred."""
+    """The purpose of ringing the target for whoever is transferred. ``transfer`` is empty where a program has asked."""
 
     transfer: str
     transferor: Owner | None
     alert: Alert = Alert.NORMAL
     meanwhile: Sound = RINGBACK
+    kind: CallStage = CallStage.TRANSFERRING
+    audience: Audience = EVERYBODY
 
     def rang(self, state: CallState, call: Call) -> None:
         """The transferor's display may say so."""
@@ -44,6 +49,8 @@ class Transferring:
 
     def answered(self, state: CallState, call: Call, transferor: Leg | None) -> None:
         """Transferred."""
+        assert call.other is not None
+        emit.transferred(state, call, self.transferor, call.other.identity)
         _tell(state, self.transfer, Progress.DONE)
         if transferor:
             state.end(transferor, after_s=GRACE_S)
@@ -52,6 +59,7 @@ class Transferring:
         """Back to the transferor."""
         if call.other:
             state.connect(call)
+        emit.transfer_failed(state, call, self.transferor, ring.REFUSALS[why])
         _tell(state, self.transfer, Progress.FAILED, ring.REFUSALS[why])
         if call.other:
             return
@@ -60,12 +68,13 @@ class Transferring:
         else:
             state.say_farewell(call)
 
-    def caller_gone(self, state: CallState, call: Call) -> None:
+    def caller_gone(self, state: CallState, call: Call, party: Leg, given: LegEnded) -> None:
         """Nobody is left to be transferred."""
+        emit.transfer_failed(state, call, self.transferor, TRANSFER_IMPOSSIBLE)
         _tell(state, self.transfer, Progress.FAILED, TRANSFER_IMPOSSIBLE)
         if call.other:
             state.end(call.other)
-        state.drop(call)
+        state.drop(call, emit.REASONS[given.cause], party.identity.number)
 
 
 @valueclass(frozen=True, slots=True)
@@ -74,6 +83,8 @@ class Returning:
 
     alert: Alert = Alert.NORMAL
     meanwhile: Sound = RINGBACK
+    kind: CallStage = CallStage.RETURNING
+    audience: Audience = EVERYBODY
 
     def rang(self, state: CallState, call: Call) -> None:
         """The caller hears it ring anyway."""
@@ -85,9 +96,9 @@ class Returning:
         """Nobody is there."""
         state.say_farewell(call)
 
-    def caller_gone(self, state: CallState, call: Call) -> None:
+    def caller_gone(self, state: CallState, call: Call, party: Leg, given: LegEnded) -> None:
         """It was too long."""
-        state.drop(call)
+        state.drop(call, emit.REASONS[given.cause], party.identity.number)
 
 
 def give_back(state: CallState, call: Call, person: Owner, meanwhile: Sound = MUSIC) -> None:
@@ -102,12 +113,13 @@ def asked(state: CallState, given: TransferAsked) -> None:
     leg = state.legs.get(given.leg)
     refusal: Refusal | None = TRANSFER_IMPOSSIBLE
     if leg is not None and not isinstance(leg.endpoint, Trunk):  # Nobody outside sends anybody anywhere.
-        refusal = _blind(state, leg, given) if given.consult is None else _attended(state, leg, given)
+        refusal = blind(state, leg, given) if given.consult is None else _attended(state, leg, given)
     if refusal:
         _tell(state, given.transfer, Progress.REFUSED, refusal)
 
 
-def _blind(state: CallState, leg: Leg, given: TransferAsked) -> Refusal | None:
+def blind(state: CallState, leg: Leg, given: TransferAsked) -> Refusal | None:
+    """Send the party of ``leg`` to ``given.target``; or why not, and then nothing has changed."""
     account = state.account(leg)
     if not leg.call.talking:
         return TRANSFER_IMPOSSIBLE
@@ -175,7 +187,7 @@ def to_announcement(
         return TRANSFER_IMPOSSIBLE
     assert isinstance(call.stage, Announcing)
     done(state, given, call.stage.code)
-    state.drop(call)
+    state.drop(call, EndReason.JOINED)
     for parker in call.legs():
         state.end(parker, after_s=GRACE_S)
     return None
@@ -189,7 +201,7 @@ def to_ringing(state: CallState, second: Call, consult: Leg, call: Call, leg: Le
         return TRANSFER_IMPOSSIBLE
     _tell(state, given.transfer, Progress.ACCEPTED)
     until = state.timers.when(second.id)
-    state.drop(second)
+    state.drop(second, EndReason.JOINED, leg.identity.number)
     _turn_to(call, leg)
     for branch in stage.branches.values():
         state.attach(branch, call)
@@ -209,7 +221,7 @@ def to_code(state: CallState, second: Call, consult: Leg, call: Call, leg: Leg, 
     if call is second or consult is not second.party:
         return TRANSFER_IMPOSSIBLE
     done(state, given)
-    state.drop(second)
+    state.drop(second, EndReason.JOINED, leg.identity.number)
     state.release(call)
     call.party, call.other = call.facing(leg), None
     stage.stay.lot.hand_over(stage.stay.slot, call.id)
@@ -236,4 +248,5 @@ def done(state: CallState, given: TransferAsked, park_code: str | None = None) -
 def _tell(
     state: CallState, transfer: str, progress: Progress, refusal: Refusal | None = None, park_code: str | None = None
 ) -> None:
-    state.out.append(TransferProgress(transfer, progress, refusal, park_code))
+    if transfer:
+        state.out.append(TransferProgress(transfer, progress, refusal, park_code))

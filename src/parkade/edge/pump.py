@@ -18,7 +18,7 @@ from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Keep
 from parkade.calls.commands import Reply
 from parkade.calls.effects import SlotChanged
-from parkade.calls.events import CallEvent, Event
+from parkade.calls.events import Event, Happening
 from parkade.edge.clock import Clock
 from parkade.rtp.orders import Order
 from parkade.sip.message.flow import CloseFlow, Flow, Send
@@ -78,7 +78,7 @@ class _Decided:
                     self.outgoing.append(effect)
                 case Keep() | Drop():
                     self.changes.append(effect)
-                case CallEvent() | SlotChanged() | Reply():
+                case Happening() | SlotChanged() | Reply():
                     self.told.append(effect)
                 case Note(text, None, call):
                     log.info("%s", text, extra={"call": call})

@@ -20,6 +20,16 @@ _USER_SAFE = "-_.!~*'()&=+$,;?/"
 
 _ALERT_INFO = {Alert.PARK_RETURN: "<http://127.0.0.1/Bellcore-dr3>;info=park-return"}
 
+_AUTO_ANSWER = (
+    ("Call-Info", "<sip:127.0.0.1>;answer-after=0"),
+    ("Alert-Info", "<http://127.0.0.1/auto-answer>;info=alert-autoanswer;delay=0"),
+    ("Answer-Mode", "Auto"),
+)
+"""What has a phone answer by itself: the first for Snom, Yealink, Grandstream and Cisco; the second for others of Grandstream
+and Yealink and, by the words that its configuration maps to ``autoAnswer``, for Polycom; the last is :rfc:`5373`. A phone that
+knows none of them rings.
+"""
+
 ELSEWHERE: Mapping[Elsewhere, Sequence[tuple[str, str]]] = {
     Elsewhere.NOTHING: (),
     Elsewhere.ANSWERED: (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),),
@@ -56,7 +66,9 @@ def identity_headers(identity: Identity, host: str, party: str) -> tuple[tuple[s
     )
 
 
-def alert_headers(alert: Alert) -> list[tuple[str, str]]:
-    """How the phone should ring, for phones that know Alert-Info."""
+def alert_headers(alert: Alert, auto_answer: bool = False) -> Sequence[tuple[str, str]]:
+    """How the phone should ring, for phones that know Alert-Info; or that it should answer by itself."""
+    if auto_answer:
+        return _AUTO_ANSWER
     info = _ALERT_INFO.get(alert)
     return [("Alert-Info", info)] if info else []

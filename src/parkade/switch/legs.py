@@ -257,7 +257,8 @@ class Legs:
     def _places(self, endpoint: Endpoint | None, effect: effects.RingEndpoint, now: Instant) -> list[Place]:
         """Where to send an INVITE: to every phone of a device, or to the far end of a trunk."""
         if isinstance(endpoint, Device):
-            return places_of_device(endpoint, self._registrar.bindings(endpoint.id, now), effect.caller, effect.alert)
+            bindings = self._registrar.bindings(endpoint.id, now)
+            return places_of_device(endpoint, bindings, effect.caller, effect.alert, effect.auto_answer)
         return [place_of_number(endpoint, effect.number, effect.caller)] if endpoint is not None else []
 
     def _ring(self, leg: PhoneLeg, effect: effects.RingEndpoint, places: list[Place], now: Instant) -> None:

@@ -31,9 +31,11 @@ class Place(NamedTuple):
     headers: Sequence[tuple[str, str]] = ()
 
 
-def places_of_device(device: Device, bindings: Sequence[Binding], caller: Identity, alert: Alert) -> list[Place]:
+def places_of_device(
+    device: Device, bindings: Sequence[Binding], caller: Identity, alert: Alert, auto_answer: bool = False
+) -> list[Place]:
     """Every phone that is registered as ``device``."""
-    headers = alert_headers(alert)
+    headers = alert_headers(alert, auto_answer)
     return [Place(b.flow, request_uri(b.contact), device.extension, caller, b.phone, "", headers) for b in bindings]
 
 

@@ -3,6 +3,8 @@
 Bindings belong to the device whose credentials the REGISTER carried; the address-of-record it names is not looked at. A
 device may be registered from several places (the same account typed into two phones): all of them ring. There is room for
 ``MAX_BINDINGS`` of them; the next one takes the place of the one that registered longest ago.
+
+``news`` says which devices may have come or gone, and why they went; ``timers`` when the last place of a device expires.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from typing import Any
 
 from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Json, Keep, KeptError
+from parkade.base.timers import Timers
+from parkade.calls.events import Gone
 from parkade.sip.message.flow import Flow
 from parkade.sip.message.grammar import number
 from parkade.sip.message.message import Request
@@ -62,6 +66,10 @@ class Registrar:
         self._bindings: dict[str, list[Binding]] = {}
         self._on_flow: dict[Flow, set[str]] = {}
         self._changed: set[str] = set()
+        self.news: dict[str, Gone] = {}
+        """Devices of which a first place was added or the last one removed since this was last cleared, and why it was."""
+        self.timers: Timers[str] = Timers()
+        """By device, not later than its last place expires; a place that was refreshed is looked at again."""
 
     def __len__(self) -> int:
         return sum(len(bindings) for bindings in self._bindings.values())
@@ -73,8 +81,18 @@ class Registrar:
             return []
         live = [b for b in current if b.expires_at > now]
         if len(live) != len(current):
-            self._store(device, live)
+            self._store(device, live, Gone.EXPIRED)
         return live
+
+    def wake(self, now: Instant) -> None:
+        """Forget places that have expired."""
+        for device in self.timers.pop_due(now):
+            if live := self.bindings(device, now):
+                self.timers.set(device, _last_expiry(live))
+
+    def is_registered(self, device: str) -> bool:
+        """Whether it has a place, as far as is known."""
+        return device in self._bindings
 
     def register(self, device: str, request: Request, flow: Flow, now: Instant) -> Answer:
         """Perform a REGISTER that was authenticated as ``device``; says what to answer. All or nothing."""
@@ -107,11 +125,11 @@ class Registrar:
     def flow_lost(self, flow: Flow) -> None:
         """A stream is gone: whoever registered on it cannot be reached until it registers again."""
         for device in sorted(self._on_flow.get(flow, ())):
-            self._store(device, [b for b in self._bindings[device] if b.flow != flow])
+            self._store(device, [b for b in self._bindings[device] if b.flow != flow], Gone.CONNECTION)
 
     def forget(self, device: str) -> None:
         """The device no longer exists."""
-        self._store(device, [])
+        self._store(device, [], Gone.REMOVED)
 
     def devices(self) -> list[str]:
         """Devices with any binding, expired ones included."""
@@ -141,8 +159,10 @@ class Registrar:
             raise KeptError(f"kept registrations that cannot be read: {device}: {error!r}") from error
         self._store(device, [binding for binding in bindings if binding.expires_at > now])
 
-    def _store(self, device: str, bindings: list[Binding]) -> None:
+    def _store(self, device: str, bindings: list[Binding], why: Gone = Gone.ASKED) -> None:
         self._changed.add(device)
+        if (device in self._bindings) != bool(bindings):
+            self.news[device] = why
         flows = {binding.flow for binding in bindings}
         for flow in {binding.flow for binding in self._bindings.get(device, ())} - flows:
             there = self._on_flow[flow]
@@ -153,8 +173,12 @@ class Registrar:
             self._on_flow.setdefault(flow, set()).add(device)
         if bindings:
             self._bindings[device] = bindings
+            expires_at, armed_for = _last_expiry(bindings), self.timers.when(device)
+            if armed_for is None or expires_at < armed_for:
+                self.timers.set(device, expires_at)
         else:
             self._bindings.pop(device, None)
+            self.timers.cancel(device)
 
     def _remove_all(self, device: str, request: Request, current: list[Binding], now: Instant) -> Answer:
         if number(request.headers.get("Expires") or "") != 0:
@@ -196,6 +220,10 @@ def _read(value: Any) -> Binding:
     flow = Flow(str(transport), str(host), int(port))
     known = None if instance is None else str(instance)
     return Binding(str(contact), flow, float(expires_at), str(call_id), int(cseq), known, str(user_agent))
+
+
+def _last_expiry(bindings: list[Binding]) -> Instant:
+    return max([binding.expires_at for binding in bindings])
 
 
 class _StaleError(Exception):

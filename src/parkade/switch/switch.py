@@ -17,10 +17,11 @@ from parkade.base.ids import Ids
 from parkade.base.journal import Drop, Json, Keep
 from parkade.base.timers import Timers
 from parkade.calls import refusals
-from parkade.calls.commands import Command
+from parkade.calls.commands import CallDetail, Command, ListRegistered, Registered, Reply
 from parkade.calls.control import CallControl
 from parkade.calls.directory import Device, Directory, Endpoint, Trunk
 from parkade.calls.effects import Effect
+from parkade.calls.events import DeviceRegistered, DevicesResumed, DeviceUnregistered
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Cause, DirectoryChanged, Input, LegArrived, LegEnded
 from parkade.calls.refusals import Refusal
@@ -120,6 +121,8 @@ class Switch:
         self._control = CallControl(directory, ids)
         self._gate = Gate(directory, secrets, ids)
         self._registrar = Registrar()
+        self._registered: dict[str, tuple[str, str]] = {}
+        """Devices that were told to be registered, with their accounts and extensions."""
         self._lost = LostFlows()
         self._identified: Endpoint | None = None
         self._ua = UserAgent(self, ids, advertise, admit=self._let_in, keeps=keeps, packages=packages)
@@ -140,6 +143,7 @@ class Switch:
         self._legs = Legs(self._ua, self._registrar, self._wiring, self._transfers, self._endpoint)
         self._keeping = Keeping(self._ua, self._registrar, self._legs, self._wiring) if keeps else None
         self._timers: tuple[Timers[Any], ...] = (*self._ua.timers, self._control.timers, self._legs.timers)
+        self._all_timers: tuple[Timers[Any], ...] = (*self._timers, self._registrar.timers)
 
     # The three verbs
 
@@ -165,6 +169,8 @@ class Switch:
                 self._load(given, now)
             case AccountLoaded():
                 self._load_account(given, now)
+            case Command(command=ListRegistered()):
+                self._out.append(Reply(given.id, self._list_registered(given.account, now)))
             case Command():
                 self._inputs.append(given)
             case Drain():
@@ -188,6 +194,7 @@ class Switch:
             for id_ in self._ua.notifier.subscribers():
                 if id_ not in self._directory.devices:
                     self._subscriptions.end(id_, now)
+            self._resume_registrations(now)
             self._perform(self._control.restore(kept, now, lost), now)
             self._transfers.unknown_to(self._control.transfers(), now)
             known = self._control.legs()
@@ -201,10 +208,10 @@ class Switch:
             self._out.append(mishap(self, error))
         return self._settle(now)
 
-    def deadline(self) -> Instant | None:
-        """When ``wake`` wants to be called next."""
+    def deadline(self, *, of_calls: bool = False) -> Instant | None:
+        """When ``wake`` wants to be called next; ``of_calls``: not counting registrations, which wait to expire all day."""
         earliest = self._ports.deadline()
-        for timers in self._timers:
+        for timers in self._timers if of_calls else self._all_timers:
             at = timers.next
             if at is not None and (earliest is None or at < earliest):
                 earliest = at
@@ -216,7 +223,7 @@ class Switch:
 
     def wake(self, now: Instant) -> list[SwitchEffect]:
         """Perform everything that is due at ``now``. Raises nothing, like ``tell``."""
-        for due in (self._ua.wake, self._legs.wake, self._wake_control, self._ports.serve):
+        for due in (self._ua.wake, self._legs.wake, self._wake_control, self._ports.serve, self._registrar.wake):
             try:
                 due(now)
             except Exception as error:  # noqa: BLE001 - the others' time has come too
@@ -225,6 +232,14 @@ class Switch:
 
     def _wake_control(self, now: Instant) -> None:
         self._perform(self._control.wake(now), now)
+
+    def details(self) -> list[CallDetail]:
+        """Every call there is, as programs see it, whichever account it is of."""
+        return self._control.details()
+
+    def registered(self, now: Instant) -> set[str]:
+        """Every device that can be called."""
+        return {id_ for id_ in self._registrar.devices() if self._registrar.bindings(id_, now)}
 
     def counts(self) -> dict[str, int]:
         """What is alive, by kind; all but ``bindings`` and ``ports`` are zero when nobody calls."""
@@ -264,6 +279,8 @@ class Switch:
                 self._out.append(mishap(given, error))
         if self._wiring.began:
             self._say_what_began()
+        if self._registrar.news:
+            self._tell_registrations(now)
         # Media first: a phone must find its leg ready when the answer reaches it. What is kept comes before what promises it,
         # and calls before legs: what a leg may tell its phone after a crash is only what its call knows too.
         changes: Sequence[Keep | Drop] = self._keeping.changes(now) if self._keeping is not None else ()
@@ -450,6 +467,51 @@ class Switch:
                 for leg in legs:
                     leg.reconnect(binding, self._lost)
         return answer
+
+    def _tell_registrations(self, now: Instant) -> None:
+        """Which devices have come and gone."""
+        news = dict(self._registrar.news)
+        self._registrar.news.clear()
+        for id_, why in news.items():
+            told = self._registered.get(id_)
+            if told is None:
+                self._tell_registered(id_, now)
+            elif not self._registrar.is_registered(id_):
+                del self._registered[id_]
+                account, extension = told
+                self._out.append(DeviceUnregistered(self._ids.token(), now, account, id_, extension, why))
+
+    def _tell_registered(self, id_: str, now: Instant) -> None:
+        bindings, device = self._registrar.bindings(id_, now), self._directory.devices.get(id_)
+        if not bindings or device is None:
+            return
+        self._registered[id_] = device.account, device.extension
+        last = bindings[-1]
+        transport, address, user_agent = last.flow.transport, last.flow.host, last.user_agent
+        account, extension = device.account, device.extension
+        self._out.append(DeviceRegistered(self._ids.token(), now, account, id_, extension, transport, address, user_agent))
+
+    def _resume_registrations(self, now: Instant) -> None:
+        """After a restart: which devices are registered, by account."""
+        self._registrar.news.clear()
+        there: dict[str, list[str]] = {slug: [] for slug in self._directory.accounts}
+        for id_ in self._registrar.devices():
+            device = self._directory.devices[id_]
+            self._registered[id_] = device.account, device.extension
+            there[device.account].append(id_)
+        for account, devices in there.items():
+            self._out.append(DevicesResumed(self._ids.token(), now, account, tuple(sorted(devices))))
+
+    def _list_registered(self, account: str, now: Instant) -> tuple[Registered, ...]:
+        found: list[Registered] = []
+        for id_ in sorted(self._registrar.devices()):
+            device = self._directory.devices.get(id_)
+            bindings = self._registrar.bindings(id_, now) if device is not None and device.account == account else []
+            if bindings:
+                last = bindings[-1]
+                flow, until = last.flow, max([b.expires_at for b in bindings])
+                found.append(Registered(id_, len(bindings), flow.transport, flow.host, last.user_agent, until))
+        return tuple(found)
 
     def _outside_caller(self, endpoint: Endpoint, session: Session) -> Identity | None:
         """What a gateway or trunk says of its caller; a person's identity comes from the directory, never from a header."""

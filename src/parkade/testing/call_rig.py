@@ -18,6 +18,7 @@ from parkade.base.clock import Instant
 from parkade.base.ids import Ids
 from parkade.base.journal import Drop, Keep
 from parkade.base.sound import Peer, Silence, Sound, Spoken, Tone
+from parkade.calls.board import Board
 from parkade.calls.call import Announcing, Leaving, Parked, Ringing, Talking, Waiting
 from parkade.calls.commands import Command, Reply, Wanted
 from parkade.calls.control import CallControl
@@ -39,7 +40,7 @@ from parkade.calls.effects import (
     SlotState,
     TransferProgress,
 )
-from parkade.calls.events import CallEvent
+from parkade.calls.events import CallEvent, Happening
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import (
     Cause,
@@ -98,6 +99,8 @@ class CallRig:
         """By command."""
         self.slots: dict[tuple[str, str, int], SlotChanged] = {}
         """What a board would show: by account, lot and slot."""
+        self.board = Board()
+        """What somebody knows who only hears the events."""
         self.not_restored: list[NotRestored] = []
         self.effects: list[Effect] = []
         """Everything that happened, in order."""
@@ -330,8 +333,8 @@ class CallRig:
                 self.slots[account, lot, slot] = effect
             case NotRestored():
                 self.not_restored.append(effect)
-            case CallEvent():
-                pass
+            case Happening():
+                self.board.tell(effect)
 
     def _present(self, leg: str) -> Phone:
         phone = self.phones[leg]
@@ -416,3 +419,4 @@ def check_invariants(control: CallControl, rig: CallRig | None = None) -> None:
         for kind, where in shown.items():
             assert {at for at, slot in rig.slots.items() if slot.state is kind} == where
         assert set(rig.kept) == {f"call/{call}" for call in state.kept}
+        assert rig.board.calls == {detail.id: detail for detail in control.details()}

@@ -18,16 +18,18 @@ from parkade.base.sound import Peer
 from parkade.calls.directory import Directory
 from parkade.calls.events import (
     CallAbandoned,
-    CallAnswered,
     CallEnded,
+    CallEvent,
+    CallGivenBack,
+    CallGivenUp,
     CallParked,
+    CallReminded,
     CallReparked,
     CallRetrieved,
     CallReturned,
     CallStarted,
     CallTimedOut,
     Event,
-    ParkFailed,
 )
 from parkade.testing.net import FAIR, Weather
 from parkade.testing.phone import FakePhone
@@ -77,11 +79,18 @@ class ParkBook:
             assert due_at is None or now <= due_at + LATE_S, f"{stay} is overdue at {now}"
 
     def _read(self, event: Event) -> None:
+        if not isinstance(event, CallEvent):
+            return
         call = event.call
         assert call not in self.ended, f"{event} after the end of its call"
         match event:
-            case CallParked() | CallReparked():
+            case CallParked() | CallReparked() | CallGivenBack():
                 self._parked(call, event)
+            case CallReminded():
+                # Also before its time, if somebody has forced it back.
+                self._in_lot(call, event).expires_at = None
+            case CallGivenUp():
+                assert self._in_lot(call, event).expires_at is None, f"{event} before its time"
             case CallTimedOut():
                 timed_out = self._at_code(call, event)
                 assert timed_out.expires_at is not None
@@ -108,10 +117,10 @@ class ParkBook:
             case CallStarted():
                 assert call not in self.calls, f"{event} twice"
                 self.calls.add(call)
-            case CallAnswered() | ParkFailed():
+            case _:
                 pass
 
-    def _parked(self, call: str, event: CallParked | CallReparked) -> None:
+    def _parked(self, call: str, event: CallParked | CallReparked | CallGivenBack) -> None:
         place = (event.account, event.lot, event.code)
         at_code = [stay for stay in self.stays.values() if stay.expires_at is not None and stay.place == place]
         assert not at_code or at_code[0].call == call, f"{event} where {at_code[0]} is"

@@ -26,7 +26,7 @@ from json import dumps, loads
 from parkade.base.clock import Instant
 from parkade.base.journal import Drop, Json, Keep
 from parkade.base.sound import Music, Peer, Sound, Spoken, Tone
-from parkade.calls.commands import Reply
+from parkade.calls.commands import Command, Reply, Result, Wanted
 from parkade.calls.directory import (
     Account,
     Device,
@@ -40,7 +40,7 @@ from parkade.calls.directory import (
     Trunk,
 )
 from parkade.calls.effects import SlotChanged
-from parkade.calls.events import CallEvent, Event
+from parkade.calls.events import CallEvent, Event, Happening
 from parkade.sip.message.digest import ha1
 from parkade.sip.message.flow import CloseFlow, Flow, Send, SipEffect
 from parkade.switch.inputs import (
@@ -78,10 +78,12 @@ class SimWorld(Simulation):
         super().__init__(seed, weather)
         self.media = FakeMedia(ports)
         self.events: list[Event] = []
-        self.replies: dict[str, Reply] = {}
         self.notes: list[str] = []
         self.sessions: dict[str, list[str]] = {}
         """By call: the Call-IDs of all sessions that it has had."""
+        self.replies: dict[str, Reply] = {}
+        """By command (``ask``)."""
+        self._asked = 0
         self.strict = True
         self.journal: dict[str, Json] = {}
         self.directory = Directory()
@@ -162,6 +164,19 @@ class SimWorld(Simulation):
         """Tell the switch something that comes neither from a phone nor from the media process."""
         self._server.tell(given)
 
+    def ask(self, account: str, wanted: Wanted) -> str:
+        """Have a command executed. Gives its id; the answer is in ``replies``, sooner or later."""
+        self._asked += 1
+        id_ = f"ask-{self._asked}"
+        self.tell(Command(id_, account, wanted))
+        return id_
+
+    def answer_to(self, account: str, wanted: Wanted) -> Result:
+        """The result of a command that is answered at once. Raises AssertionError if it is refused, or not."""
+        reply = self.replies[self.ask(account, wanted)]
+        assert reply.refusal is None, reply.refusal
+        return reply.result
+
     def crash_signalling(self, down_s: float = 0.0) -> None:
         """The switch is killed; ``down_s`` later a new one goes on with what was kept. Media lives, and every stream breaks."""
         self._server.crash(down_s)
@@ -238,9 +253,13 @@ class SimWorld(Simulation):
             for flow in self.net.streams(phone.address):
                 self.net.break_stream(flow, self.now)
 
-    def event_types(self) -> list[type[Event]]:
-        """The classes of all events so far, in order."""
-        return [type(event) for event in self.events]
+    def event_types(self) -> list[type[CallEvent]]:
+        """The classes of all events of calls so far, in order."""
+        return [type(event) for event in self.call_events()]
+
+    def call_events(self) -> list[CallEvent]:
+        """All events of calls so far."""
+        return [event for event in self.events if isinstance(event, CallEvent)]
 
     def hearing(self, call: FakeCall) -> str:
         """What a call hears, by the orders that the media process has and by what its phone has agreed to.
@@ -270,6 +289,14 @@ class SimWorld(Simulation):
         assert not self.media.legs, f"media legs are still open: {[*self.media.legs]}"
         for phone in self._phones:
             assert phone.alive == 0, f"{phone.name} still has {phone.alive} things alive"
+
+    def run_until_quiet(self, within_s: float) -> None:
+        """As ``Simulation`` says; registrations may last."""
+        self._server.of_calls = True
+        try:
+            super().run_until_quiet(within_s)
+        finally:
+            self._server.of_calls = False
 
     def settled(self) -> None:
         """Note what each call hears whenever something has happened."""
@@ -343,6 +370,8 @@ class _Server:
         self._world = world
         self._out: list[SipEffect] = []
         self.is_down = False
+        self.of_calls = False
+        """Whether registrations that will expire some day are nothing to wait for."""
         self._crash_after: int | None = None
         self._down_s = 0.0
         self.listen_to_media()
@@ -354,7 +383,8 @@ class _Server:
         self.tell(FlowLost(flow))
 
     def deadline(self) -> Instant | None:
-        due = (None if self.is_down else self._world.switch.deadline(), self._world.media.deadline())
+        of_switch = None if self.is_down else self._world.switch.deadline(of_calls=self.of_calls)
+        due = (of_switch, self._world.media.deadline())
         return min((at for at in due if at is not None), default=None)
 
     def wake(self, now: Instant) -> None:
@@ -432,7 +462,7 @@ class _Server:
                     self._world.journal[key] = value
                 case Drop(key):
                     self._world.journal.pop(key, None)
-                case CallEvent():
+                case Happening():
                     self._world.events.append(effect)
                 case Note(text, error):
                     if error is not None and self._world.strict:
@@ -454,7 +484,7 @@ def _when(effect: SwitchEffect) -> int:
     match effect:
         case Keep() | Drop():
             return 1
-        case Send() | CloseFlow() | CallEvent() | SlotChanged() | Reply() | SessionOfCall():
+        case Send() | CloseFlow() | Happening() | SlotChanged() | Reply() | SessionOfCall():
             return 2
         case _:
             return 0
