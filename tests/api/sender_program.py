@@ -1,0 +1,21 @@
+"""A sender of webhooks as a process of its own, to be killed by a test: ``python -m tests.api.sender_program DATA``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from parkade.api.outside import Outside, networks
+from parkade.api.webhook_sender import Patience, WebhookSender
+from parkade.store.store import Store
+
+
+async def main() -> None:
+    async with await Store.open(Path(sys.argv[1])) as store:
+        await WebhookSender(store, Outside(networks("127.0.0.1")), time.time, Patience(first_retry_s=0.05)).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
