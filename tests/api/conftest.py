@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 from argon2 import PasswordHasher
 from fastapi import FastAPI
@@ -148,10 +151,8 @@ def client_of(app: FastAPI, headers: Mapping[str, str]) -> httpx.AsyncClient:
 
 
 async def open_office(data: Path, stack: AsyncExitStack, settings: ApiSettings = ApiSettings()) -> Office:  # noqa: B008 - frozen
-    """An office of its own, closed with ``stack``."""
+    """An office of its own over the database in ``data``, closed with ``stack``."""
     store = await stack.enter_async_context(await Store.open(data))
-    await store.first_start()
-    await store.import_directory(read_directory_file(DIRECTORY.replace("HASH", f'"{cheap_hash()}"').encode(), "office"))
     world = SimWorld()
     world.load((await store.directory())[0])
     phones = {device: world.phone(device) for device in world.directory.devices}
@@ -162,10 +163,31 @@ async def open_office(data: Path, stack: AsyncExitStack, settings: ApiSettings =
     return Office(app, services, store, world, signalling, phones, anybody, stack)
 
 
+async def furnish(data: Path) -> None:
+    """Make the database of an office."""
+    async with await Store.open(data) as store:
+        await store.first_start()
+        await store.import_directory(read_directory_file(DIRECTORY.replace("HASH", f'"{cheap_hash()}"').encode(), "office"))
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory to be copied: the migrations take a second."""
+    data = tmp_path_factory.mktemp("office") / "data"
+    asyncio.run(furnish(data))
+    return data
+
+
+@pytest.fixture
+def office_data(furnished: Path, tmp_path: Path) -> Path:
+    """The data directory of an office."""
+    return Path(shutil.copytree(furnished, tmp_path / "data"))
+
+
 @pytest_asyncio.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
+async def office(office_data: Path) -> AsyncIterator[Office]:
     async with AsyncExitStack() as stack:
-        yield await open_office(tmp_path / "data", stack)
+        yield await open_office(office_data, stack)
 
 
 def error_id(response: httpx.Response) -> Any:

@@ -10,17 +10,52 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parkade import __version__
-from parkade.api import refusals
+from parkade.api import refusals, v2_phone
 from parkade.api.auth import new_enough
 from parkade.api.describe import describe
 from parkade.api.problems import Problem, add_handlers, answer
-from parkade.api.rest import errors, login, me
+from parkade.api.rest import (
+    accounts,
+    admins,
+    audit,
+    calls,
+    common_areas,
+    devices,
+    directory,
+    errors,
+    groups,
+    licences,
+    login,
+    lots,
+    me,
+    parked_calls,
+    settings,
+    sites,
+    tokens,
+    users,
+)
 from parkade.api.services import ApiSettings, Services
 
 PREFIX = "/api/v1"
+V2_PREFIX = "/v2"
 ROUTERS: tuple[APIRouter, ...] = (
     login.router,
     me.router,
+    tokens.router,
+    calls.router,
+    parked_calls.router,
+    settings.router,
+    lots.router,
+    sites.router,
+    groups.router,
+    users.router,
+    common_areas.router,
+    devices.router,
+    licences.router,
+    accounts.router,
+    admins.router,
+    directory.router,
+    audit.router,
     errors.router,
 )
 """Everything under ``/api/v1``; each file of ``rest/`` has one noun."""
@@ -48,9 +83,10 @@ def make_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    add_handlers(app)
+    add_handlers(app, {f"{V2_PREFIX}/": v2_phone.answered})
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX, dependencies=[Depends(new_enough)])
+    app.include_router(v2_phone.router, prefix=V2_PREFIX)
     app.add_middleware(_Door, settings=services.settings)
     return app
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from parkade.api import refusals
+from parkade.api import refusals, v2_phone
 from parkade.api.catalogue import catalogue
-from parkade.api.problems import MEDIA_TYPE, FaultBody, ProblemBody
+from parkade.api.problems import MEDIA_TYPE, FaultBody, Problem, ProblemBody
 from parkade.api.statuses import status_of
 from parkade.calls.refusals import Refusal
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_V2_CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/V2Error"}}}
 _ALWAYS = (refusals.BAD_REQUEST, refusals.INTERNAL_ERROR)
 _OF_THE_API = (refusals.UPDATE_NEEDED, refusals.DATABASE_AWAY)
 _SIGNED_IN = (
@@ -55,6 +57,7 @@ def describe(app: FastAPI) -> Mapping[str, Any]:
         components["Problem"] = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
         components["Problem"].pop("$defs", None)
         components["Problem"]["properties"]["error_id"]["enum"] = list(catalogue())
+        components["V2Error"] = v2_phone.ErrorBody.model_json_schema()
         components["FaultBody"] = FaultBody.model_json_schema()
         for unused in ("HTTPValidationError", "ValidationError"):
             components.pop(unused, None)
@@ -64,8 +67,7 @@ def describe(app: FastAPI) -> Mapping[str, Any]:
 
 def _complete(operation: dict[str, Any], path: str) -> None:
     wanted = [*_ALWAYS]
-    if path.startswith("/api/"):
-        wanted += _OF_THE_API
+    wanted += _OF_THE_API if path.startswith("/api/") else (refusals.DATABASE_AWAY,)
     if "security" in operation:
         wanted += _SIGNED_IN
     if "requestBody" in operation:
@@ -77,6 +79,12 @@ def _complete(operation: dict[str, Any], path: str) -> None:
     elif "{" in path:
         wanted.append(refusals.NOT_FOUND)
     responses = operation["responses"]
+    if path.startswith("/v2/"):
+        responses.pop("422", None)
+        for refusal in wanted:
+            status = str(v2_phone.status_of(Problem(refusal)))
+            responses.setdefault(status, {"description": HTTPStatus(int(status)).phrase, "content": _V2_CONTENT})
+        return
     for refusal in wanted:
         there = responses.setdefault(str(status_of(refusal)), {"description": "", "content": _CONTENT})
         if f"`{refusal.id}`" not in there["description"]:

@@ -7,8 +7,8 @@ wrong: ``[{"where": "body.slot", "reason": "…"}]``. Nothing of a mistake of ou
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -127,6 +127,9 @@ def _quality(parameter: str) -> float:
         return 0.0
 
 
+Form: TypeAlias = Callable[[HTTPConnection, Problem], Response]
+
+
 def answer(request: HTTPConnection, problem: Problem) -> Response:
     """``problem`` as a response to ``request``."""
     body = problem_body(problem, language_of(request))
@@ -166,13 +169,14 @@ def _fault(error: Mapping[str, Any]) -> Fault:
     return Fault(where, str(error["msg"]).removeprefix("Value error, "))
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Have every error of ``app`` answered in the one form."""
+def add_handlers(app: FastAPI, forms: Mapping[str, Form]) -> None:
+    """Have every error of ``app`` answered in the one form, but below the paths that have a form of their own."""
 
     async def handle(request: Request, error: Exception) -> Response:
         if isinstance(error, (StoreError, SignallingAwayError)):
             log.warning("%s %s: %s", request.method, request.url.path, error)
-        return answer(request, problem_of(error))
+        form = next((form for path, form in forms.items() if request.url.path.startswith(path)), answer)
+        return form(request, problem_of(error))
 
     for kind in (Problem, RefusedError, SignallingAwayError, StoreError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, handle)

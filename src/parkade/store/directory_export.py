@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.store import tables as t
@@ -17,6 +18,15 @@ Tree: TypeAlias = dict[str, object]
 async def read_directory(connection: AsyncConnection) -> DirectoryFile:
     """Every account, in the order they were made."""
     reader = _Reader(Rows(await fetch(connection, FOR_FILES)))
+    return DirectoryFile.model_validate({"accounts": reader.accounts()})
+
+
+async def read_account(connection: AsyncConnection, slug: str) -> DirectoryFile | None:
+    """One account, read by queries of its rows alone; None if there is none."""
+    account_id = (await connection.execute(select(t.account.c.id).where(t.account.c.slug == slug))).scalar()
+    if account_id is None:
+        return None
+    reader = _Reader(Rows(await fetch(connection, FOR_FILES, account_id)))
     return DirectoryFile.model_validate({"accounts": reader.accounts()})
 
 

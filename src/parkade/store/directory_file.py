@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias, get_args, get_origin
 
 from pydantic import ValidationError
@@ -58,7 +58,7 @@ def read_directory_file(text: bytes, name: str) -> DirectoryFile:
         file = DirectoryFile.model_validate(plain)
     except ValidationError as error:
         raise DirectoryFileError(name, _explained(error, lines)) from None
-    if found := [Complaint(_line(where, lines), f"{_place(where)}: {reason}") for where, reason in problems(file)]:
+    if found := [Complaint(_line(where, lines), f"{place(where)}: {reason}") for where, reason in problems(file)]:
         raise DirectoryFileError(name, found)
     return file
 
@@ -133,7 +133,7 @@ def _line(where: Where, lines: dict[Where, int]) -> int:
     return lines[where]
 
 
-def _place(where: Where) -> str:
+def place(where: Where) -> str:
     """``users[2].extension`` from the path of a value, without the account it is in."""
     if where[:1] == ("accounts",) and len(where) > 2:
         where = where[2:]
@@ -159,19 +159,38 @@ _REASONS = {
 }
 
 
+def faults_of(error: ValidationError, tree: Plain) -> list[tuple[str, str]]:
+    """What is wrong with a file that came as values (``tree``): the place of each fault, and the reason."""
+    known = set(_places(tree, ()))
+    return [(place(where), reason) for where, reason in _reasons(error, known).items()]
+
+
+def _places(node: Plain, where: Where) -> Iterator[Where]:
+    yield where
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from _places(child, (*where, key))
+
+
 def _explained(error: ValidationError, lines: dict[Where, int]) -> list[Complaint]:
-    complaints: dict[Where, Complaint] = {}
+    reasons = _reasons(error, lines)
+    return [Complaint(_line(where, lines), f"{place(where)}: {reason}") for where, reason in reasons.items()]
+
+
+def _reasons(error: ValidationError, places: Container[Where]) -> dict[Where, str]:
+    """One reason for each place at fault. ``places`` are those of the file."""
+    reasons: dict[Where, str] = {}
     for details in error.errors(include_url=False):
         # A union adds the name of the branch it tried to the path: cut where the file ends, but keep a missing key.
         where = tuple(details["loc"])
-        known = next(where[:n] for n in range(len(where), -1, -1) if where[:n] in lines)
+        known = next(where[:n] for n in range(len(where), -1, -1) if where[:n] in places)
         if details["type"] == "missing":
             known = where
-        complaint = Complaint(_line(known, lines), f"{_place(known)}: {_reason(details)}")
+        reason = _reason(details)
         if details["type"] == "float_type":
-            complaints[known] = complaint  # The other branch of the union said that a whole number is wanted.
-        complaints.setdefault(known, complaint)
-    return list(complaints.values())
+            reasons[known] = reason  # The other branch of the union said that a whole number is wanted.
+        reasons.setdefault(known, reason)
+    return reasons
 
 
 def _reason(details: ErrorDetails) -> str:
