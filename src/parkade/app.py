@@ -34,6 +34,7 @@ from parkade.edge.figures import Figures
 from parkade.edge.publisher import Publisher
 from parkade.edge.pump import Pump
 from parkade.edge.tcp import TcpTransport
+from parkade.edge.trace import Trace, Tracing
 from parkade.edge.udp import UdpTransport
 from parkade.media.link import MediaLink
 from parkade.rtp.orders import PortsReady, Report
@@ -102,7 +103,8 @@ class _Signalling:
             advertise = Advertise(settings.advertise, settings.host, {"UDP": port, "TCP": port})
 
             def new_switch() -> Switch:
-                return Switch(*directory, Ids(os.urandom), advertise, keeps=journal is not None)
+                keeps, traces = journal is not None, settings.trace_minutes > 0
+                return Switch(*directory, Ids(os.urandom), advertise, keeps=keeps, traces=traces)
 
             clock = Clock()
             switch, effects = new_switch(), list[SwitchEffect]()
@@ -121,6 +123,7 @@ class _Signalling:
                     switch = new_switch()
             publisher = Publisher(events)
             pump = Pump(switch, clock, publisher, journal)
+            tracing = self._trace(switch, pump, publisher, advertise, clock) if settings.trace_minutes else None
             if journal is not None:
                 journal.start()
             udp, tcp = UdpTransport(given.udp, pump.feed_all), TcpTransport(pump.feed_all)
@@ -131,7 +134,11 @@ class _Signalling:
             figures = Figures(switch.counts, lambda: journal.waiting if journal is not None else 0, events)
             await self._connect_media(pump, figures, cleanup)
             follower = DirectoryFollower(store, pump.feed, revision)
-            await self._listen_for_commands(CommandSocket(pump.feed, figures.now, follower.look_now), publisher, cleanup)
+            commands = CommandSocket(pump.feed, figures.now, follower.look_now)
+            if tracing is not None:
+                cleanup.callback(tracing.stop)
+                commands.trace = tracing.ask
+            await self._listen_for_commands(commands, publisher, cleanup)
             settle_collector()
             udp.listen()
             await tcp.listen(given.tcp)
@@ -151,6 +158,13 @@ class _Signalling:
         asyncio.get_running_loop().remove_reader(self._given.life)
         log.error("the supervisor is gone: signalling ends, media goes on and waits for the next")
         os._exit(0)  # at once: the next server waits for our place
+
+    def _trace(self, switch: Switch, pump: Pump, publisher: Publisher, advertise: Advertise, clock: Clock) -> Tracing:
+        """Have messages kept, and what happens to calls watched."""
+        trace = Trace(60.0 * self._settings.trace_minutes, self._settings.trace_megabytes << 20, advertise)
+        tracing = Tracing(trace, switch.sip_call_ids, clock.now)
+        pump.tracer, publisher.seen = trace, tracing.happened
+        return tracing
 
     async def _listen_for_commands(self, commands: CommandSocket, publisher: Publisher, cleanup: AsyncExitStack) -> None:
         """Calls go on without it."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parkade.base.errors import ParkadeError
+from parkade.logs import FORMATS
 
 
 class ConfigError(ParkadeError):
@@ -48,7 +49,11 @@ class Settings:
     drain_seconds: int = 30
     sounds: Path | None = None
     log_level: str = "info"
+    log_format: str = "text"
     journal: str = "on"
+    trace_minutes: int = 30
+    trace_megabytes: int = 64
+    webhook_private_targets: str = ""
 
 
 Value = Path | str | int | PortRange
@@ -108,6 +113,27 @@ def _log_level(text: str) -> str:
     return text.lower()
 
 
+def _log_format(text: str) -> str:
+    if text.lower() not in FORMATS:
+        raise ValueError(f"is none of {', '.join(FORMATS)}")
+    return text.lower()
+
+
+def _minutes(text: str) -> int:
+    return _whole_number(text, 0, 1440, "a number of minutes")
+
+
+def _megabytes(text: str) -> int:
+    return _whole_number(text, 1, 4096, "a number of megabytes")
+
+
+def _networks(text: str) -> str:
+    try:
+        return ",".join(str(ipaddress.ip_network(part.strip())) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"is not a list of networks like 10.0.0.0/8,192.168.1.5: {error}") from None
+
+
 def _on_off(text: str) -> str:
     if text.lower() not in {"on", "off"}:
         raise ValueError("is neither on nor off")
@@ -148,7 +174,16 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("drain-seconds", _seconds, "SECONDS", "How long SIGTERM waits for conversations to end. Default 30."),
     Setting("sounds", _there, "DIR", "Folder with music/ and prompts/ to use instead of the built-in sounds."),
     Setting("log-level", _log_level, "LEVEL", f"How much to log: {', '.join(LOG_LEVELS)}. Default info."),
+    Setting("log-format", _log_format, "FORM", f"{' or '.join(FORMATS)} (one object a line). Default text."),
     Setting("journal", _on_off, "on|off", "off: nothing survives a restart; for measuring only. Default on."),
+    Setting("trace-minutes", _minutes, "MINUTES", "How long SIP messages are kept to be looked at; 0: not at all. Default 30."),
+    Setting("trace-megabytes", _megabytes, "MB", "The most memory for that. Default 64."),
+    Setting(
+        "webhook-private-targets",
+        _networks,
+        "NETWORKS",
+        "Networks of your own that webhooks may be sent to, like 10.0.0.0/8,192.168.1.5. Default none.",
+    ),
 )
 CONFIG_VARIABLE = "PARKADE_CONFIG"
 

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from parkade import __version__
+from parkade import __version__, logs
 from parkade.base.errors import ParkadeError
 from parkade.config import Settings
 from parkade.edge.sockets import bound
@@ -54,9 +54,7 @@ def serve(settings: Settings, first_start: Callable[[], None]) -> int:
 
     :raises ParkadeError: it cannot start.
     """
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.set_up(settings.log_level, settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     place = _Place(settings.data)
     with contextlib.ExitStack() as cleanup:
@@ -252,6 +250,7 @@ class _Server:
         settings = self._settings
         wanted = ["--socket", "media.sock", "--state", "media.state", "--linger", str(LINGER_S), "--host", settings.host]
         wanted += ["--rtp-ports", str(settings.rtp_ports), "--log-level", settings.log_level]
+        wanted += ["--log-format", settings.log_format]
         if settings.sounds is not None:
             wanted += ["--sounds", str(settings.sounds.absolute())]
         return wanted

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from parkade.api.signalling import RefusedError, SignallingAwayError
 from parkade.calls.commands import Command, Result, Wanted
+from parkade.edge.trace import Message
 from parkade.store.store import Store
 from parkade.testing.world import SimWorld
 
@@ -18,6 +19,7 @@ class SimSignalling:
         self.away = False
         self.asked: list[tuple[str, Wanted]] = []
         self.loaded = 0
+        self.traces: dict[tuple[str, str], list[Message]] = {}
         self._world = world
         self._store = store
         self._numbers = itertools.count(1)
@@ -43,6 +45,11 @@ class SimSignalling:
         directory, _ = await self._store.directory()
         self._world.load(directory)
         self.loaded += 1
+
+    async def trace(self, account: str, call: str) -> list[Message] | None:
+        """What a test has put into ``traces``."""
+        self._must_be_there()
+        return self.traces.get((account, call))
 
     async def figures(self) -> Mapping[str, float]:
         """None."""

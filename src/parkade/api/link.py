@@ -19,6 +19,7 @@ from parkade.calls.commands import Result, Wanted
 from parkade.edge.link_wire import (
     Answer,
     AskFigures,
+    AskTrace,
     DirectoryChanged,
     Down,
     EventsUpTo,
@@ -26,15 +27,18 @@ from parkade.edge.link_wire import (
     Framer,
     LinkError,
     Refused,
+    Traced,
     asking,
     down_from,
     framed,
 )
+from parkade.edge.trace import Message
 
 log = logging.getLogger("parkade.api.link")
 
 RETRY_S: Final = 0.05
 FIGURES_S: Final = 2.0
+TRACE_S: Final = 10.0
 DIRECTORY_S: Final = 5.0
 _Asking: TypeAlias = "asyncio.Future[Down]"
 
@@ -100,6 +104,13 @@ class SignallingLink:
         if not isinstance(answer, Figures):
             raise SignallingAwayError("signalling has given no answer that can be understood")
         return answer.figures
+
+    async def trace(self, account: str, call: str) -> list[Message] | None:
+        """As ``Signalling.trace``."""
+        answer = await self._ask(lambda number: framed(AskTrace(number, account, call)), TRACE_S)
+        if not isinstance(answer, Traced):
+            raise SignallingAwayError("signalling has given no answer that can be understood")
+        return answer.messages
 
     async def _ask(self, frame: Callable[[int], bytes], timeout_s: float) -> Down:
         number = next(self._numbers)

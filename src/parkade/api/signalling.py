@@ -11,6 +11,7 @@ from typing import Protocol
 from parkade.base.errors import ParkadeError
 from parkade.calls.commands import Result, Wanted
 from parkade.calls.refusals import Refusal
+from parkade.edge.trace import Message
 
 
 class RefusedError(ParkadeError):
@@ -39,6 +40,12 @@ class Signalling(Protocol):
         """Tell it that accounts have changed in the database; returns when it holds what is there now.
 
         :raises SignallingAwayError: nobody has answered; it will notice by itself.
+        """
+
+    async def trace(self, account: str, call: str) -> list[Message] | None:
+        """The SIP messages of a call of the account, without secrets, oldest first; None if no such call is known (any more).
+
+        :raises SignallingAwayError: nobody has answered.
         """
 
     async def figures(self) -> Mapping[str, float]:

@@ -23,16 +23,19 @@ from parkade.edge.link_wire import (
     COMMAND_LIMIT,
     Ask,
     AskFigures,
+    AskTrace,
     DirectoryHeld,
     EventsUpTo,
     Figures,
     Framer,
     LinkError,
     Refused,
+    Traced,
     answering,
     framed,
     up_from,
 )
+from parkade.edge.trace import Message
 
 log = logging.getLogger("parkade.edge.commands")
 
@@ -61,6 +64,8 @@ class CommandSocket:
         self.feed = feed
         self.figures = figures
         self.directory_changed = directory_changed
+        self.trace: Callable[[str, str, Callable[[list[Message] | None], None]], None] = _no_trace
+        """Asked for the messages of a call of an account; hands them to the third, soon."""
         self._loop = asyncio.get_running_loop()
         self._server: asyncio.Server | None = None
         self._connections: dict[int, _Connection] = {}
@@ -130,6 +135,10 @@ class CommandSocket:
             connection.write(frame)
 
 
+def _no_trace(_account: str, _call: str, found: Callable[[list[Message] | None], None]) -> None:
+    found(None)
+
+
 class _Connection(asyncio.Protocol):
     """One web process."""
 
@@ -193,6 +202,8 @@ class _Connection(asyncio.Protocol):
         match message:
             case Ask(account=account):
                 self._owner.feed(Command(f"{self._number}-{number}", account, message.wanted))
+            case AskTrace(account=account, call=call):
+                self._owner.trace(account, call, lambda found: self.write(framed(Traced(number, found))))
             case AskFigures():
                 self.write(framed(Figures(number, dict(self._owner.figures()))))
             case _:

@@ -1,10 +1,11 @@
 """What the web process and signalling say to each other over a unix socket: frames of four bytes of length (big-endian) and a
 message in MessagePack.
 
-Up go ``Ask``, ``AskFigures`` and ``DirectoryChanged``, each with a number; down come ``Answer``, ``Refused``, ``Figures`` and
-``DirectoryHeld`` with the same number, and ``EventsUpTo`` unasked. Commands, results and refusals are those of ``calls``, under
-the names of their classes; a new one needs no word here. A frame that is too long, that is no message, or whose command is
-unknown or has members of the wrong type is a ``LinkError``: nobody can tell what would come behind it.
+Up go ``Ask``, ``AskFigures``, ``AskTrace`` and ``DirectoryChanged``, each with a number; down come ``Answer``, ``Refused``,
+``Figures``, ``Traced`` and ``DirectoryHeld`` with the same number, and ``EventsUpTo`` unasked. Commands, results and refusals
+are those of ``calls``, under the names of their classes; a new one needs no word here. A frame that is too long, that is no
+message, or whose command is unknown or has members of the wrong type is a ``LinkError``: nobody can tell what would come
+behind it.
 
 Both ends are of one installation and start together, so there is no number of a version.
 """
@@ -20,6 +21,7 @@ import msgspec
 from parkade.base.errors import ParkadeError
 from parkade.calls.commands import Result, Wanted
 from parkade.calls.refusals import Refusal
+from parkade.edge.trace import Message
 
 FRAME_LIMIT: Final = 16 << 20
 """The longest message: a list of some ten thousand calls."""
@@ -56,13 +58,21 @@ class AskFigures(msgspec.Struct, frozen=True, array_like=True, tag="figures?"):
     number: int
 
 
+class AskTrace(msgspec.Struct, frozen=True, array_like=True, tag="trace?"):
+    """Which messages were there in ``call`` of ``account``?"""
+
+    number: int
+    account: str
+    call: str
+
+
 class DirectoryChanged(msgspec.Struct, frozen=True, array_like=True, tag="directory"):
     """Accounts have changed in the database."""
 
     number: int
 
 
-Up: TypeAlias = Ask | AskFigures | DirectoryChanged
+Up: TypeAlias = Ask | AskFigures | AskTrace | DirectoryChanged
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer"):
@@ -96,6 +106,13 @@ class Figures(msgspec.Struct, frozen=True, array_like=True, tag="figures"):
     figures: dict[str, float]
 
 
+class Traced(msgspec.Struct, frozen=True, array_like=True, tag="trace"):
+    """These; None if no such call is known."""
+
+    number: int
+    messages: list[Message] | None
+
+
 class DirectoryHeld(msgspec.Struct, frozen=True, array_like=True, tag="held"):
     """Signalling holds what was in the database when it was told."""
 
@@ -108,7 +125,7 @@ class EventsUpTo(msgspec.Struct, frozen=True, array_like=True, tag="events"):
     number: int
 
 
-Down: TypeAlias = Answer | Refused | Figures | DirectoryHeld | EventsUpTo
+Down: TypeAlias = Answer | Refused | Figures | Traced | DirectoryHeld | EventsUpTo
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_up = msgspec.msgpack.Decoder(Up).decode

@@ -15,12 +15,16 @@ events_log = logging.getLogger("parkade.events")
 
 
 class Publisher:
-    """``answer`` and ``news`` are set when there is somebody who asks: a reply for one, and the number of the last event."""
+    """``answer`` and ``news`` are set when there is somebody who asks: a reply for one, and the number of the last event.
+
+    ``seen`` is told what happened.
+    """
 
     def __init__(self, events: EventLog) -> None:
         self._events = events
         self.answer: Callable[[Reply], None] = _to_nobody
         self.news: Callable[[int], None] = _to_nobody
+        self.seen: Callable[[Sequence[Event]], None] = _to_nobody
 
     def __call__(self, told: Sequence[Told]) -> None:
         """What was decided together. Events come first: whoever is answered can read what the answer stands on."""
@@ -37,6 +41,7 @@ class Publisher:
                 for line in lines:
                     events_log.info("%s", line[:-1].decode())
             self.news(self._events.last)
+            self.seen(happened)
         for reply in replies:
             self.answer(reply)
 

@@ -11,6 +11,7 @@ it leaves here (``masked``), and a message keeps its length.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,8 +19,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from parkade.base.clock import Instant
+from parkade.calls.events import CallEvent, Event
 from parkade.sip.message.flow import CloseFlow, Flow, Send
 from parkade.switch.inputs import Received, SwitchInput
+
+log = logging.getLogger("parkade.edge.trace")
 
 OVERHEAD_BYTES: Final = 300
 """What a message costs beside its bytes."""
@@ -27,6 +31,9 @@ MAX_CALLS: Final = 100_000
 MAX_SESSIONS: Final = 64
 """Of one call; a call with more is one that is rung in vain again and again."""
 MAX_MESSAGES: Final = 2000
+MAX_FOUND_BYTES: Final = 8 << 20
+TIDY_S: Final = 10.0
+"""How often what is too old is forgotten although no message comes."""
 SLICE: Final = 400
 """How many messages are looked at before phones have their turn: some tenths of a millisecond."""
 
@@ -111,25 +118,28 @@ class Trace:
         self._trim(now)
         self._forget_calls(now)
 
-    async def of_call(self, account: str, call: str, sessions: Iterable[str] = ()) -> list[Message] | None:
+    async def of_call(self, account: str, call: str) -> list[Message] | None:
         """The messages of a call, oldest first, without secrets; None if no such call of that account is known.
 
-        ``sessions`` are Call-IDs that it has now. Phones have their turn while this looks.
+        Phones have their turn while this looks.
         """
         known = self._calls.get(call)
         if known is None or known.account != account:
             return None
-        wanted = [session.encode() for session in dict.fromkeys([*known.sessions, *sessions])]
+        wanted = [session.encode("utf-8", "surrogateescape") for session in known.sessions]
         found: list[Message] = []
+        size = 0
         async with self._searching:
             kept = list(self._ring)
             for start in range(0, len(kept), 2 * SLICE):
                 part = kept[start : start + 2 * SLICE]
-                found += self._matching(part, wanted)
-                if len(found) >= MAX_MESSAGES:
-                    break
+                for message in self._matching(part, wanted):
+                    size += len(message.data)
+                    if len(found) == MAX_MESSAGES or size > MAX_FOUND_BYTES:
+                        return found
+                    found.append(message)
                 await asyncio.sleep(0)
-        return found[:MAX_MESSAGES]
+        return found
 
     def _matching(self, part: Sequence[Any], wanted: Sequence[bytes]) -> Iterator[Message]:
         for at, message in zip(part[::2], part[1::2], strict=True):
@@ -156,6 +166,56 @@ class Trace:
             if len(calls) <= MAX_CALLS and calls[first].at >= oldest:
                 break
             del calls[first]
+
+
+class Tracing:
+    """A trace beside a switch. ``sessions_of`` gives the Call-IDs that a call of an account has now, None for no such call."""
+
+    def __init__(
+        self, trace: Trace, sessions_of: Callable[[str, str], Iterable[str] | None], now: Callable[[], Instant]
+    ) -> None:
+        self._trace = trace
+        self._sessions_of = sessions_of
+        self._now = now
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer = self._loop.call_later(TIDY_S, self._tidy)
+
+    def happened(self, events: Sequence[Event]) -> None:
+        """A session may have come from another call (a transfer): whenever something happens to a call, look what it has."""
+        for event in events:
+            if isinstance(event, CallEvent):
+                self._look(event.account, event.call)
+
+    def ask(self, account: str, call: str, found: Callable[[list[Message] | None], None]) -> None:
+        """Have ``found`` called with the messages of a call, soon."""
+        task = self._loop.create_task(self._find(account, call, found))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def stop(self) -> None:
+        """Answer nobody any more."""
+        self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    def _look(self, account: str, call: str) -> None:
+        sessions = self._sessions_of(account, call)
+        if sessions is not None:
+            self._trace.belongs(account, call, sessions, self._now())
+
+    async def _find(self, account: str, call: str, found: Callable[[list[Message] | None], None]) -> None:
+        try:
+            self._look(account, call)
+            messages = await self._trace.of_call(account, call)
+        except Exception:
+            log.exception("a trace could not be found")
+            messages = None
+        found(messages)
+
+    def _tidy(self) -> None:
+        self._trace.forget(self._now())
+        self._timer = self._loop.call_later(TIDY_S, self._tidy)
 
 
 def call_id_of(data: bytes) -> bytes:

@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+from parkade import logs
 from parkade.media.plane import SILENCE_S
 from parkade.media.process import MediaProcess, MediaSettings
 from parkade.media.sounds import BUILT_IN
@@ -44,15 +45,14 @@ def main() -> int:
     )
     parser.add_argument("--spare", type=int, metavar="FD", help="get ready, then wait at this unix socket for one's turn")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    parser.add_argument("--log-format", choices=logs.FORMATS, default="text")
     ending = parser.add_mutually_exclusive_group()
     ending.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     ending.add_argument(
         "--linger", type=float, metavar="S", help="end after S seconds without signalling (never, if not given)"
     )
     wanted = parser.parse_args()
-    logging.basicConfig(
-        stream=sys.stderr, level=wanted.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.set_up(wanted.log_level, wanted.log_format)
     settings = MediaSettings(
         socket_path=wanted.socket,
         host=wanted.host,
