@@ -124,7 +124,18 @@ class Victim:
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready; ``SystemExit`` with its log if it does not."""
-        command = [sys.executable, "-m", "parkade", "serve", "--data", str(self.data), "--host", "127.0.0.1"]
+        command = [
+            sys.executable,
+            "-m",
+            "parkade",
+            "serve",
+            "--data",
+            str(self.data),
+            "--host",
+            "127.0.0.1",
+            "--http-port",
+            "0",
+        ]
         command += ["--sip-port", str(self.sip_port), "--rtp-ports", self.rtp_ports, "--log-level", "info"]
         with self.log.open("ab") as log:
             self.started_at = time.time()

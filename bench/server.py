@@ -45,7 +45,7 @@ SPARE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the server's processes have used together since they started."""
+    """What the server's processes have used together since they started, but for the web process, which is not about calls."""
 
     signalling_s: float
     media_s: float
@@ -63,6 +63,9 @@ class Server:
 
     pid: int
     sip_port: int
+    http_port: int = 0
+    log: Path = Path()
+    """What it says on standard error."""
 
     def usage(self) -> Usage:
         """Processor time and memory up to now. What is not the media process counts as signalling."""
@@ -70,10 +73,14 @@ class Server:
         return Usage(sum(map(cpu_s, others)), sum(map(cpu_s, media)), sum(map(memory_kib, media + others)))
 
     def processes(self) -> tuple[list[int], list[int]]:
-        """The media process, and all others of this server."""
+        """The media process, and all others of this server but the web process."""
         pids = descendants(self.pid)
-        media = [pid for pid in pids if b"parkade.media" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        return media, [pid for pid in pids if pid not in media]
+        media, web = _running(pids, b"parkade.media"), _running(pids, b"parkade.web")
+        return media, [pid for pid in pids if pid not in (*media, *web)]
+
+    def web(self) -> list[int]:
+        """The web process."""
+        return _running(descendants(self.pid), b"parkade.web")
 
 
 @contextmanager
@@ -88,7 +95,7 @@ def running(core: int, rtp_ports: str, tree: Path = HERE, environment: Mapping[s
         environ = {**os.environ, "PYTHONPATH": str(package), **(environment or {})}
         parkade = [sys.executable, "-m", "parkade"]
         subprocess.run([*parkade, "import", "--data", data, file], check=True, stdout=subprocess.DEVNULL, env=environ)
-        command = [*parkade, "serve", "--data", str(data), "--host", "127.0.0.1", "--sip-port", "0"]
+        command = [*parkade, "serve", "--data", str(data), "--host", "127.0.0.1", "--sip-port", "0", "--http-port", "0"]
         command += ["--rtp-ports", rtp_ports, "--log-level", "warning"]
         elsewhere = os.sched_getaffinity(0)
         with log.open("wb") as errors:
@@ -106,7 +113,8 @@ def running(core: int, rtp_ports: str, tree: Path = HERE, environment: Mapping[s
                 if ready is None:
                     raise SystemExit(f"the server did not start:\n{log.read_text()}")
                 time.sleep(SPARE_S)
-                yield Server(process.pid, json.loads(ready)["sip"])
+                said = json.loads(ready)
+                yield Server(process.pid, said["sip"], said.get("http", 0), log)
                 if process.poll() is not None:
                     raise SystemExit(f"the server ended while it was measured:\n{log.read_text()}")
             finally:
@@ -127,6 +135,10 @@ def descendants(pid: int) -> list[int]:
             for task in Path(f"/proc/{parent}/task").iterdir():
                 found += map(int, (task / "children").read_text().split())
     return found
+
+
+def _running(pids: list[int], program: bytes) -> list[int]:
+    return [pid for pid in pids if program in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def free_rtp_ports(width: int, lowest: int = 10_000) -> str:

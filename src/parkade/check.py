@@ -55,6 +55,7 @@ def examine(settings: Settings) -> list[Finding]:
     return [
         *([Finding(Verdict.OK, f"server: process {server} serves this data directory now")] if server else ()),
         *_sip_port(settings.host, settings.sip_port, server),
+        _http_port(settings.host, settings.http_port, server),
         _receive_queue(),
         *_rtp_ports(settings.host, settings.rtp_ports, server),
         *_advertised(settings),
@@ -99,6 +100,16 @@ def _sip_port(host: str, port: int, server: int) -> Iterator[Finding]:
             continue
         hint = "" if why is None else f": {why} (is another server running?)"
         yield Finding(Verdict.FAIL if why else Verdict.OK, f"SIP over {name}: {host} port {port}{hint}")
+
+
+def _http_port(host: str, port: int, server: int) -> Finding:
+    if port == 0:
+        return Finding(Verdict.OK, "HTTP: a free port will be chosen")
+    why = _bind(socket.SOCK_STREAM, host, port)
+    if why and server:
+        return Finding(Verdict.OK, f"HTTP: {host} port {port} is in use, as it should be while the server runs")
+    hint = "" if why is None else f": {why} (is another server running?)"
+    return Finding(Verdict.FAIL if why else Verdict.OK, f"HTTP: {host} port {port}{hint}")
 
 
 def _receive_queue() -> Finding:

@@ -168,7 +168,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("advertise", _address, "IP", "Address to tell phones. Default: the one packets to that phone leave from."),
     Setting("sip-port", _port, "PORT", "SIP over UDP and TCP. Default 5060, for demo a free one; 0 = a free one."),
     Setting("sips-port", _port, "PORT", f"SIP over TLS. {_LATER}"),
-    Setting("http-port", _port, "PORT", f"Portal and API. {_LATER}"),
+    Setting("http-port", _port, "PORT", "The API. Default 8080, for demo a free one; 0 = a free one."),
     Setting("https-port", _port, "PORT", f"Portal and API over TLS. {_LATER}"),
     Setting("rtp-ports", _port_range, "FIRST-LAST", "UDP ports for sound. Default 20000-29999."),
     Setting("drain-seconds", _seconds, "SECONDS", "How long SIGTERM waits for conversations to end. Default 30."),
@@ -215,6 +215,12 @@ def resolve(
     if "data" not in values:
         raise ConfigError("no data directory: give --data DIR, set PARKADE_DATA, or the key data of a configuration file")
     return Settings(**values)  # type: ignore[arg-type]
+
+
+def texts(settings: Settings) -> dict[str, str]:
+    """The settings as flags would spell them: ``resolve`` of it gives them back. Passwords are among them."""
+    values = {setting.name: getattr(settings, setting.field) for setting in SETTINGS}
+    return {name: str(getattr(value, "text", value)) for name, value in values.items() if value is not None}
 
 
 def _parse(setting: Setting, text: str, origin: str) -> Value:

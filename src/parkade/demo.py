@@ -200,6 +200,7 @@ class _Demo:
             "data": settings.data,
             "host": settings.host,
             "sip-port": settings.sip_port,
+            "http-port": settings.http_port,
             "rtp-ports": settings.rtp_ports,
             "advertise": settings.advertise,
             "sounds": settings.sounds,

@@ -1,12 +1,14 @@
-"""``parkade serve``: what the signalling and media processes share, and how each of them is started.
+"""``parkade serve``: what the signalling, media and web processes share, and how each of them is started.
 
 The supervisor holds the SIP sockets, so a phone that calls while signalling is started again waits in the kernel and is not
-refused. Signalling is forked from it: everything is imported already, so it serves again at once. Media is a program of its own
-that outlives both for ``LINGER_S``; whoever serves the same data directory next finds it and goes on with it.
-A spare one, with everything imported, waits for the death of the one that serves.
+refused; the same with the HTTP socket and browsers. Signalling is forked from it: everything is imported already, so it serves
+again at once. Media is a program of its own that outlives both for ``LINGER_S``; whoever serves the same data directory next
+finds it and goes on with it. A spare one, with everything imported, waits for the death of the one that serves. The web process
+is a program of its own too. It begins when phones can call and holds up nothing, and ends with the supervisor.
 
-In ``DATA/run``: ``supervisor.pid``, ``signalling.pid``, ``media.pid`` (a number each), ``*.lock`` (held by the process of that
-name), ``media.sock``, ``media.state`` and ``sip-port`` (the port chosen when 0 was asked for).
+In ``DATA/run``: ``supervisor.pid``, ``signalling.pid``, ``media.pid``, ``web.pid`` (a number each), ``*.lock`` (held by the
+process of that name), ``media.sock``, ``signalling.sock``, ``media.state``, ``sip-port`` and ``http-port`` (the ports chosen
+when 0 was asked for).
 """
 
 from __future__ import annotations
@@ -23,12 +25,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from parkade import __version__, logs
 from parkade.base.errors import ParkadeError
-from parkade.config import Settings
+from parkade.config import Settings, texts
 from parkade.edge.sockets import bound
 from parkade.supervisor import Child, Started, Supervisor
 
@@ -38,6 +41,7 @@ LINGER_S: Final = 60
 HANDOVER_S: Final = 3.0
 BIND_TRIES: Final = 20
 SIGNALLING_END_S: Final = 10.0
+WEB_END_S: Final = 5.0
 MEDIA_END_S: Final = 5.0
 
 
@@ -154,22 +158,29 @@ class _Server:
         self._settings = settings
         self._place = place
         self._sockets: tuple[socket.socket, socket.socket]
+        self._http: socket.socket
         self._cleanup = cleanup
-        # Signalling reads its end until we are gone.
+        # Signalling and web read their end until we are gone.
         self._life, self._held = os.pipe()
         self._spare: _Spare | None = None
         self._media = Child("media", self._start_media, MEDIA_END_S)
         self._signalling = Child("signalling", self._start_signalling, settings.drain_seconds + SIGNALLING_END_S)
-        self._supervisor = Supervisor([self._media, self._signalling], self._note_pids, self._say_ready, self._make_spare)
+        self._web = Child("web", self._start_web, WEB_END_S, vital=False)
+        # The API answers, and takes the last events, until the conversations are over.
+        children = [self._media, self._web, self._signalling]
+        self._supervisor = Supervisor(children, self._note_pids, self._say_ready, self._make_spare)
 
     def run(self, first_start: Callable[[], None]) -> int:
-        self._end_former_signalling()
+        self._end_former("signalling", b"parkade")
+        self._end_former("web", b"parkade.web")
         udp, tcp = bind(self._settings.host, self._settings.sip_port, self._place.number("sip-port"))
         self._sockets = (udp, tcp)
-        for sock in self._sockets:
+        self._http = bind_http(self._settings.host, self._settings.http_port, self._place.number("http-port"))
+        for sock in (udp, tcp, self._http):
             self._cleanup.enter_context(contextlib.closing(sock))
-        if not self._settings.sip_port:
-            self._place.write("sip-port", str(udp.getsockname()[1]))
+        for name, chosen, sock in (("sip", self._settings.sip_port, udp), ("http", self._settings.http_port, self._http)):
+            if not chosen:
+                self._place.write(f"{name}-port", str(sock.getsockname()[1]))
         try:
             self._supervisor.start(self._media)  # it gets ready while we import and look at the database
             first_start()
@@ -183,15 +194,15 @@ class _Server:
             if self._spare is not None:
                 self._spare.end()
 
-    def _end_former_signalling(self) -> None:
+    def _end_former(self, name: str, program: bytes) -> None:
         """That of a supervisor which was killed: it ends by itself when it notices."""
-        lock = self._place.wait_for_lock("signalling", HANDOVER_S)
+        lock = self._place.wait_for_lock(name, HANDOVER_S)
         if lock is None:
-            log.error("the signalling process of a former server does not end: killed")
-            if pid := self._place.running("signalling", b"parkade"):
+            log.error("the %s process of a former server does not end: killed", name)
+            if pid := self._place.running(name, program):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            lock = self._place.wait_for_lock("signalling", HANDOVER_S)
+            lock = self._place.wait_for_lock(name, HANDOVER_S)
         if lock is not None:
             os.close(lock)
 
@@ -306,6 +317,7 @@ class _Server:
 
         os.setpgid(0, 0)
         os.close(self._place.held)
+        self._http.close()
         if self._spare is not None:
             self._spare.leave()
         signal.set_wakeup_fd(-1)
@@ -317,17 +329,56 @@ class _Server:
         given = Given(udp, tcp, run / "media.sock", run / "signalling.sock", self._life, lambda: _say(say_ready))
         return run_signalling(self._settings, given)
 
+    # Web
+
+    def _start_web(self) -> Started:
+        ready, say_ready = os.pipe()
+        settings, tell_settings = os.pipe()
+        lock = self._place.lock("web")
+        given = {"http": self._http.fileno(), "settings": settings, "life": self._life, "ready": say_ready}
+        passed = [*given.values(), *([] if lock is None else [lock])]
+        try:
+            # The settings may hold a password, and everybody can read a command line.
+            os.write(tell_settings, json.dumps(texts(self._settings_elsewhere())).encode())
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-m", "parkade.web", *(word for name, fd in given.items() for word in (f"--{name}", str(fd)))],
+                cwd=self._place.run,  # as for media
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                env=_environment(),
+                process_group=0,
+                pass_fds=passed,
+            )
+        except BaseException:
+            os.close(ready)
+            raise
+        finally:
+            for fd in (say_ready, settings, tell_settings, *([] if lock is None else [lock])):
+                os.close(fd)
+        process.returncode = 0  # it is waited for by the supervisor
+        return Started(process.pid, ready)
+
+    def _settings_elsewhere(self) -> Settings:
+        """Those of a process with another working directory."""
+        sounds = self._settings.sounds
+        return replace(self._settings, data=self._place.data, sounds=None if sounds is None else sounds.absolute())
+
     # What others may read
 
     def _note_pids(self) -> None:
-        for child in (self._media, self._signalling):
+        for child in (self._media, self._signalling, self._web):
             if child.runs and child.pid != self._place.pid_of(child.name):
                 self._place.write_pid(child.name, child.pid)
 
     def _say_ready(self) -> None:
-        port = self._sockets[0].getsockname()[1]
-        pids = {"supervisor": os.getpid(), "signalling": self._signalling.pid, "media": self._media.pid}
-        print(json.dumps({"ready": True, "sip": port, "rtp": str(self._settings.rtp_ports), "pids": pids}), flush=True)  # noqa: T201
+        ports = {"sip": self._sockets[0].getsockname()[1], "http": self._http.getsockname()[1]}
+        pids = {
+            "supervisor": os.getpid(),
+            "signalling": self._signalling.pid,
+            "media": self._media.pid,
+            "web": self._web.pid if self._web.runs else 0,
+        }
+        print(json.dumps({"ready": True, **ports, "rtp": str(self._settings.rtp_ports), "pids": pids}), flush=True)  # noqa: T201
         _notify_systemd("READY=1")
 
 
@@ -389,6 +440,20 @@ def bind(host: str, port: int, before: int = 0) -> tuple[socket.socket, socket.s
             if port or attempt == BIND_TRIES - 1:
                 raise CannotListenError(f"cannot listen on {host} port {chosen} (TCP): {_reason(error)}") from None
     raise AssertionError("unreachable")
+
+
+def bind_http(host: str, port: int, before: int = 0) -> socket.socket:
+    """TCP for browsers and programs; for port 0 on ``before``, or on a free one.
+
+    :raises CannotListenError: it cannot be.
+    """
+    if before and not port:
+        with contextlib.suppress(CannotListenError):
+            return bind_http(host, before)
+    try:
+        return bound(socket.SOCK_STREAM, host, port)
+    except OSError as error:
+        raise CannotListenError(f"cannot listen on {host} port {port} (HTTP): {_reason(error)}") from None
 
 
 def _reason(error: OSError) -> str:

@@ -42,7 +42,7 @@ def test_help_names_every_command_and_what_is_for_later() -> None:
     text = " ".join(parkade("serve", "--help", env={"COLUMNS": "200"}).stdout.split())
     for flag in ("--data", "--host", "--advertise", "--sip-port", "--rtp-ports", "--config"):
         assert flag in text
-    for flag in ("--sips-port", "--http-port", "--https-port"):
+    for flag in ("--sips-port", "--https-port"):
         assert "does not listen there yet" in text[text.index(flag) :][:120]
 
 
@@ -263,18 +263,26 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("where", ["file", "file/below", "x" * 300])
 def test_serve_explains_a_data_directory_that_cannot_be(tmp_path: Path, where: str) -> None:
     (tmp_path / "file").write_text("x")
-    result = run("serve", "--data", tmp_path / where, "--sip-port", "0", "--host", "127.0.0.1")
+    result = run("serve", "--data", tmp_path / where, "--sip-port", "0", "--http-port", "0", "--host", "127.0.0.1")
     assert (result.returncode, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"parkade: data directory {tmp_path / where}: ")
 
 
-def test_serve_explains_a_port_that_is_taken(tmp_path: Path) -> None:
-    with taken_port(socket.SOCK_DGRAM) as port:
-        result = run("serve", "--data", tmp_path, "--sip-port", str(port), "--host", "127.0.0.1")
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    assert str(port) in result.stderr.splitlines()[-1]
+@pytest.mark.parametrize(
+    ("kind", "flag", "other", "name"),
+    [
+        (socket.SOCK_DGRAM, "--sip-port", "--http-port", "UDP"),
+        (socket.SOCK_STREAM, "--sip-port", "--http-port", "TCP"),
+        (socket.SOCK_STREAM, "--http-port", "--sip-port", "HTTP"),
+    ],
+)
+def test_serve_explains_a_port_that_is_taken(tmp_path: Path, kind: socket.SocketKind, flag: str, other: str, name: str) -> None:
+    with taken_port(kind) as port:
+        result = run("serve", "--data", tmp_path, flag, str(port), other, "0", "--host", "127.0.0.1")
+    assert (result.returncode, result.stdout) == (1, "")
+    said = f"parkade: cannot listen on 127.0.0.1 port {port} ({name}): address already in use"
+    assert result.stderr.splitlines()[-1] == said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -283,7 +291,20 @@ def test_serve_gives_the_password_once_says_ready_in_json_and_stops_when_told(tm
     passwords = []
     for _ in range(2):
         server = subprocess.Popen(
-            [sys.executable, "-m", "parkade", "serve", "--data", data, "--host", "127.0.0.1", "--sip-port", "0"],
+            [
+                sys.executable,
+                "-m",
+                "parkade",
+                "serve",
+                "--data",
+                data,
+                "--host",
+                "127.0.0.1",
+                "--sip-port",
+                "0",
+                "--http-port",
+                "0",
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

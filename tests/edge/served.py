@@ -28,7 +28,8 @@ class Served:
         ports = data.parent / "ports"
         if not ports.exists():
             ports.write_text(free_rtp_ports(10_000))  # The same ones for every server of these data.
-        where = ["--data", f"{data}", "--host", "127.0.0.1", "--sip-port", "0", "--rtp-ports", ports.read_text()]
+        where = ["--data", f"{data}", "--host", "127.0.0.1", "--sip-port", "0", "--http-port", "0"]
+        where += ["--rtp-ports", ports.read_text()]
         with self.log.open("ab") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "parkade", "serve", *where, *flags],
@@ -43,6 +44,7 @@ class Served:
         assert line, self.log.read_text()
         self.ready = json.loads(line)
         self.port = int(self.ready["sip"])
+        self.http_port = int(self.ready["http"])
 
     def pid(self, name: str) -> int:
         """The process id of ``name`` as it is now."""
@@ -72,7 +74,7 @@ def served(data: Path, *flags: str) -> Iterator[Served]:
         if it.process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 it.stop()
-        for pid in (it.process.pid, it.pid("signalling"), it.pid("media")):
+        for pid in (it.process.pid, it.pid("signalling"), it.pid("media"), it.pid("web")):
             with contextlib.suppress(OSError):
                 if b"parkade" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, signal.SIGKILL)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from parkade.cli import app
 from parkade.config import Settings
-from parkade.serve import LINGER_S, MEDIA_END_S, SIGNALLING_END_S
+from parkade.serve import LINGER_S, MEDIA_END_S, SIGNALLING_END_S, WEB_END_S
 
 TOP = Path(__file__).parents[2]
 UNIT = TOP / "packaging" / "parkade.service"
@@ -48,7 +48,7 @@ def test_the_service_runs_a_command_that_there_is() -> None:
 def test_the_service_lets_media_linger_and_gives_time_to_drain() -> None:
     service = unit()["Service"]
     assert (service["Restart"], service["KillMode"]) == ("always", "process")
-    assert int(service["TimeoutStopSec"]) > Settings(Path()).drain_seconds + SIGNALLING_END_S + MEDIA_END_S
+    assert int(service["TimeoutStopSec"]) > Settings(Path()).drain_seconds + SIGNALLING_END_S + WEB_END_S + MEDIA_END_S
     assert LINGER_S >= 30
 
 

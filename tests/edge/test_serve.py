@@ -23,7 +23,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_signalling_is_started_again_and_who_calls_meanwhile_is_answered(data: Path) -> None:
     with served(data) as server, phone() as caller:
-        assert server.ready["pids"] == {name: server.pid(name) for name in ("supervisor", "signalling", "media")}
+        assert server.ready["pids"] == {name: server.pid(name) for name in ("supervisor", "signalling", "media", "web")}
         media, here = server.pid("media"), caller.getsockname()[1]
         for n in range(3):
             gone = server.kill("signalling")
@@ -166,7 +166,20 @@ def test_everything_killed_at_once_starts_again_at_the_same_place(data: Path) ->
 def test_a_second_server_for_the_same_data_is_refused_in_words(data: Path) -> None:
     with served(data) as server:
         second = subprocess.run(
-            [sys.executable, "-m", "parkade", "serve", "--data", data, "--host", "127.0.0.1", "--sip-port", "0"],
+            [
+                sys.executable,
+                "-m",
+                "parkade",
+                "serve",
+                "--data",
+                data,
+                "--host",
+                "127.0.0.1",
+                "--sip-port",
+                "0",
+                "--http-port",
+                "0",
+            ],
             capture_output=True,
             text=True,
             check=False,

@@ -76,6 +76,8 @@ class Server:
             "127.0.0.1",
             "--sip-port",
             "0",
+            "--http-port",
+            "0",
             "--rtp-ports",
             free_rtp_ports(1000, LOWEST_RTP_PORT),
         ]

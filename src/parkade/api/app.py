@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parkade import __version__
-from parkade.api import refusals, v2_phone
+from parkade.api import live, refusals, v2_phone
 from parkade.api.auth import new_enough
 from parkade.api.describe import describe
 from parkade.api.problems import Problem, add_handlers, answer
@@ -24,6 +24,7 @@ from parkade.api.rest import (
     directory,
     errors,
     groups,
+    health,
     licences,
     login,
     lots,
@@ -56,6 +57,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     admins.router,
     directory.router,
     audit.router,
+    live.router,
     errors.router,
 )
 """Everything under ``/api/v1``; each file of ``rest/`` has one noun."""
@@ -87,6 +89,7 @@ def make_app(services: Services) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX, dependencies=[Depends(new_enough)])
     app.include_router(v2_phone.router, prefix=V2_PREFIX)
+    app.include_router(health.router)
     app.add_middleware(_Door, settings=services.settings)
     return app
 

@@ -56,6 +56,13 @@ NOT_FOUND = Refusal(
     "Check the address and the id.",
     "Kiểm tra lại địa chỉ và mã định danh.",
 )
+NO_SUCH_EVENT = Refusal(
+    "no_such_event",
+    "There is no such event, or it is so old that it has been removed.",
+    "Không có sự kiện này, hoặc sự kiện đã quá cũ và bị xóa.",
+    "Read the state anew, and listen without after.",
+    "Hãy đọc lại trạng thái, rồi lắng nghe mà không có after.",
+)
 METHOD_NOT_ALLOWED = Refusal(
     "method_not_allowed",
     "That cannot be done with this address.",

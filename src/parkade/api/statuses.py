@@ -25,7 +25,7 @@ STATUS: dict[str, int] = {
             calls.NOT_LICENSED,
             calls.SETTINGS_LOCKED,
         ),
-        404: (api.NOT_FOUND, calls.NO_CALL_PARKED, calls.NO_SUCH_CALL, calls.NO_SUCH_DEVICE),
+        404: (api.NOT_FOUND, api.NO_SUCH_EVENT, calls.NO_CALL_PARKED, calls.NO_SUCH_CALL, calls.NO_SUCH_DEVICE),
         405: (api.METHOD_NOT_ALLOWED,),
         409: (
             api.IDEMPOTENCY_UNDER_WAY,
