@@ -23,25 +23,30 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import uvicorn
 import uvloop
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.api.app import make_app
 from parkade.api.connections import KEEP_ALIVE_S, MAX_MESSAGE_BYTES, PING_S, Http, WebSocket
 from parkade.api.ingest import Ingest
 from parkade.api.link import SignallingLink
 from parkade.api.live import LiveEvents
+from parkade.api.login_guard import Guard
+from parkade.api.outside import Outside
 from parkade.api.services import Services
+from parkade.api.webhook_sender import WebhookSender
 from parkade.base.errors import ParkadeError
 from parkade.config import Settings, resolve
-from parkade.edge.event_log import EVENTS_FOLDER
+from parkade.edge.event_log import EVENTS_FOLDER, Line
 from parkade.edge.sockets import BACKLOG
 from parkade.store import events
 from parkade.store.store import Store
+from parkade.store.webhooks import enqueue
 
 log = logging.getLogger("parkade.web")
 
@@ -114,15 +119,23 @@ class _Web:
             live = LiveEvents()
             async with store.reading() as connection:
                 live.began_at(await events.position(connection))
-            ingest = Ingest(store, settings.data / EVENTS_FOLDER, (), live.happened)
+            webhooks = WebhookSender(store, Outside(), time.time)
+
+            def happened(lines: Sequence[Line]) -> None:
+                live.happened(lines)
+                webhooks.wake()
+
+            ingest = Ingest(store, settings.data / EVENTS_FOLDER, (_queue_webhooks,), happened)
             link = SignallingLink(COMMAND_SOCKET, ingest.news)
             link.connect()
             cleanup.push_async_callback(link.close)
-            services = Services(store, link, time.time, live)
+            services = Services(store, link, time.time, live, Guard())
             server = _Server(self._config(services), self._say_ready)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, server.end)
+            sending = asyncio.create_task(webhooks.run(), name="webhooks")
+            cleanup.push_async_callback(_cancelled, sending)
             ingesting = asyncio.create_task(ingest.run(), name="ingest")
             cleanup.push_async_callback(_finish, ingesting, ingest)
             gc.collect()
@@ -157,14 +170,22 @@ class _Web:
 
 async def _finish(ingesting: asyncio.Task[None], ingest: Ingest) -> None:
     """What signalling has written by now goes into the database."""
-    ingesting.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await ingesting
+    await _cancelled(ingesting)
     try:
         async with asyncio.timeout(LAST_EVENTS_S):
             await ingest.take_all()
     except (ParkadeError, OSError) as error:
         log.warning("the last events wait for the next start: %s", error)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _queue_webhooks(connection: AsyncConnection, lines: Sequence[Line]) -> None:
+    await enqueue(connection, lines, time.time())
 
 
 class _Server(uvicorn.Server):

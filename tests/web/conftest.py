@@ -15,7 +15,8 @@ import uvicorn
 from parkade.api.connections import Http, WebSocket
 from parkade.api.ingest import Follows, Ingest
 from parkade.api.live import LiveEvents
-from parkade.calls.events import CallEnded, CallParked, Event
+from parkade.calls.audience import EVERYBODY, Audience
+from parkade.calls.events import CallEnded, CallParked, CallRetrieved, EndReason, Event
 from parkade.edge.event_log import EventLog
 from tests.api.conftest import Office, office
 from tests.edge.heard import until
@@ -25,13 +26,27 @@ __all__ = ["office"]
 
 def ended(n: int, account: str = "acme", caller: str = "102") -> CallEnded:
     """The end of the ``n``-th call."""
-    return CallEnded(f"e{n}", 1_790_000_000.0 + n, account, f"c{n}", "Lan", caller, 1.5)
+    return CallEnded(f"e{n}", 1_790_000_000.0 + n, account, f"c{n}", "Lan", caller, 1.5, EndReason.HUNG_UP, "")
 
 
-def parked(n: int, account: str = "acme", parked_by: str | None = "101") -> CallParked:
+def parked(n: int, account: str = "acme", audience: Audience = EVERYBODY) -> CallParked:
     """The ``n``-th call is parked."""
     at = 1_790_000_000.0 + n
-    return CallParked(f"e{n}", at, account, f"c{n}", "Lan", "0912", "*801", "Main", parked_by, 0.0, at + 600)
+    stay = stay_of(at, 0.0, audience)
+    return CallParked(f"e{n}", at, account, f"c{n}", "Lan", "0912", *stay, at + 600)
+
+
+def retrieved(n: int, waited_s: float) -> CallRetrieved:
+    """Somebody has picked it up."""
+    at = 1_790_000_000.0 + n
+    return CallRetrieved(f"r{n}", at, "acme", f"c{n}", "Lan", "0912", *stay_of(at, waited_s), "102", "Bob", None)
+
+
+def stay_of(
+    at: float, waited_s: float, audience: Audience = EVERYBODY
+) -> tuple[str, str, str, str | None, str | None, str, str, float, float, int, Audience]:
+    """What every event of a parked call says of it."""
+    return "*801", "Main", "l1", None, "101", "Alice", "", at - waited_s, waited_s, 0, audience
 
 
 @dataclass

@@ -6,10 +6,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from parkade.calls.events import CallRetrieved
 from parkade.store.errors import StoreError
 from tests.api.conftest import Office
-from tests.web.conftest import Happening, ended, parked
+from tests.web.conftest import Happening, ended, parked, retrieved
 
 pytestmark = pytest.mark.asyncio
 
@@ -75,12 +74,7 @@ async def test_metrics_say_how_it_is_going(office: Office, happen: Happening, mo
         return {"parkade_parked_calls": 2, "parkade_event_log_number": 7, "parkade_rtp_packets_lost_total": 5, "of_tomorrow": 1}
 
     monkeypatch.setattr(office.signalling, "figures", figures)
-    at = 1_790_000_100.0
-    retrieved = [
-        CallRetrieved(f"r{n}", at, "acme", f"c{n}", "Lan", "0912", "*801", "Main", "101", waited, "102")
-        for n, waited in enumerate((0.5, 12.0, 4000.0))
-    ]
-    await happen(parked(1), *retrieved, ended(2))
+    await happen(parked(1), *(retrieved(n, waited_s) for n, waited_s in enumerate((0.5, 12.0, 4000.0))), ended(2))
     found = await scraped(office)
     assert found["parkade_parked_calls", ""] == 2
     assert found["parkade_rtp_packets_lost_total", ""] == 5

@@ -17,7 +17,7 @@ from parkade.api import connections, live
 from parkade.api.auth import Reach
 from parkade.api.live import Hearer, LiveEvents
 from parkade.api.principal import Role
-from parkade.calls.events import CallEnded
+from parkade.calls.events import CallEnded, EndReason
 from tests.edge.heard import until
 from tests.web.conftest import Web, ended, parked
 
@@ -203,7 +203,7 @@ async def test_one_that_never_reads_is_cut_off_and_harms_nobody(web: Web, monkey
     async with listening(web, "admin@acme.test") as client:
         heard = 0
         for n in range(1, 601):
-            await web.happen(CallEnded(f"e{n}", 1.79e9, "acme", "c", big, "102", 1.0))
+            await web.happen(CallEnded(f"e{n}", 1.79e9, "acme", "c", big, "102", 1.0, EndReason.HUNG_UP, ""))
             assert await ids(client, 1) == [f"e{n}"]
             heard += 1
             if web.happen.live.listeners == 1:
@@ -262,11 +262,19 @@ ME, SITE, GROUP = "alice", "main", "sales"
 
 
 def event(**data: Any) -> dict[str, Any]:
-    return {"account": "acme", "data": {"call": "c1", "caller_number": "0912", **data}}
+    return {"type": "call.changed", "account": "acme", "data": {"call": "c1", "caller_number": "0912", **data}}
+
+
+def at(site: str | None, kind: str = "account", place: str | None = None, *people: str) -> dict[str, Any]:
+    return {"site": site, "audience": {"kind": kind, "place": place, "people": [*people]}}
 
 
 def audience(kind: str, place: str | None = None, *people: str) -> dict[str, Any]:
-    return event(code="*801", site=SITE, audience={"kind": kind, "place": place, "people": [*people]})
+    return event(**at(SITE, kind, place, *people))
+
+
+def state(*extensions: str, parked: dict[str, Any] | None = None) -> dict[str, Any]:
+    return event(state={"parties": [{"extension": extension} for extension in extensions], "parked": parked})
 
 
 WHO = {
@@ -291,12 +299,17 @@ ADMINS = {"installation", "admin"}
         (audience("site", "danang", "alice"), ADMINS | {"site admin", "alice", "bob"}),
         (audience("group", GROUP), ADMINS | {"site admin", "alice"}),
         (audience("people", None, "bob"), ADMINS | {"site admin", "bob"}),
-        (event(code="*801", site=None), {*WHO}),
+        (event(**at(None)), {*WHO}),
+        (state(parked=at(SITE, "site", SITE)), ADMINS | {"site admin", "alice", "wall"}),
+        (state("101", "103"), ADMINS | {"site admin", "alice", "other site's"}),
+        (state("102", parked=at("danang", "people", None, "nobody")), ADMINS | {"site admin", "bob", "other site's"}),
+        ({"type": "calls.resumed", "account": "acme", "data": {"calls": ["c1"]}}, {*WHO}),
+        ({"type": "security.banned", "account": "", "data": {"source": "192.0.2.1"}}, {"installation"}),
         (event(dialled="101"), ADMINS | {"site admin", "alice"}),
         (event(dialled="103"), ADMINS | {"other site's"}),
         (event(answered_by="102"), ADMINS | {"site admin", "bob"}),
         (event(), ADMINS),
-        ({"account": "other", "data": {"code": "*801", "dialled": "101"}}, {"installation"}),
+        ({"type": "call.started", "account": "other", "data": {"dialled": "101", **at(None)}}, {"installation"}),
     ],
 )
 async def test_who_hears_what(what: dict[str, Any], hear: set[str]) -> None:

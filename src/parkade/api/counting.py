@@ -14,6 +14,7 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "call.retrieved": "retrieved",
     "call.returned": "returned",
     "call.abandoned": "abandoned",
+    "call.given_up": "given_up",
 }
 """The events that end a wait."""
 

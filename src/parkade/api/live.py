@@ -128,11 +128,14 @@ _NUMBERS: Final = (
     "transferred_to",
     "given_back_by",
     "noted_by",
+    "forced_by",
     "reminded",
     "ended_by",
     "extension",
 )
 """Members of an event that are numbers of people."""
+_FOR_ALL: Final = {"calls.resumed"}
+"""What everybody needs who keeps a picture of what there is: it holds nothing but ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,19 +158,20 @@ class Hearer:
         """An administrator hears all of the account, others of parked calls that they may see and of calls of their own."""
         if self.account is not None and event["account"] != self.account:
             return False
-        if self.reach is Reach.INSTALLATION or self.role is Role.ACCOUNT_ADMIN:
+        if self.reach is Reach.INSTALLATION or self.role is Role.ACCOUNT_ADMIN or event["type"] in _FOR_ALL:
             return True
         data = event["data"]
-        if "code" in data:  # a parked call
-            return self._may_see_parked(data) or self._is_mine(data)
+        parked = data if "audience" in data else (data.get("state") or {}).get("parked")
+        if parked is not None and self._may_see_parked(parked):
+            return True
         return self.role is not Role.WALL_BOARD and self._is_mine(data)
 
     def _may_see_parked(self, data: Mapping[str, Any]) -> bool:
         place = data.get("site")
         if self.role in (Role.SITE_ADMIN, Role.WALL_BOARD) and None not in (self.site, place) and place != self.site:
             return False
-        audience = data.get("audience")
-        if audience is None or audience["kind"] == "account" or self.role is Role.SITE_ADMIN:
+        audience = data["audience"]
+        if audience["kind"] == "account" or self.role is Role.SITE_ADMIN:
             return True
         if self.person is not None and self.person in audience["people"]:
             return True
@@ -179,8 +183,8 @@ class Hearer:
             return False
         if any(data.get(name) in self.extensions for name in _NUMBERS):
             return True
-        detail = data.get("detail")
-        return detail is not None and any(party["extension"] in self.extensions for party in detail["parties"])
+        state = data.get("state")
+        return state is not None and any(party["extension"] in self.extensions for party in state["parties"])
 
 
 async def hearer_of(use: Services, principal: Principal, account: str | None) -> Hearer:

@@ -31,7 +31,7 @@ from parkade.api.principal import Role
 from parkade.api.problems import Problem
 from parkade.api.services import Use
 from parkade.api.signalling import SignallingAwayError
-from parkade.store import events
+from parkade.store import events, webhooks
 from parkade.store.errors import StoreError
 
 router = APIRouter()
@@ -59,6 +59,7 @@ HELP: Mapping[str, str] = {
     "parkade_database_up": "1 if the database answers",
     "parkade_events_waiting": "Events of the log that are not in the database yet",
     "parkade_event_listeners": "WebSockets that listen to events",
+    "parkade_webhooks_waiting": "Webhook deliveries that wait to be sent",
     "parkade_events_position": "The number of the last event in the database",
 }
 
@@ -148,7 +149,8 @@ async def _position(use: Use) -> int:
 
 async def _database(use: Use) -> Mapping[str, float]:
     async with use.store.reading() as connection:
-        return {"parkade_events_position": await events.position(connection)}
+        position, waiting = await events.position(connection), await webhooks.waiting(connection)
+    return {"parkade_events_position": position, "parkade_webhooks_waiting": waiting}
 
 
 async def _or_why(asked: Awaitable[Any]) -> Any:
