@@ -18,10 +18,10 @@ from parkade.api.live import LiveEvents
 from parkade.calls.audience import EVERYBODY, Audience
 from parkade.calls.events import CallEnded, CallParked, CallRetrieved, EndReason, Event
 from parkade.edge.event_log import EventLog
-from tests.api.conftest import Office, office
+from tests.api.conftest import Office, furnished, office, office_data
 from tests.edge.heard import until
 
-__all__ = ["office"]
+__all__ = ["furnished", "office", "office_data"]
 
 
 def ended(n: int, account: str = "acme", caller: str = "102") -> CallEnded:
