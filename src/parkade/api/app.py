@@ -18,6 +18,7 @@ from parkade.api.rest import (
     accounts,
     admins,
     audit,
+    bans,
     calls,
     common_areas,
     devices,
@@ -33,7 +34,9 @@ from parkade.api.rest import (
     settings,
     sites,
     tokens,
+    trace,
     users,
+    webhooks,
 )
 from parkade.api.services import ApiSettings, Services
 
@@ -58,6 +61,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     directory.router,
     audit.router,
     live.router,
+    webhooks.router,
+    trace.router,
+    bans.router,
     errors.router,
 )
 """Everything under ``/api/v1``; each file of ``rest/`` has one noun."""

@@ -168,6 +168,34 @@ NEEDS_DEVICE = Refusal(
     "Send the username of a phone as device.",
     "Gửi tên thiết bị ở trường device.",
 )
+TARGET_REFUSED = Refusal(
+    "target_refused",
+    "Nothing can be sent to that address.",
+    "Không thể gửi đến địa chỉ đó.",
+    "See errors for the reason. A network of your own must be allowed by the setting webhook-private-targets.",
+    "Xem errors để biết lý do. Mạng nội bộ phải được cho phép bằng thiết lập webhook-private-targets.",
+)
+TOO_MANY_WEBHOOKS = Refusal(
+    "too_many_webhooks",
+    "An account has at most {count} webhooks.",
+    "Một tài khoản có tối đa {count} webhook.",
+    "Remove one that is not used.",
+    "Hãy xóa webhook không dùng đến.",
+)
+WEBHOOK_OFF = Refusal(
+    "webhook_off",
+    "The webhook is switched off.",
+    "Webhook này đang tắt.",
+    "Switch it on first.",
+    "Hãy bật nó lên trước.",
+)
+EVENT_GONE = Refusal(
+    "event_gone",
+    "There is no such event, or it is so old that it was removed.",
+    "Không có sự kiện này, hoặc nó đã quá cũ và bị xóa.",
+    "Ask for a newer one; the history of parked calls goes back further.",
+    "Hãy yêu cầu sự kiện mới hơn; lịch sử đỗ cuộc gọi được lưu lâu hơn.",
+)
 INTERNAL_ERROR = Refusal(
     "internal_error",
     "The server has made a mistake.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
@@ -11,7 +11,10 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from parkade.api.limits import Limiter
+from parkade.api.login_guard import Ban
+from parkade.api.outside import Outside
 from parkade.api.signalling import Signalling
+from parkade.api.webhook_sender import WebhookSender
 from parkade.store.store import Store
 
 
@@ -27,6 +30,12 @@ class LoginGuard(Protocol):
     async def succeeded(self, login: str, address: str, now: float) -> None:
         """It was the right one."""
 
+    def bans(self, now: float) -> Sequence[Ban]:
+        """Who is kept out now."""
+
+    def lift(self, ban_id: str, now: float) -> Ban | None:
+        """Let somebody in again; who it was, None if there is no such ban."""
+
 
 class NoGuard:
     """Lets everybody guess; for tests of other things."""
@@ -40,6 +49,14 @@ class NoGuard:
 
     async def succeeded(self, login: str, address: str, now: float) -> None:
         """Is forgotten."""
+
+    def bans(self, now: float) -> Sequence[Ban]:
+        """None."""
+        return ()
+
+    def lift(self, ban_id: str, now: float) -> Ban | None:
+        """There is none."""
+        return None
 
 
 class LiveEvents(Protocol):
@@ -74,11 +91,16 @@ class Services:
     events: LiveEvents = field(default_factory=NoEvents)
     guard: LoginGuard = field(default_factory=NoGuard)
     settings: ApiSettings = ApiSettings()
+    outside: Outside = field(default_factory=Outside)
+    """Where webhooks may be sent."""
+    sender: WebhookSender = field(init=False)
+    """Whoever serves runs it, and wakes it when events have come."""
     limiter: Limiter = field(init=False)
     checking_passwords: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     """Each check needs 19 MiB and a processor."""
 
     def __post_init__(self) -> None:
+        self.sender = WebhookSender(self.store, self.outside, self.now)
         self.limiter = Limiter(self.settings.requests_per_s, self.settings.request_burst)
 
 

@@ -30,6 +30,8 @@ STATUS: dict[str, int] = {
         409: (
             api.IDEMPOTENCY_UNDER_WAY,
             api.ALREADY_THERE,
+            api.TOO_MANY_WEBHOOKS,
+            api.WEBHOOK_OFF,
             calls.ALREADY_PICKED_UP,
             calls.NOTHING_TO_GIVE_BACK,
             calls.LOT_FULL,
@@ -52,6 +54,7 @@ STATUS: dict[str, int] = {
             calls.TRANSFER_IMPOSSIBLE,
             calls.PARK_KEYS_NEED_SEQUENTIAL,
         ),
+        410: (api.EVENT_GONE,),
         412: (api.CHANGED_MEANWHILE,),
         413: (api.TOO_LARGE,),
         422: (
@@ -60,6 +63,7 @@ STATUS: dict[str, int] = {
             api.DIRECTORY_REFUSED,
             api.NEEDS_PARTY,
             api.NEEDS_DEVICE,
+            api.TARGET_REFUSED,
             calls.NO_SUCH_NUMBER,
             calls.NO_SUCH_SLOT,
             calls.NO_SUCH_EXTENSION,

@@ -21,7 +21,8 @@ from typing import Any, Final
 from sqlalchemy import Row, Select, and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from parkade.store import tables
+from parkade.store import audit, tables
+from parkade.store.audit import AuditEntry
 
 FORMER_SECRET_S: Final = 86400.0
 """How long the secret before the present one signs too."""
@@ -190,18 +191,9 @@ async def switch_off_failing(connection: AsyncConnection, since: float, now: flo
         given_up.append(hook)
         await connection.execute(update(_hook).where(_hook.c.id == hook.id).values(active=False, switched_off_at=now))
         await _fail_all(connection, hook.id, "the webhook was switched off: it had failed for too long", now)
-        entry = {
-            "uid": secrets.token_hex(8),
-            "account": hook.account,
-            "at": now,
-            "by": "parkade",
-            "role": "system",
-            "action": "switch_off",
-            "object": f"webhooks/{hook.uid}",
-            "before": {"active": True},
-            "after": {"active": False, "failing_since": _iso(hook.failing_since), "waiting": behind},
-        }
-        await connection.execute(insert(tables.audit).values(entry))
+        was, now_is = {"active": True}, {"active": False, "failing_since": _iso(hook.failing_since), "waiting": behind}
+        entry = AuditEntry(hook.account, now, "parkade", "system", "switch_off", f"webhooks/{hook.uid}", was, now_is)
+        await audit.add(connection, entry)
     return given_up
 
 
