@@ -31,15 +31,15 @@ import uvicorn
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from parkade import logs
 from parkade.api.app import make_app
 from parkade.api.connections import KEEP_ALIVE_S, MAX_MESSAGE_BYTES, PING_S, Http, WebSocket
 from parkade.api.ingest import Ingest
 from parkade.api.link import SignallingLink
 from parkade.api.live import LiveEvents
 from parkade.api.login_guard import Guard
-from parkade.api.outside import Outside
+from parkade.api.outside import Outside, networks
 from parkade.api.services import Services
-from parkade.api.webhook_sender import WebhookSender
 from parkade.base.errors import ParkadeError
 from parkade.config import Settings, resolve
 from parkade.edge.event_log import EVENTS_FOLDER, Line
@@ -72,9 +72,7 @@ def main() -> int:
     give_way()
     with os.fdopen(given.settings, "rb") as pipe:
         settings = resolve(json.load(pipe), {})
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.set_up(settings.log_level, settings.log_format)
     if settings.log_level != "debug":
         logging.getLogger("uvicorn").setLevel(logging.ERROR)  # strangers can make it say a lot
     try:
@@ -119,22 +117,22 @@ class _Web:
             live = LiveEvents()
             async with store.reading() as connection:
                 live.began_at(await events.position(connection))
-            webhooks = WebhookSender(store, Outside(), time.time)
 
             def happened(lines: Sequence[Line]) -> None:
                 live.happened(lines)
-                webhooks.wake()
+                services.sender.wake()
 
             ingest = Ingest(store, settings.data / EVENTS_FOLDER, (_queue_webhooks,), happened)
             link = SignallingLink(COMMAND_SOCKET, ingest.news)
             link.connect()
             cleanup.push_async_callback(link.close)
-            services = Services(store, link, time.time, live, Guard())
+            outside = Outside(networks(settings.webhook_private_targets), [settings.advertise] if settings.advertise else [])
+            services = Services(store, link, time.time, live, Guard(), outside=outside)
             server = _Server(self._config(services), self._say_ready)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, server.end)
-            sending = asyncio.create_task(webhooks.run(), name="webhooks")
+            sending = asyncio.create_task(services.sender.run(), name="webhooks")
             cleanup.push_async_callback(_cancelled, sending)
             ingesting = asyncio.create_task(ingest.run(), name="ingest")
             cleanup.push_async_callback(_finish, ingesting, ingest)

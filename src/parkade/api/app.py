@@ -14,6 +14,7 @@ from parkade.api import live, refusals, v2_phone
 from parkade.api.auth import new_enough
 from parkade.api.describe import describe
 from parkade.api.problems import Problem, add_handlers, answer
+from parkade.api.request_ids import RequestIds
 from parkade.api.rest import (
     accounts,
     admins,
@@ -97,6 +98,7 @@ def make_app(services: Services) -> FastAPI:
     app.include_router(v2_phone.router, prefix=V2_PREFIX)
     app.include_router(health.router)
     app.add_middleware(_Door, settings=services.settings)
+    app.add_middleware(RequestIds)
     return app
 
 

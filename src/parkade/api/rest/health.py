@@ -60,6 +60,9 @@ HELP: Mapping[str, str] = {
     "parkade_events_waiting": "Events of the log that are not in the database yet",
     "parkade_event_listeners": "WebSockets that listen to events",
     "parkade_webhooks_waiting": "Webhook deliveries that wait to be sent",
+    "parkade_webhook_attempts_delivered_total": "Webhook deliveries that have arrived",
+    "parkade_webhook_attempts_retried_total": "Attempts of webhook deliveries that failed and are made again",
+    "parkade_webhook_attempts_failed_total": "Webhook deliveries that have failed for good",
     "parkade_events_position": "The number of the last event in the database",
 }
 
@@ -100,6 +103,7 @@ async def metrics(request: Request, use: Use) -> Response:
     await _let_in(request, use)
     signalling, database = await asyncio.gather(_or_why(use.signalling.figures()), _or_why(_database(use)))
     figures: dict[str, float] = {"parkade_event_listeners": live_of(use).listeners}
+    figures |= {f"parkade_webhook_attempts_{outcome}_total": count for outcome, count in use.sender.counts.items()}
     for name, answer in (("signalling", signalling), ("database", database)):
         figures[f"parkade_{name}_up"] = float(not isinstance(answer, str))
         if not isinstance(answer, str):
