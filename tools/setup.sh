@@ -2,14 +2,14 @@
 # Sets up what the Makefile asks for:  setup.sh run | dev | debian | compiler | install PREFIX
 #   run     .venv with what the product needs, and the product itself (editable)
 #   dev     the same plus the tools of `make test`
-#   debian  the phones of other makers that the tests talk to (Debian packages)
+#   debian  what the tests talk to: phones of other makers, and PostgreSQL (Debian packages)
 #   compiler  what compiles the pure rooms: a C compiler and the headers of the Python in .venv
 #   install   PREFIX is a virtual environment with the product, compiled, and nothing of the source tree
 # Says in one line what is missing where it cannot help itself.
 set -eu
 cd "$(dirname "$0")/.."
 
-TEST_PACKAGES="sip-tester baresip-core"
+TEST_PACKAGES="sip-tester baresip-core postgresql"
 
 fail() {
     echo "parkade: $1" >&2
@@ -25,6 +25,25 @@ apt_install() {
     { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@"; } \
         >.apt.log 2>&1 </dev/null || { tail -n 20 .apt.log >&2; fail "apt-get could not install: $*"; }
     rm -f .apt.log
+}
+
+# The tests start PostgreSQL themselves, so Debian's package need not.
+install_postgresql() {
+    apt_install postgresql-common
+    conf=/etc/postgresql-common/createcluster.conf
+    cp -p "$conf" "$conf.before-parkade"
+    echo "create_main_cluster = false" >>"$conf"
+    status=0
+    (apt_install postgresql) || status=$?
+    mv "$conf.before-parkade" "$conf"
+    [ "$status" = 0 ] || exit "$status"
+}
+
+has_postgresql() {
+    for initdb in /usr/lib/postgresql/*/bin/initdb "$(command -v initdb || true)"; do
+        [ -x "$initdb" ] && return
+    done
+    return 1
 }
 
 find_python() {
@@ -76,10 +95,14 @@ debian)
         case "$package" in
         sip-tester) command -v sipp >/dev/null || missing="$missing $package" ;;
         baresip-core) command -v baresip >/dev/null || missing="$missing $package" ;;
+        postgresql) has_postgresql || missing="$missing $package" ;;
         esac
     done
     [ -z "$missing" ] && exit 0
     can_apt || fail "the tests need the Debian packages$missing: apt-get install$missing"
+    case "$missing" in
+    *postgresql*) install_postgresql ;;
+    esac
     # shellcheck disable=SC2086
     apt_install $missing
     ;;

@@ -91,7 +91,7 @@ class _Signalling:
             loop.add_signal_handler(number, self._told_to_stop)
         loop.add_reader(given.life, self._supervisor_gone)
         async with AsyncExitStack() as cleanup:
-            store = await cleanup.enter_async_context(await Store.open(settings.data))
+            store = await cleanup.enter_async_context(await Store.open(settings.data, settings.database))
             revision = await store.revision()
             directory = await store.directory()
             async with store.reading() as connection:

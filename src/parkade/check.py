@@ -20,8 +20,8 @@ from parkade.base.errors import ParkadeError
 from parkade.calls.directory import Directory
 from parkade.config import PortRange, Settings
 from parkade.edge.sockets import QUEUE_BYTES, grow_receive_queue
-from parkade.store.database import DATABASE_FILE, prepare_directory
-from parkade.store.migrate import is_older
+from parkade.store.database import is_older, prepare_directory
+from parkade.store.database_url import DatabaseUrl
 from parkade.store.store import Store
 
 LANGUAGES = ("en", "vi")
@@ -60,6 +60,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_rtp_ports(settings.host, settings.rtp_ports, server),
         *_advertised(settings),
         *_data(settings.data),
+        *_database(settings.data, settings.database),
         *_disk(settings.data),
         Finding(Verdict.OK, "TLS: this version does not use it"),
         *_prompts(sounds / "prompts"),
@@ -180,19 +181,29 @@ def _data(data: Path) -> Iterator[Finding]:
             yield Finding(Verdict.WARN, f"data directory {data}: can be written, and other users may enter it; {hint}")
         else:
             yield Finding(Verdict.OK, f"data directory {data}: can be written")
-        if not (data / DATABASE_FILE).exists():
-            yield Finding(Verdict.WARN, "database: not there yet; serve or import makes it")
+    except ParkadeError as error:
+        yield Finding(Verdict.FAIL, str(error))
+
+
+def _database(data: Path, url: DatabaseUrl | None) -> Iterator[Finding]:
+    name = f"database {url}" if url else "database"
+    try:
+        if data.exists() and not data.is_dir():
             return
-        if is_older(data / DATABASE_FILE):
-            hint = "serve or import brings it up to date; copy it before, because there is no way back"
-            yield Finding(Verdict.WARN, f"database: of an earlier version of Parkade; {hint}")
+        older = asyncio.run(is_older(data, url))
+        if older is None:
+            yield Finding(Verdict.WARN, f"{name}: not there yet; serve or import makes it")
             return
-        directory = asyncio.run(_directory(data))
+        if older:
+            hint = "serve or import brings it up to date; make a backup before, because there is no way back"
+            yield Finding(Verdict.WARN, f"{name}: of an earlier version of Parkade; {hint}")
+            return
+        directory = asyncio.run(_directory(data, url))
     except ParkadeError as error:
         yield Finding(Verdict.FAIL, str(error))
         return
     verdict = Verdict.OK if directory.devices else Verdict.WARN
-    yield Finding(verdict, f"database: accounts {len(directory.accounts)}, devices {len(directory.devices)}")
+    yield Finding(verdict, f"{name}: accounts {len(directory.accounts)}, devices {len(directory.devices)}")
 
 
 def _disk(data: Path) -> Iterator[Finding]:
@@ -203,8 +214,8 @@ def _disk(data: Path) -> Iterator[Finding]:
     yield Finding(verdict, f"disk: {free_mib} MiB free{hint}")
 
 
-async def _directory(data: Path) -> Directory:
-    async with await Store.open(data) as store:
+async def _directory(data: Path, url: DatabaseUrl | None) -> Directory:
+    async with await Store.open(data, url, make=False) as store:
         directory, _ = await store.directory()
     return directory
 

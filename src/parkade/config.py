@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from parkade.base.errors import ParkadeError
 from parkade.logs import FORMATS
+from parkade.store.database_url import DatabaseUrl
 
 
 class ConfigError(ParkadeError):
@@ -39,6 +40,7 @@ class Settings:
     """What ``serve``, ``demo`` and ``check`` run with. A port of 0 means: choose a free one."""
 
     data: Path
+    database: DatabaseUrl | None = None
     host: str = "0.0.0.0"
     advertise: str | None = None
     sip_port: int = 5060
@@ -54,9 +56,11 @@ class Settings:
     trace_minutes: int = 30
     trace_megabytes: int = 64
     webhook_private_targets: str = ""
+    history_days: int = 365
+    event_days: int = 30
 
 
-Value = Path | str | int | PortRange
+Value = Path | str | int | PortRange | DatabaseUrl
 
 
 def _directory(text: str) -> Path:
@@ -104,6 +108,10 @@ def _seconds(text: str) -> int:
     return _whole_number(text, 0, 86400, "a number of seconds")
 
 
+def _days(text: str) -> int:
+    return _whole_number(text, 1, 36_500, "a number of days")
+
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -142,12 +150,16 @@ def _on_off(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table: ``name`` as the flag spells it, ``parse`` text → value (ValueError says what is wrong)."""
+    """One row of the table: ``name`` as the flag spells it, ``parse`` text → value (ValueError says what is wrong).
+
+    What was given for a ``secret`` one is not repeated in what is said about it.
+    """
 
     name: str
     parse: Callable[[str], Value]
     metavar: str
     help: str
+    secret: bool = False
 
     @property
     def field(self) -> str:
@@ -164,6 +176,14 @@ _LATER = "Accepted; this version does not listen there yet."
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("data", _directory, "DIR", "Data directory: the database and everything that outlives a restart."),
+    Setting(
+        "database",
+        DatabaseUrl.parse,
+        "URL",
+        "PostgreSQL, like postgresql://user@host/name. Default: the file parkade.db in the data directory. "
+        "Other users of this machine see flags: give a URL with a password by the environment or the file.",
+        secret=True,
+    ),
     Setting("host", _address, "IP", "Address to listen on. Default 0.0.0.0, for demo 127.0.0.1."),
     Setting("advertise", _address, "IP", "Address to tell phones. Default: the one packets to that phone leave from."),
     Setting("sip-port", _port, "PORT", "SIP over UDP and TCP. Default 5060, for demo a free one; 0 = a free one."),
@@ -184,6 +204,8 @@ SETTINGS: tuple[Setting, ...] = (
         "NETWORKS",
         "Networks of your own that webhooks may be sent to, like 10.0.0.0/8,192.168.1.5. Default none.",
     ),
+    Setting("history-days", _days, "DAYS", "How long the history of parked calls is kept. Default 365."),
+    Setting("event-days", _days, "DAYS", "How long events are kept for programs that were away. Default 30."),
 )
 CONFIG_VARIABLE = "PARKADE_CONFIG"
 
@@ -227,7 +249,8 @@ def _parse(setting: Setting, text: str, origin: str) -> Value:
     try:
         return setting.parse(text)
     except ValueError as error:
-        raise ConfigError(f"{origin}: {text!r} {error}") from None
+        given = "what is given" if setting.secret else repr(text)
+        raise ConfigError(f"{origin}: {given} {error}") from None
 
 
 def _read_file(path: Path) -> dict[str, str]:

@@ -91,7 +91,7 @@ class _Demo:
         return 0
 
     async def _import(self) -> None:
-        async with await Store.open(self._settings.data) as store:
+        async with await Store.open(self._settings.data, self._settings.database) as store:
             await store.import_directory(read_directory_file(_DIRECTORY.encode(), "the demo's directory"))
             await store.first_start()
 

@@ -41,6 +41,7 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
     (tmp_path / "my-sounds").mkdir()
     said = {
         "data": "elsewhere",
+        "database": "postgresql://parkade:secret@db.test/parkade?sslmode=require",
         "host": "::1",
         "advertise": "192.0.2.1",
         "sip-port": "1",
@@ -52,6 +53,8 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         "sounds": str(tmp_path / "my-sounds"),
         "log-level": "debug",
         "journal": "off",
+        "history-days": "90",
+        "event-days": "7",
     }
     assert set(said) == {setting.name for setting in SETTINGS}
     file = tmp_path / "all.toml"
@@ -115,3 +118,13 @@ def test_a_configuration_file_that_is_not_there_is_named(tmp_path: Path) -> None
 def test_a_missing_data_directory_says_every_way_to_give_one() -> None:
     with pytest.raises(ConfigError, match=r"give --data DIR, set PARKADE_DATA, or the key data"):
         resolve({}, {})
+
+
+def test_the_password_of_a_database_is_in_nothing_that_is_shown() -> None:
+    settings = resolve(DATA, {"PARKADE_DATABASE": "postgresql://parkade:hunter2@db.test/parkade"})
+    assert settings.database is not None
+    assert str(settings.database) == "postgresql://parkade@db.test/parkade"
+    assert "hunter2" not in repr(settings)
+    with pytest.raises(ConfigError) as caught:
+        resolve(DATA | {"database": "mysql://parkade:hunter2@db.test/parkade"}, {})
+    assert str(caught.value) == "--database: what is given is not a URL like postgresql://user@host/name"

@@ -1,4 +1,4 @@
-"""A data directory as commands use it: open, do one thing, close."""
+"""An installation as commands use it: open, do one thing, close."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TypeVar
 from parkade.calls.directory import Account
 from parkade.store.directory_file import write_directory_file
 from parkade.store.store import Store
+from tests.databases import url_of
 from tests.store.directory_text import read
 
 T = TypeVar("T")
@@ -19,7 +20,7 @@ def within(data: Path, work: Callable[[Store], Awaitable[T]]) -> T:
     """What ``work`` gives with the store of ``data``."""
 
     async def run() -> T:
-        async with await Store.open(data) as store:
+        async with await Store.open(data, url_of(data)) as store:
             return await work(store)
 
     return asyncio.run(run())

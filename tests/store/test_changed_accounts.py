@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
-from parkade.store.database import DATABASE_FILE
+from sqlalchemy import delete
+
+from parkade.store import tables as t
 from parkade.store.directory import LoadedAccount
 from parkade.store.store import Store
 from tests.store.directory_text import ACME, changed, read
@@ -20,55 +20,57 @@ def changed_since(data: Path, revision: int) -> tuple[int, list[str]]:
     return within(data, lambda store: store.changed_accounts(revision))
 
 
-def test_only_accounts_that_changed_are_named(tmp_path: Path) -> None:
-    assert changed_since(tmp_path, 0) == (0, [])
-    imported(tmp_path, ACME)
-    imported(tmp_path, BETA)
-    assert changed_since(tmp_path, 0) == (2, ["acme", "beta"])
-    assert changed_since(tmp_path, 1) == (2, ["beta"])
-    assert changed_since(tmp_path, 2) == (2, [])
-    imported(tmp_path, changed("name: Alice", "name: Alicia"))
-    assert changed_since(tmp_path, 2) == (3, ["acme"])
+def test_only_accounts_that_changed_are_named(data: Path) -> None:
+    assert changed_since(data, 0) == (0, [])
+    imported(data, ACME)
+    imported(data, BETA)
+    assert changed_since(data, 0) == (2, ["acme", "beta"])
+    assert changed_since(data, 1) == (2, ["beta"])
+    assert changed_since(data, 2) == (2, [])
+    imported(data, changed("name: Alice", "name: Alicia"))
+    assert changed_since(data, 2) == (3, ["acme"])
 
 
-def test_a_file_with_several_accounts_names_those_that_it_changed_at_one_revision(tmp_path: Path) -> None:
+def test_a_file_with_several_accounts_names_those_that_it_changed_at_one_revision(data: Path) -> None:
     both = ACME + BETA.removeprefix("accounts: [").removesuffix("]").join(["  - ", "\n"])
-    imported(tmp_path, both)
-    imported(tmp_path, both.replace("name: Eve", "name: Eva"))
-    assert changed_since(tmp_path, 1) == (2, ["beta"])
+    imported(data, both)
+    imported(data, both.replace("name: Eve", "name: Eva"))
+    assert changed_since(data, 1) == (2, ["beta"])
 
 
-def test_a_new_password_of_a_phone_changes_its_account_alone_and_one_of_a_person_changes_none(tmp_path: Path) -> None:
-    imported(tmp_path, ACME)
-    imported(tmp_path, BETA)
-    within(tmp_path, lambda store: store.set_password("b-1", "new"))
-    assert changed_since(tmp_path, 2) == (3, ["beta"])
-    within(tmp_path, lambda store: store.set_password("alice@acme.test", "new"))
-    assert changed_since(tmp_path, 3) == (3, [])
+def test_a_new_password_of_a_phone_changes_its_account_alone_and_one_of_a_person_changes_none(data: Path) -> None:
+    imported(data, ACME)
+    imported(data, BETA)
+    within(data, lambda store: store.set_password("b-1", "new"))
+    assert changed_since(data, 2) == (3, ["beta"])
+    within(data, lambda store: store.set_password("alice@acme.test", "new"))
+    assert changed_since(data, 3) == (3, [])
 
 
-def test_an_account_alone_is_what_it_is_in_the_whole_directory(tmp_path: Path) -> None:
+def test_an_account_alone_is_what_it_is_in_the_whole_directory(data: Path) -> None:
     imported(
-        tmp_path, changed("    ring_groups:", "    devices: [{username: gw-1, address: 127.0.0.1, to: park}]\n    ring_groups:")
+        data, changed("    ring_groups:", "    devices: [{username: gw-1, address: 127.0.0.1, to: park}]\n    ring_groups:")
     )
-    imported(tmp_path, BETA)
-    directory, secrets = within(tmp_path, lambda store: store.directory())
+    imported(data, BETA)
+    directory, secrets = within(data, lambda store: store.directory())
     for slug in ("acme", "beta"):
-        loaded = within(tmp_path, lambda store, slug=slug: store.account(slug))  # type: ignore[misc]
+        loaded = within(data, lambda store, slug=slug: store.account(slug))  # type: ignore[misc]
         devices = {id_: device for id_, device in directory.devices.items() if device.account == slug}
         own = {username: secret for username, secret in secrets.items() if username in devices}
         assert loaded == LoadedAccount(directory.accounts[slug], devices, own)
 
 
-def test_an_account_that_is_gone_or_never_was_is_none(tmp_path: Path) -> None:
-    imported(tmp_path, ACME)
-    assert within(tmp_path, lambda store: store.account("nobody")) is None
-    with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as connection:
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("DELETE FROM account WHERE slug = 'acme'")
-        connection.commit()
-    assert within(tmp_path, lambda store: store.account("acme")) is None
-    assert changed_since(tmp_path, 0) == (1, ["acme"])
+def test_an_account_that_is_gone_or_never_was_is_none(data: Path) -> None:
+    imported(data, ACME)
+    assert within(data, lambda store: store.account("nobody")) is None
+    within(data, _without_acme)
+    assert within(data, lambda store: store.account("acme")) is None
+    assert changed_since(data, 0) == (1, ["acme"])
+
+
+async def _without_acme(store: Store) -> None:
+    async with store.writing() as connection:
+        await connection.execute(delete(t.account).where(t.account.c.slug == "acme"))
 
 
 def big_account(number: int, users: int) -> str:
@@ -108,9 +110,9 @@ def test_loading_one_account_asks_for_no_row_of_another(tmp_path: Path) -> None:
     assert alone - 20 <= steps_to_load() <= alone + 20
 
 
-def test_the_event_loop_goes_on_while_an_account_is_loaded(tmp_path: Path) -> None:
+def test_the_event_loop_goes_on_while_an_account_is_loaded(data: Path) -> None:
     """A loop that is asked every millisecond; the slowest answer is far below the time that a phone notices."""
-    imported(tmp_path, "accounts:\n" + big_account(1, 200))
+    imported(data, "accounts:\n" + big_account(1, 200))
 
     async def work(store: Store) -> float:
         loop, longest, done = asyncio.get_running_loop(), 0.0, False
@@ -129,10 +131,10 @@ def test_the_event_loop_goes_on_while_an_account_is_loaded(tmp_path: Path) -> No
         await ticking
         return longest
 
-    assert min(within(tmp_path, work) for _ in range(3)) < 0.1
+    assert min(within(data, work) for _ in range(3)) < 0.1
 
 
-def test_following_the_changes_gives_the_directory_in_force(tmp_path: Path) -> None:
+def test_following_the_changes_gives_the_directory_in_force(data: Path) -> None:
     async def work(store: Store) -> None:
         known, at = {}, 0
         for slug, name in (("a", "x"), ("b", "x"), ("a", "x"), ("a", "y"), ("c", "x"), ("b", "y"), ("b", "y"), ("a", "x")):
@@ -145,4 +147,4 @@ def test_following_the_changes_gives_the_directory_in_force(tmp_path: Path) -> N
             assert known == (await store.directory())[0].accounts
             assert at == await store.revision()
 
-    within(tmp_path, work)
+    within(data, work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from parkade.store.directory_file import write_directory_file
 from parkade.store.directory_import import ImportRefusedError
 from parkade.store.directory_model import DirectoryFile
 from parkade.store.store import Store
+from tests.databases import KINDS, on_postgres, url_of
 from tests.store.directory_text import ACME, changed, complaints, line_of, read
 from tests.store.installation import account, exported, imported, site_id, within
 
@@ -43,151 +45,149 @@ def renamed(text: str, old: str, new: str) -> str:
     return re.sub(rf'((?:name|site): "?){old}\b', rf"\g<1>{new}", text)
 
 
-def test_ids_are_sixteen_hex_digits_and_different(tmp_path: Path) -> None:
-    imported(tmp_path, TWO_SITES)
-    acme = account(tmp_path)
+def test_ids_are_sixteen_hex_digits_and_different(data: Path) -> None:
+    imported(data, TWO_SITES)
+    acme = account(data)
     ids = [*acme.sites, *acme.lots, *(o.id for o in acme.owners.values()), *(g.id for g in acme.ring_groups.values())]
     assert len(set(ids)) == 7
     assert all(re.fullmatch("[0-9a-f]{16}", id_) for id_ in ids)
 
 
 @pytest.mark.parametrize("with_ids", [True, False], ids=["exported file", "file without ids"])
-def test_a_renamed_site_keeps_its_id_its_lot_and_its_people_and_the_import_says_so(tmp_path: Path, with_ids: bool) -> None:
-    imported(tmp_path, TWO_SITES)
-    before, text = account(tmp_path), exported(tmp_path) if with_ids else TWO_SITES
-    assert imported(tmp_path, renamed(text, "Main", "Head office")) == ["acme: updated site Main renamed to Head office"]
-    after = account(tmp_path)
+def test_a_renamed_site_keeps_its_id_its_lot_and_its_people_and_the_import_says_so(data: Path, with_ids: bool) -> None:
+    imported(data, TWO_SITES)
+    before, text = account(data), exported(data) if with_ids else TWO_SITES
+    assert imported(data, renamed(text, "Main", "Head office")) == ["acme: updated site Main renamed to Head office"]
+    after = account(data)
     assert list(after.sites) == list(before.sites)
     assert lots(after)["Head office"] == lots(before)["Main"] == after.main_lot
     assert {o.extension: o.site for o in after.owners.values()} == {o.extension: o.site for o in before.owners.values()}
 
 
-def test_two_sites_that_are_renamed_at_once_are_told_apart_by_their_codes(tmp_path: Path) -> None:
-    imported(tmp_path, TWO_SITES)
-    before = lots(account(tmp_path))
-    changes = imported(tmp_path, renamed(renamed(TWO_SITES, "Main", "West"), "Depot", "East"))
+def test_two_sites_that_are_renamed_at_once_are_told_apart_by_their_codes(data: Path) -> None:
+    imported(data, TWO_SITES)
+    before = lots(account(data))
+    changes = imported(data, renamed(renamed(TWO_SITES, "Main", "West"), "Depot", "East"))
     assert changes == ["acme: updated site Main renamed to West", "acme: updated site Depot renamed to East"]
-    assert lots(account(tmp_path)) == {"West": before["Main"], "East": before["Depot"]}
+    assert lots(account(data)) == {"West": before["Main"], "East": before["Depot"]}
 
 
-def test_two_new_sites_that_could_be_either_of_two_old_ones_are_new(tmp_path: Path) -> None:
+def test_two_new_sites_that_could_be_either_of_two_old_ones_are_new(data: Path) -> None:
     same_codes = TWO_SITES.replace("701-709", "801-899")
-    imported(tmp_path, same_codes)
-    changes = imported(tmp_path, renamed(renamed(same_codes, "Main", "West"), "Depot", "East"))
+    imported(data, same_codes)
+    changes = imported(data, renamed(renamed(same_codes, "Main", "West"), "Depot", "East"))
     assert {"acme: created site West", "acme: created site East", "acme: removed site Main"} <= set(changes)
 
 
-def test_a_new_site_that_has_an_id_is_no_renamed_one(tmp_path: Path) -> None:
-    imported(tmp_path, TWO_SITES)
-    changes = imported(
-        tmp_path, renamed(TWO_SITES, "Depot", "Airport").replace("{name: Airport,", "{name: Airport, id: airport,")
-    )
+def test_a_new_site_that_has_an_id_is_no_renamed_one(data: Path) -> None:
+    imported(data, TWO_SITES)
+    changes = imported(data, renamed(TWO_SITES, "Depot", "Airport").replace("{name: Airport,", "{name: Airport, id: airport,"))
     assert {"acme: created site Airport", "acme: removed site Depot"} <= set(changes)
 
 
-def test_sites_may_exchange_their_names(tmp_path: Path) -> None:
-    imported(tmp_path, TWO_SITES)
-    before, text = account(tmp_path), exported(tmp_path)
+def test_sites_may_exchange_their_names(data: Path) -> None:
+    imported(data, TWO_SITES)
+    before, text = account(data), exported(data)
     exchanged = renamed(renamed(renamed(text, "Main", "Third"), "Depot", "Main"), "Third", "Depot")
-    assert imported(tmp_path, exchanged) == [
+    assert imported(data, exchanged) == [
         "acme: updated site Main renamed to Depot",
         "acme: updated site Depot renamed to Main",
     ]
-    assert lots(account(tmp_path)) == {"Depot": lots(before)["Main"], "Main": lots(before)["Depot"]}
+    assert lots(account(data)) == {"Depot": lots(before)["Main"], "Main": lots(before)["Depot"]}
 
 
-def test_a_site_may_take_the_name_of_one_that_is_removed(tmp_path: Path) -> None:
-    imported(tmp_path, TWO_SITES)
-    before, text = account(tmp_path), exported(tmp_path)
+def test_a_site_may_take_the_name_of_one_that_is_removed(data: Path) -> None:
+    imported(data, TWO_SITES)
+    before, text = account(data), exported(data)
     depot = text[text.index('      - name: "Depot"') : text.index("    users:")]
     everybody_in_main = text.replace(depot, "").replace('site: "Depot"', 'site: "Main"')
-    changes = imported(tmp_path, renamed(everybody_in_main, "Main", "Depot"))
+    changes = imported(data, renamed(everybody_in_main, "Main", "Depot"))
     assert changes == [
         "acme: updated site Main renamed to Depot",
         "acme: updated user 102 Bob moved to site Depot",
         "acme: removed codes 701-709",
         "acme: removed site Depot",
     ]
-    assert lots(account(tmp_path)) == {"Depot": lots(before)["Main"]}
+    assert lots(account(data)) == {"Depot": lots(before)["Main"]}
 
 
-def test_a_site_that_people_still_name_is_not_removed(tmp_path: Path) -> None:
+def test_a_site_that_people_still_name_is_not_removed(data: Path) -> None:
     text = changed('      - {name: Depot, park: {codes: "701-709"}}\n', "", TWO_SITES)
     reason = "users[1].site: there is no site Depot (there are: Main)"
     assert complaints(text) == [(line_of('extension: "102"', text), reason)]
 
 
-def test_the_first_site_takes_over_the_lot_that_the_account_had_and_gives_it_back(tmp_path: Path) -> None:
+def test_the_first_site_takes_over_the_lot_that_the_account_had_and_gives_it_back(data: Path) -> None:
     bare = 'accounts: [{slug: acme, name: Acme, users: [{extension: "10", name: Ann}]}]'
     sites = 'accounts: [{slug: acme, name: Acme, sites: [{name: A}, {name: B}], users: [{extension: "10", name: Ann}]}]'
-    imported(tmp_path, bare)
-    lot = account(tmp_path).main_lot
-    imported(tmp_path, sites)
-    assert account(tmp_path).main_lot == lots(account(tmp_path))["A"] == lot
-    imported(tmp_path, bare)
-    assert (account(tmp_path).main_lot, list(account(tmp_path).lots)) == (lot, [lot])
+    imported(data, bare)
+    lot = account(data).main_lot
+    imported(data, sites)
+    assert account(data).main_lot == lots(account(data))["A"] == lot
+    imported(data, bare)
+    assert (account(data).main_lot, list(account(data).lots)) == (lot, [lot])
 
 
-def test_switching_multi_site_changes_no_id(tmp_path: Path) -> None:
-    imported(tmp_path, TWO_SITES)
-    on = account(tmp_path)
-    imported(tmp_path, changed("multi_site: true", "multi_site: false", TWO_SITES))
-    off = account(tmp_path)
+def test_switching_multi_site_changes_no_id(data: Path) -> None:
+    imported(data, TWO_SITES)
+    on = account(data)
+    imported(data, changed("multi_site: true", "multi_site: false", TWO_SITES))
+    off = account(data)
     assert (on.lots.keys(), on.sites, on.main_lot) == (off.lots.keys(), off.sites, off.main_lot)
 
 
-def test_a_person_with_another_name_site_or_extension_is_the_same_person(tmp_path: Path) -> None:
-    imported(tmp_path, TWO_SITES)
-    before = {owner.name: owner.id for owner in account(tmp_path).owners.values()}
-    text = exported(tmp_path).replace('extension: "102"', 'extension: "105"').replace('      - "102"', '      - "105"')
+def test_a_person_with_another_name_site_or_extension_is_the_same_person(data: Path) -> None:
+    imported(data, TWO_SITES)
+    before = {owner.name: owner.id for owner in account(data).owners.values()}
+    text = exported(data).replace('extension: "102"', 'extension: "105"').replace('      - "102"', '      - "105"')
     text = text.replace('"102"', '"105"').replace('site: "Depot"', 'site: "Main"').replace('"Alice"', '"Alicia"')
-    changes = imported(tmp_path, text)
+    changes = imported(data, text)
     assert changes[:2] == [
         "acme: updated user 101 Alice renamed to Alicia",
         "acme: updated user 102 Bob now extension 105, moved to site Main",
     ]
-    after = account(tmp_path)
+    after = account(data)
     assert {owner.name: owner.id for owner in after.owners.values()} == {"Alicia": before["Alice"], "Bob": before["Bob"]}
     assert after.owners["105"].devices == ("acme-102",)
     assert after.ring_groups["120"].members == ("101", "105")
 
 
-def test_people_and_groups_may_exchange_extensions(tmp_path: Path) -> None:
-    imported(tmp_path, TWO_SITES)
-    before = account(tmp_path)
-    text = exported(tmp_path)
+def test_people_and_groups_may_exchange_extensions(data: Path) -> None:
+    imported(data, TWO_SITES)
+    before = account(data)
+    text = exported(data)
     for old, new in (("101", "x"), ("102", "101"), ("120", "102"), ("x", "120")):
         text = text.replace(f'"{old}"', f'"{new}"')
-    imported(tmp_path, text)
-    after = account(tmp_path)
+    imported(data, text)
+    after = account(data)
     assert (after.owners["120"].id, after.owners["101"].id) == (before.owners["101"].id, before.owners["102"].id)
     assert after.ring_groups["102"].id == before.ring_groups["120"].id
 
 
-def test_a_device_is_the_same_device_with_another_owner(tmp_path: Path) -> None:
-    imported(tmp_path, TWO_SITES)
+def test_a_device_is_the_same_device_with_another_owner(data: Path) -> None:
+    imported(data, TWO_SITES)
     text = TWO_SITES.replace("acme-101", "acme-x").replace("acme-102", "acme-101").replace("acme-x", "acme-102")
-    changes = imported(tmp_path, text)
+    changes = imported(data, text)
     assert changes == ["acme: updated device acme-102", "acme: updated device acme-101"]
-    assert account(tmp_path).owners["101"].devices == ("acme-102",)
+    assert account(data).owners["101"].devices == ("acme-102",)
 
 
-def test_the_id_of_another_account_is_refused_in_words_and_nothing_is_changed(tmp_path: Path) -> None:
-    imported(tmp_path, TWO_SITES)
-    text = exported(tmp_path)
-    id_ = site_id(account(tmp_path), "Main")
+def test_the_id_of_another_account_is_refused_in_words_and_nothing_is_changed(data: Path) -> None:
+    imported(data, TWO_SITES)
+    text = exported(data)
+    id_ = site_id(account(data), "Main")
     copy = f"accounts: [{{slug: beta, name: Beta, sites: [{{name: Here, id: '{id_}'}}]}}]"
     reason = f"beta: the id {id_} is that of site Main of another account; leave it out for a new one"
     with pytest.raises(ImportRefusedError, match=reason):
-        imported(tmp_path, copy)
-    assert exported(tmp_path) == text
+        imported(data, copy)
+    assert exported(data) == text
 
 
-def test_an_id_that_is_not_known_here_is_taken_over(tmp_path: Path) -> None:
-    imported(tmp_path, TWO_SITES)
-    changes = imported(tmp_path, changed("{name: Main,", "{name: Main, id: hq,", TWO_SITES))
+def test_an_id_that_is_not_known_here_is_taken_over(data: Path) -> None:
+    imported(data, TWO_SITES)
+    changes = imported(data, changed("{name: Main,", "{name: Main, id: hq,", TWO_SITES))
     assert changes == ["acme: updated site Main now with the id hq"]
-    assert site_id(account(tmp_path), "Main") == "hq"
+    assert site_id(account(data), "Main") == "hq"
 
 
 def test_an_id_names_one_thing() -> None:
@@ -213,10 +213,11 @@ class Installation:
         self.accounts = 0
 
 
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with asyncio.Runner() as runner:
-        store = runner.run(Store.open(tmp_path_factory.mktemp("data")))
+@pytest.fixture(scope="module", params=KINDS)
+def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    data = tmp_path_factory.mktemp("data")
+    with asyncio.Runner() as runner, on_postgres(data) if request.param == "postgres" else nullcontext():
+        store = runner.run(Store.open(data, url_of(data)))
         yield Installation(runner, store)
         runner.run(store.close())
 
@@ -258,8 +259,8 @@ def test_whatever_is_imported_ids_stay_and_importing_again_changes_nothing(
     installation.runner.run(run())
 
 
-def test_the_example_survives_its_own_export_with_ids(tmp_path: Path) -> None:
-    imported(tmp_path, ACME)
-    text = exported(tmp_path)
+def test_the_example_survives_its_own_export_with_ids(data: Path) -> None:
+    imported(data, ACME)
+    text = exported(data)
     assert text.count(" id: ") == 6
-    assert within(tmp_path, lambda store: store.import_directory(read(text))) == []
+    assert within(data, lambda store: store.import_directory(read(text))) == []

@@ -45,27 +45,27 @@ def policy(acme: Account, extension: str) -> ParkPolicy:
 
 
 @pytest.mark.parametrize("multi_site", ["true", "false"])
-def test_a_lot_may_say_its_seconds_which_override_the_minutes_of_its_account(tmp_path: Path, multi_site: str) -> None:
+def test_a_lot_may_say_its_seconds_which_override_the_minutes_of_its_account(data: Path, multi_site: str) -> None:
     levels = {"main_park": 'codes: "801-899", expiration_seconds: 2.5', "account": "expiration_period: 20"}
-    acme = loaded(tmp_path, multi_site=multi_site, **levels)
+    acme = loaded(data, multi_site=multi_site, **levels)
     assert acme.lots[acme.main_lot].policy.expiration_s == 2.5
     assert policy(acme, "11").expiration_s == 2.5
     assert policy(acme, "12").expiration_s == (1200.0 if multi_site == "true" else 2.5)
 
 
-def test_a_lot_may_say_its_seconds_without_its_codes(tmp_path: Path) -> None:
-    lot = lot_at(loaded(tmp_path, main_park="expiration_seconds: 3"), "Main")
+def test_a_lot_may_say_its_seconds_without_its_codes(data: Path) -> None:
+    lot = lot_at(loaded(data, main_park="expiration_seconds: 3"), "Main")
     assert (lot.first, lot.last, lot.policy.expiration_s) == (801, 899, 3.0)
 
 
-def test_the_seconds_of_a_lot_come_back_as_they_were_written_and_changes_are_said(tmp_path: Path) -> None:
-    loaded(tmp_path, main_park="expiration_seconds: 3")
-    text = exported(tmp_path)
+def test_the_seconds_of_a_lot_come_back_as_they_were_written_and_changes_are_said(data: Path) -> None:
+    loaded(data, main_park="expiration_seconds: 3")
+    text = exported(data)
     assert "expiration_seconds: 3\n" in text
-    assert imported(tmp_path, text) == []
-    changes = imported(tmp_path, text.replace("expiration_seconds: 3", "expiration_seconds: 2.5"))
+    assert imported(data, text) == []
+    changes = imported(data, text.replace("expiration_seconds: 3", "expiration_seconds: 2.5"))
     assert changes == ["acme: updated expiration_seconds of the lot of site Main"]
-    assert "expiration_seconds: 2.5\n" in exported(tmp_path)
+    assert "expiration_seconds: 2.5\n" in exported(data)
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_wrong_seconds_of_a_lot_are_named_with_their_line(value: str, reason: st
     assert reason in found[0][1]
 
 
-def test_the_nearest_level_wins_whether_it_says_minutes_or_seconds(tmp_path: Path) -> None:
+def test_the_nearest_level_wins_whether_it_says_minutes_or_seconds(data: Path) -> None:
     acme = loaded(
-        tmp_path,
+        data,
         account="expiration_seconds: 1",
         main="expiration_period: 5",
         depot="expiration_seconds: 7, expiration_period: 2",
@@ -97,30 +97,30 @@ def test_the_nearest_level_wins_whether_it_says_minutes_or_seconds(tmp_path: Pat
     assert [policy(acme, extension).expiration_s for extension in ("11", "12", "13")] == [60.0, 7.0, 9.0]
 
 
-def test_minutes_of_a_person_win_over_the_seconds_of_the_lot(tmp_path: Path) -> None:
-    acme = loaded(tmp_path, main_park="expiration_seconds: 2", ann="expiration_period: 3")
+def test_minutes_of_a_person_win_over_the_seconds_of_the_lot(data: Path) -> None:
+    acme = loaded(data, main_park="expiration_seconds: 2", ann="expiration_period: 3")
     assert (policy(acme, "11").expiration_s, policy(acme, "13").expiration_s) == (180.0, 2.0)
 
 
 def test_a_person_that_says_nothing_has_the_settings_of_the_own_site_and_one_without_site_those_of_the_main_site(
-    tmp_path: Path,
+    data: Path,
 ) -> None:
-    acme = loaded(tmp_path, main="sequence: 0", depot="call_not_picked_up_action: 9")
+    acme = loaded(data, main="sequence: 0", depot="call_not_picked_up_action: 9")
     assert policy(acme, "12") is lot_at(acme, "Depot").policy
     assert policy(acme, "12").not_picked_up is NotPickedUp.DISCONNECT
     assert policy(acme, "13") is lot_at(acme, "Main").policy
     assert policy(acme, "13").assignment is Assignment.RANDOM
 
 
-def test_with_multi_site_off_sites_have_no_say_but_people_have(tmp_path: Path) -> None:
-    acme = loaded(tmp_path, multi_site="false", main="enable: false", depot="enable: false", ann="reserve_seconds: 5")
+def test_with_multi_site_off_sites_have_no_say_but_people_have(data: Path) -> None:
+    acme = loaded(data, multi_site="false", main="enable: false", depot="enable: false", ann="reserve_seconds: 5")
     assert policy(acme, "11") == ParkPolicy(reserve_s=5.0)
     assert policy(acme, "12") == policy(acme, "13") == ParkPolicy()
 
 
-def test_below_a_locked_level_nothing_is_heard(tmp_path: Path) -> None:
+def test_below_a_locked_level_nothing_is_heard(data: Path) -> None:
     acme = loaded(
-        tmp_path,
+        data,
         account="reserve_seconds: 5",
         main="locked: true, expiration_period: 2",
         main_park="expiration_seconds: 1",
@@ -131,8 +131,8 @@ def test_below_a_locked_level_nothing_is_heard(tmp_path: Path) -> None:
     assert policy(acme, "12").expiration_s == 180.0
 
 
-def test_a_level_that_is_reset_says_nothing(tmp_path: Path) -> None:
-    acme = loaded(tmp_path, account="reserve_seconds: 5", ann="reserve_seconds: 6, locked: true, reset: true")
+def test_a_level_that_is_reset_says_nothing(data: Path) -> None:
+    acme = loaded(data, account="reserve_seconds: 5", ann="reserve_seconds: 6, locked: true, reset: true")
     assert policy(acme, "11").reserve_s == 5.0
 
 
@@ -161,10 +161,10 @@ def test_what_is_not_heard_is_not_judged() -> None:
     assert wrong(ann="call_not_picked_up_action: 50, reset: true") == []
 
 
-def test_whose_setting_changed_is_said(tmp_path: Path) -> None:
-    loaded(tmp_path, account="reserve_seconds: 5")
+def test_whose_setting_changed_is_said(data: Path) -> None:
+    loaded(data, account="reserve_seconds: 5")
     said = dict.fromkeys(("main_park", "main", "depot", "account"), "") | {"multi_site": "true"}
-    changes = imported(tmp_path, FILE.format(**said | {"main": "enable: true", "ann": "sequence: 0", "hall": "enable: false"}))
+    changes = imported(data, FILE.format(**said | {"main": "enable: true", "ann": "sequence: 0", "hall": "enable: false"}))
     assert changes == [
         "acme: created setting call_park.enable of site Main",
         "acme: created setting call_park.sequence of 11",

@@ -58,99 +58,99 @@ def group_ids(data: Path) -> dict[str, str | None]:
     return {extension: owner.group for extension, owner in account(data).owners.items()}
 
 
-def test_settings_of_a_group_hold_for_its_people_between_site_and_person(tmp_path: Path) -> None:
-    imported(tmp_path, FILE)
-    policies = {extension: owner.policy for extension, owner in account(tmp_path).owners.items()}
+def test_settings_of_a_group_hold_for_its_people_between_site_and_person(data: Path) -> None:
+    imported(data, FILE)
+    policies = {extension: owner.policy for extension, owner in account(data).owners.items()}
     assert [(p.expiration_s, p.reserve_s) for p in policies.values() if p] == [(300, 30), (300, 60), (600, 30), (600, 30)]
 
 
-def test_people_know_their_group_by_its_id(tmp_path: Path) -> None:
-    imported(tmp_path, FILE)
-    groups = group_ids(tmp_path)
+def test_people_know_their_group_by_its_id(data: Path) -> None:
+    imported(data, FILE)
+    groups = group_ids(data)
     assert groups["11"] == groups["12"]
     assert groups["13"] == groups["14"]
     assert len({*groups.values()}) == 2
     assert None not in groups.values()
 
 
-def test_what_was_exported_changes_nothing(tmp_path: Path) -> None:
-    imported(tmp_path, FILE)
-    text = exported(tmp_path)
-    assert imported(tmp_path, text) == []
-    assert exported(tmp_path) == text
+def test_what_was_exported_changes_nothing(data: Path) -> None:
+    imported(data, FILE)
+    text = exported(data)
+    assert imported(data, text) == []
+    assert exported(data) == text
 
 
-def test_a_group_that_is_renamed_is_known_by_its_people_and_keeps_its_id_and_settings(tmp_path: Path) -> None:
-    imported(tmp_path, FILE)
-    before = group_ids(tmp_path)
+def test_a_group_that_is_renamed_is_known_by_its_people_and_keeps_its_id_and_settings(data: Path) -> None:
+    imported(data, FILE)
+    before = group_ids(data)
     text = edited(("Sales", "Nordic sales"), ("name: Packing}", "name: Wrapping}"), ("group: Packing", "group: Wrapping"))
-    assert imported(tmp_path, text) == [
+    assert imported(data, text) == [
         "acme: updated user group Sales renamed to Nordic sales",
         "acme: updated user group Packing renamed to Wrapping",
     ]
-    assert group_ids(tmp_path) == before
+    assert group_ids(data) == before
 
 
-def test_a_group_that_is_renamed_by_its_id_keeps_its_settings_though_its_people_change(tmp_path: Path) -> None:
-    imported(tmp_path, FILE)
-    before = group_ids(tmp_path)
-    text = exported(tmp_path).replace('"Sales"', '"Nordic sales"').replace('group: "Packing"', 'group: "Nordic sales"')
-    assert imported(tmp_path, text) == [
+def test_a_group_that_is_renamed_by_its_id_keeps_its_settings_though_its_people_change(data: Path) -> None:
+    imported(data, FILE)
+    before = group_ids(data)
+    text = exported(data).replace('"Sales"', '"Nordic sales"').replace('group: "Packing"', 'group: "Nordic sales"')
+    assert imported(data, text) == [
         "acme: updated user group Sales renamed to Nordic sales",
         "acme: updated user 13 Cam now in user group Nordic sales",
         "acme: updated common area 14 Hall now in user group Nordic sales",
     ]
-    assert set(group_ids(tmp_path).values()) == {before["11"]}
+    assert set(group_ids(data).values()) == {before["11"]}
 
 
-def test_who_leaves_a_group_or_whose_group_is_gone_is_said(tmp_path: Path) -> None:
-    imported(tmp_path, FILE)
-    changes = imported(tmp_path, edited((", group: Packing", ""), ("      - {name: Packing}\n", "")))
+def test_who_leaves_a_group_or_whose_group_is_gone_is_said(data: Path) -> None:
+    imported(data, FILE)
+    changes = imported(data, edited((", group: Packing", ""), ("      - {name: Packing}\n", "")))
     assert changes == [
         "acme: updated user 13 Cam now in no user group",
         "acme: updated common area 14 Hall now in no user group",
         "acme: removed user group Packing",
     ]
-    assert group_ids(tmp_path)["13"] is None
+    assert group_ids(data)["13"] is None
 
 
-def test_the_settings_of_a_group_are_named_when_they_change(tmp_path: Path) -> None:
-    imported(tmp_path, FILE)
-    changes = imported(tmp_path, edited(("{expiration_period: 5}", "{expiration_period: 6, enable: true}")))
+def test_the_settings_of_a_group_are_named_when_they_change(data: Path) -> None:
+    imported(data, FILE)
+    changes = imported(data, edited(("{expiration_period: 5}", "{expiration_period: 6, enable: true}")))
     assert changes == [
         "acme: created setting call_park.enable of user group Sales",
         "acme: updated setting call_park.expiration_period of user group Sales",
     ]
 
 
-def test_people_who_see_a_private_park_are_known_by_id_and_stay_the_same_when_they_are_renumbered(tmp_path: Path) -> None:
+def test_people_who_see_a_private_park_are_known_by_id_and_stay_the_same_when_they_are_renumbered(data: Path) -> None:
     private = edited(("{reserve_seconds: 60}", '{visibility: ["11", "14"]}'))
-    imported(tmp_path, private)
-    acme = account(tmp_path)
+    imported(data, private)
+    acme = account(data)
     seen_by = Visibility(VisibilityKind.PEOPLE, (acme.owners["11"].id, acme.owners["14"].id))
     policy = acme.owners["12"].policy
     assert policy is not None
     assert policy.visibility == seen_by
-    text = exported(tmp_path).replace('extension: "11"', 'extension: "21"').replace('- "11"', '- "21"')
-    assert imported(tmp_path, text) == ["acme: updated user 11 Ann now extension 21"]
-    now = account(tmp_path).owners["12"].policy
+    text = exported(data).replace('extension: "11"', 'extension: "21"').replace('- "11"', '- "21"')
+    assert imported(data, text) == ["acme: updated user 11 Ann now extension 21"]
+    now = account(data).owners["12"].policy
     assert now is not None
     assert now.visibility == seen_by
 
 
-def test_people_may_be_named_by_id(tmp_path: Path) -> None:
+def test_people_may_be_named_by_id(data: Path) -> None:
     imported(
-        tmp_path, edited(('extension: "11"', 'id: ann-1, extension: "11"'), ("{reserve_seconds: 60}", "{visibility: [ann-1]}"))
+        data, edited(('extension: "11"', 'id: ann-1, extension: "11"'), ("{reserve_seconds: 60}", "{visibility: [ann-1]}"))
     )
-    policy = account(tmp_path).owners["12"].policy
+    policy = account(data).owners["12"].policy
     assert policy is not None
     assert policy.visibility.people == ("ann-1",)
 
 
-def test_a_site_has_its_own_administrator(tmp_path: Path) -> None:
-    imported(tmp_path, FILE)
-    assert 'login: "depot@acme.test"\n        site: "Depot"' in exported(tmp_path)
-    assert imported(tmp_path, edited((", site: Depot}\n    sites", "}\n    sites"))) == ["acme: updated login depot@acme.test"]
+def test_a_site_has_its_own_administrator(data: Path) -> None:
+    imported(data, FILE)
+    assert 'login: "depot@acme.test"\n        site: "Depot"' in exported(data)
+    assert imported(data, edited((", site: Depot}\n    sites", "}\n    sites"))) == ["acme: updated login depot@acme.test"]
 
 
 WITH_KEY = (
@@ -239,9 +239,9 @@ def test_what_cannot_be_is_named_with_its_line(change: tuple[str, str], place: s
     assert reason in found
 
 
-def test_changed_keys_of_a_phone_are_said(tmp_path: Path) -> None:
-    imported(tmp_path, edited(WITH_KEY))
-    assert imported(tmp_path, edited(WITH_KEY)) == []
-    changes = imported(tmp_path, edited(WITH_KEY).replace("*801", "*802"))
+def test_changed_keys_of_a_phone_are_said(data: Path) -> None:
+    imported(data, edited(WITH_KEY))
+    assert imported(data, edited(WITH_KEY)) == []
+    changes = imported(data, edited(WITH_KEY).replace("*801", "*802"))
     assert changes == ["acme: updated key *802 of device ann"]
-    assert imported(tmp_path, FILE) == ["acme: removed key *802 of device ann"]
+    assert imported(data, FILE) == ["acme: removed key *802 of device ann"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -129,19 +128,13 @@ async def test_a_database_that_is_locked_is_waited_for(
 ) -> None:
     monkeypatch.setattr(module, "RETRY_S", 0.02)
     monkeypatch.setattr(module, "POLL_S", 0.02)
-    path = office.store._database.path
     running = asyncio.create_task(happen.ingest.run())
-    blocker = sqlite3.connect(path, isolation_level=None)
-    async with office.store.reading() as connection:
-        await connection.exec_driver_sql("SELECT 1")
-    blocker.execute("BEGIN IMMEDIATE")
-    happen.log.write([ended(1), ended(2)])
-    happen.ingest.news(2)
-    await asyncio.sleep(0.3)
-    assert await position(office) == 0
-    assert happen.ingest.newest == 2
-    blocker.execute("ROLLBACK")
-    blocker.close()
+    async with office.store.writing():
+        happen.log.write([ended(1), ended(2)])
+        happen.ingest.news(2)
+        await asyncio.sleep(0.3)
+        assert await position(office) == 0
+        assert happen.ingest.newest == 2
     await until(lambda: happen.ingest.position == 2, 15)
     running.cancel()
     assert await stored(office) == expected(1, 2)

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.edge.event_log import EventReader, Line
@@ -150,5 +149,4 @@ class Ingest:
 
 def _may_pass(error: Exception) -> bool:
     """Whether it is the state of the database, and not what was to be written."""
-    cause = error.__cause__ if isinstance(error, StoreError) else error
-    return isinstance(cause, OperationalError | InterfaceError | OSError)
+    return error.may_pass if isinstance(error, StoreError) else isinstance(error, OSError)

@@ -126,4 +126,4 @@ class AccountTables:
         for row, key in (*staying, *leaving):
             before = key_of(row, kind.key)
             if before in wanted and key != before:
-                await self.update(kind.table, row["id"], **{kind.key[-1]: f"\0{row['id']}"})
+                await self.update(kind.table, row["id"], **{kind.key[-1]: f"\x01{row['id']}"})

@@ -1,6 +1,7 @@
-"""Opening the database of a data directory: makes the directory, migrates the schema, sets SQLite up for a busy server.
+"""Opening the database of an installation: a file in its data directory, or one on a PostgreSQL server.
 
-SQLite runs in WAL mode: readers never wait for a writer, so an import beside a running server disturbs nobody.
+Either way the data directory is made as needed, and the schema brought to the newest. What the two kinds of database want to be
+told is in ``engines.py``.
 """
 
 from __future__ import annotations
@@ -11,27 +12,26 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from parkade.store.database_url import DatabaseUrl
+from parkade.store.engines import may_pass, one_line, postgres_engine, sqlite_engine
 from parkade.store.errors import StoreError
-from parkade.store.migrate import migrate
-
-__all__ = ["DATABASE_FILE", "Database", "StoreError", "existing_directory", "open_database", "prepare_directory"]
+from parkade.store.migrate import is_newest, migrate, newest, revision_of
+from parkade.store.private import MODE, make_private
 
 DATABASE_FILE = "parkade.db"
-_BUSY_TIMEOUT_S = 10.0
+ELSEWHERE_FILE = "database"
+"""In a data directory whose database is on a server: its URL without the password, so that nobody takes another by mistake."""
 
 
 class Database:
-    """An open, migrated database. Use ``reading`` for one consistent look, ``writing`` for one transaction."""
+    """An open database. Use ``reading`` for one consistent look, ``writing`` for one transaction. ``name`` is for messages."""
 
-    def __init__(self, engine: AsyncEngine, path: Path) -> None:
+    def __init__(self, engine: AsyncEngine, name: str) -> None:
         self._engine = engine
-        self.path = path
+        self.name = name
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -39,19 +39,19 @@ class Database:
 
         :raises StoreError: the database cannot be read.
         """
-        with _explained(self.path):
+        with _explained(self.name):
             async with self._engine.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A connection in a write transaction: committed at the end, undone by an exception.
+        """A connection in a write transaction: committed at the end, undone by an exception. There is one at a time.
 
-        :raises StoreError: the database cannot be written.
+        :raises StoreError: the database cannot be written, or another writer has it for many seconds.
         """
-        with _explained(self.path):
+        with _explained(self.name):
             async with self._engine.connect() as connection:
-                await connection.execution_options(parkade_begin="BEGIN IMMEDIATE")
+                await connection.execution_options(parkade_writing=True)
                 async with connection.begin():
                     yield connection
 
@@ -60,19 +60,101 @@ class Database:
         await self._engine.dispose()
 
 
-async def open_database(data: Path) -> Database:
-    """Open (and on first use make) the database in the directory ``data``, at the newest schema.
+async def open_database(data: Path, url: DatabaseUrl | None = None, *, make: bool = True) -> Database:
+    """Open the database of the data directory ``data`` at the newest schema: that at ``url``, or the file in it.
 
-    :raises StoreError: the directory cannot be made or written, or the file is no database of ours.
+    With ``make`` the directory and what is in the database are made on first use.
+
+    :raises StoreError: the directory cannot be made or written, the database is none of ours, it is not the one that this
+        directory belongs to, or (without ``make``) there is none.
     """
-    path = prepare_directory(data) / DATABASE_FILE
-    old = Database(_engine(path, foreign_keys=False), path)
+    if make:
+        prepare_directory(data)
+    _see_that_it_is_the_one(data, url)
+    if not make and url is None and not (data / DATABASE_FILE).exists():
+        raise StoreError(f"data directory {data}: there is no database; serve or import makes one")
+    if url is None:
+        make_private(data / DATABASE_FILE)
+    database = unchanged_database(data, url)
     try:
-        async with old.writing() as connection:
-            await connection.run_sync(migrate, path)
+        async with database.reading() as connection:
+            revision = await connection.run_sync(revision_of)
+        if not make and url is not None and revision is None:
+            raise StoreError(f"database {url}: there is no installation in it; serve or import makes one")
+        if not is_newest(revision):
+            await _migrate(data, url)
+        if url is not None and make:
+            note_where_it_is(data, url)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+async def _migrate(data: Path, url: DatabaseUrl | None) -> None:
+    database = unchanged_database(data, url, foreign_keys=False)
+    try:
+        async with database.writing() as connection:
+            await connection.run_sync(migrate, database.name)
     finally:
-        await old.close()
-    return Database(_engine(path, foreign_keys=True), path)
+        await database.close()
+
+
+async def is_older(data: Path, url: DatabaseUrl | None = None) -> bool | None:
+    """Whether opening the database would bring it up to date; None if there is none. Changes nothing.
+
+    :raises StoreError: it cannot be read, or is not the one that this directory belongs to.
+    """
+    revision = await revision_there(data, url)
+    return revision < newest() if revision is not None else None
+
+
+async def revision_there(data: Path, url: DatabaseUrl | None = None) -> str | None:
+    """The revision of the schema, None if there is no database. Changes nothing.
+
+    :raises StoreError: it cannot be read, or is not the one that this directory belongs to.
+    """
+    _see_that_it_is_the_one(data, url)
+    if url is None and not (data / DATABASE_FILE).exists():
+        return None
+    database = unchanged_database(data, url)
+    try:
+        async with database.reading() as connection:
+            return await connection.run_sync(revision_of)
+    finally:
+        await database.close()
+
+
+def unchanged_database(data: Path, url: DatabaseUrl | None, *, foreign_keys: bool = True) -> Database:
+    """The database as it is, of whatever version: for whoever looks at it, or replaces what is in it."""
+    if url is not None:
+        return Database(postgres_engine(url), str(url))
+    path = data / DATABASE_FILE
+    return Database(sqlite_engine(path, foreign_keys=foreign_keys), str(path))
+
+
+def _see_that_it_is_the_one(data: Path, url: DatabaseUrl | None) -> None:
+    """Whoever forgets the setting must not get an empty file instead of the database."""
+    try:
+        where = (data / ELSEWHERE_FILE).read_text("utf-8").strip()
+    except OSError:
+        return
+    if url is None:
+        raise StoreError(
+            f"data directory {data}: its database is {where}: give its URL (--database, PARKADE_DATABASE or the configuration "
+            f"file); to use a file in the directory instead, remove {data / ELSEWHERE_FILE}"
+        )
+
+
+def note_where_it_is(data: Path, url: DatabaseUrl) -> None:
+    """Remember that the database of ``data`` is at ``url``."""
+    path, text = data / ELSEWHERE_FILE, f"{url}\n"
+    try:
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+            path.chmod(MODE)
+    except OSError as error:
+        raise StoreError(f"data directory {data}: {path.name}: {one_line(error)}") from None
 
 
 def prepare_directory(data: Path) -> Path:
@@ -92,39 +174,10 @@ def prepare_directory(data: Path) -> Path:
     return data
 
 
-def existing_directory(data: Path) -> Path:
-    """``data``, for those who only look.
-
-    :raises StoreError: there is no database in it.
-    """
-    if not (data / DATABASE_FILE).exists():
-        raise StoreError(f"data directory {data}: there is no database; serve or import makes one")
-    return data
-
-
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(name: str) -> Iterator[None]:
     try:
         yield
-    except (DBAPIError, sqlite3.Error) as error:
-        reason = error.orig if isinstance(error, DBAPIError) else error
-        raise StoreError(f"database {path}: {reason}") from error
-
-
-def _engine(path: Path, *, foreign_keys: bool) -> AsyncEngine:
-    def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        # The driver must leave transactions to us, or schema changes would escape them.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", f"foreign_keys = {'ON' if foreign_keys else 'OFF'}"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_S})
-    event.listen(engine.sync_engine, "connect", configure)
-    event.listen(engine.sync_engine, "begin", _begin)
-    return engine
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("parkade_begin", "BEGIN"))
+    except (DBAPIError, sqlite3.Error, ConnectionError, TimeoutError) as error:
+        reason = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        raise StoreError(f"database {name}: {one_line(reason)}", may_pass=may_pass(error)) from error

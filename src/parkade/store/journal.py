@@ -28,6 +28,7 @@ from typing import Final, Self
 
 from parkade.base.errors import ParkadeError
 from parkade.base.journal import Drop, Json, Keep
+from parkade.store.private import make_private
 from parkade.store.tail import Changes, Tail, add_from, encoded, tails_of
 
 log = logging.getLogger("parkade.journal")
@@ -424,6 +425,7 @@ def _make_current(database: sqlite3.Connection) -> None:
 
 
 def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
+    make_private(path)
     database = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
     # A tail is removed once it is here, so a commit is on the disk.
     database.execute("PRAGMA synchronous = FULL")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.store import tables as t
@@ -32,6 +31,6 @@ async def mark_changed(connection: AsyncConnection, slugs: Iterable[str]) -> Non
     await connection.execute(update(t.directory).values(revision=t.directory.c.revision + 1))
     number = await revision(connection)
     for slug in slugs:
-        row = insert(t.account_revision).values(slug=slug, revision=number)
-        again = row.on_conflict_do_update(index_elements=["slug"], set_={"revision": number})
-        await connection.execute(again)
+        again = update(t.account_revision).where(t.account_revision.c.slug == slug).values(revision=number)
+        if not (await connection.execute(again)).rowcount:
+            await connection.execute(insert(t.account_revision).values(slug=slug, revision=number))

@@ -1,4 +1,4 @@
-"""What the other rooms use of this one: an open data directory. Each method is one transaction.
+"""What the other rooms use of this one: an open installation. Each method is one transaction.
 
 Every method raises ``StoreError`` if the database cannot be read or written.
 """
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from parkade.calls.directory import Directory
 from parkade.store import logins
 from parkade.store.database import Database, open_database
+from parkade.store.database_url import DatabaseUrl
 from parkade.store.directory import LoadedAccount, load_account, load_directory
 from parkade.store.revisions import changed_accounts, revision
 from parkade.switch.secrets import DeviceSecret
@@ -32,12 +33,14 @@ class Store:
         self._database = database
 
     @classmethod
-    async def open(cls, data: Path) -> Self:
-        """Open the data directory ``data``, making it and migrating its database as needed.
+    async def open(cls, data: Path, database: DatabaseUrl | None = None, *, make: bool = True) -> Self:
+        """Open the installation of the data directory ``data``, whose database is a file in it unless ``database`` says where.
 
-        :raises StoreError: it cannot be made or written, or its database is not one of ours.
+        The schema is migrated as needed. With ``make`` directory and database are made if they are missing.
+
+        :raises StoreError: they cannot be made or written, or the database is not one of ours, or (without ``make``) missing.
         """
-        return cls(await open_database(data))
+        return cls(await open_database(data, database, make=make))
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,15 +11,19 @@ branch_labels = None
 depends_on = None
 
 _WITH_UID = ("account", "device", "extension_group", "lot", "owner", "site")
-_NEW_UID = "lower(hex(randomblob(8)))"
+_NEW_UID = {
+    "sqlite": "lower(hex(randomblob(8)))",
+    "postgresql": "substr(replace(CAST(gen_random_uuid() AS text), '-', ''), 1, 16)",
+}
 
 
 def upgrade() -> None:
     _positions()
     _lots()
+    new_uid = _NEW_UID[op.get_context().dialect.name]
     for table in _WITH_UID:
         op.add_column(table, sa.Column("uid", sa.String(), nullable=True))
-        op.execute(f"UPDATE {table} SET uid = {_NEW_UID}")  # noqa: S608
+        op.execute(f"UPDATE {table} SET uid = {new_uid}")  # noqa: S608
         with op.batch_alter_table(table) as batch:
             batch.alter_column("uid", existing_type=sa.String(), nullable=False)
             batch.create_unique_constraint(op.f(f"uq_{table}_uid"), ["uid"])
