@@ -44,7 +44,8 @@ from parkade.base.errors import ParkadeError
 from parkade.config import Settings, resolve
 from parkade.edge.event_log import EVENTS_FOLDER, Line
 from parkade.edge.sockets import BACKLOG
-from parkade.store import events
+from parkade.store import events, history
+from parkade.store.retention import Retention, keep_removing
 from parkade.store.store import Store
 from parkade.store.webhooks import enqueue
 
@@ -113,7 +114,7 @@ class _Web:
     async def run(self) -> int:
         settings = self._settings
         async with AsyncExitStack() as cleanup:
-            store = await cleanup.enter_async_context(await Store.open(settings.data))
+            store = await cleanup.enter_async_context(await Store.open(settings.data, settings.database))
             live = LiveEvents()
             async with store.reading() as connection:
                 live.began_at(await events.position(connection))
@@ -122,7 +123,7 @@ class _Web:
                 live.happened(lines)
                 services.sender.wake()
 
-            ingest = Ingest(store, settings.data / EVENTS_FOLDER, (_queue_webhooks,), happened)
+            ingest = Ingest(store, settings.data / EVENTS_FOLDER, (history.apply, _queue_webhooks), happened)
             link = SignallingLink(COMMAND_SOCKET, ingest.news)
             link.connect()
             cleanup.push_async_callback(link.close)
@@ -134,6 +135,9 @@ class _Web:
                 loop.add_signal_handler(number, server.end)
             sending = asyncio.create_task(services.sender.run(), name="webhooks")
             cleanup.push_async_callback(_cancelled, sending)
+            kept = Retention(history_days=settings.history_days, event_days=settings.event_days)
+            removing = asyncio.create_task(keep_removing(store, kept, time.time), name="retention")
+            cleanup.push_async_callback(_cancelled, removing)
             ingesting = asyncio.create_task(ingest.run(), name="ingest")
             cleanup.push_async_callback(_finish, ingesting, ingest)
             gc.collect()

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import insert, select, tuple_
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.store import tables as t
+from parkade.store.history import older
 
 Row: TypeAlias = dict[str, Any]
 _a = t.audit.c
@@ -18,9 +19,10 @@ _a = t.audit.c
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One change. ``account`` is a slug, None for the installation; ``at`` seconds since the epoch; ``by`` a name.
+    """One change. ``account`` is a slug, None for the installation; ``by`` a log-in or the name of a token.
 
-    ``object`` is a path like ``sites/8f…/settings/call-park``; ``before`` and ``after`` say what differs, without secrets.
+    ``at`` is in seconds since the epoch. ``object`` is a path like ``sites/8f…/settings/call-park``; ``before`` and ``after``
+    say what differs, without secrets.
     """
 
     account: str | None
@@ -71,6 +73,6 @@ async def page(
     if wanted.until is not None:
         query = query.where(_a.at < wanted.until)
     if after is not None:
-        query = query.where(tuple_(_a.at, _a.id) < tuple_(*after))
+        query = query.where(older(_a.at, _a.id, after))
     query = query.order_by(_a.at.desc(), _a.id.desc()).limit(limit)
     return [dict(row) for row in (await connection.execute(query)).mappings()]

@@ -305,17 +305,23 @@ park_history = Table(
     Column("caller_name", String, nullable=False),
     Column("caller_number", String, nullable=False),
     Column("parked_by", String),
+    Column("parked_by_id", String),
     Column("note", String, nullable=False),
     Column("parked_at", Float, nullable=False),
     Column("ended_at", Float),
     Column("waited_s", Float),
     Column("outcome", String),
     Column("ended_by", String),
+    Column("ended_by_id", String),
     Column("reparks", Integer, nullable=False),
-    Index("ix_park_history_account_parked_at", "account", "parked_at"),
+    Index("ix_park_history_account_parked_at", "account", "parked_at", "id"),
+    Index("ix_park_history_parked_at", "parked_at"),
 )
-"""One park from start to end. ``outcome`` is NULL while the call is parked, then ``retrieved``, ``returned``, ``abandoned`` or
-``timed_out``; ``ended_by`` is the extension that has the call then. ``site`` is the id of a site."""
+"""One park from start to end. ``outcome`` is NULL while the call is parked, then one of ``history.OUTCOMES``.
+
+``parked_by`` is the extension that parked the call, ``ended_by`` the number that has it at the end; the ids beside them are
+those of the people who had these extensions then. ``site`` is the id of a site, ``lot`` a name.
+"""
 
 audit = Table(
     "audit",

@@ -81,18 +81,21 @@ def upgrade() -> None:
         sa.Column("caller_name", sa.String(), nullable=False),
         sa.Column("caller_number", sa.String(), nullable=False),
         sa.Column("parked_by", sa.String(), nullable=True),
+        sa.Column("parked_by_id", sa.String(), nullable=True),
         sa.Column("note", sa.String(), nullable=False),
         sa.Column("parked_at", sa.Float(), nullable=False),
         sa.Column("ended_at", sa.Float(), nullable=True),
         sa.Column("waited_s", sa.Float(), nullable=True),
         sa.Column("outcome", sa.String(), nullable=True),
         sa.Column("ended_by", sa.String(), nullable=True),
+        sa.Column("ended_by_id", sa.String(), nullable=True),
         sa.Column("reparks", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_park_history")),
         sa.UniqueConstraint("uid", name=op.f("uq_park_history_uid")),
     )
     with op.batch_alter_table("park_history") as batch:
-        batch.create_index("ix_park_history_account_parked_at", ["account", "parked_at"], unique=False)
+        batch.create_index("ix_park_history_account_parked_at", ["account", "parked_at", "id"], unique=False)
+        batch.create_index(batch.f("ix_park_history_parked_at"), ["parked_at"], unique=False)
         batch.create_index(batch.f("ix_park_history_call"), ["call"], unique=False)
 
     op.create_table(
@@ -271,6 +274,7 @@ def downgrade() -> None:
     op.drop_table("user_group")
     with op.batch_alter_table("park_history") as batch:
         batch.drop_index(batch.f("ix_park_history_call"))
+        batch.drop_index(batch.f("ix_park_history_parked_at"))
         batch.drop_index("ix_park_history_account_parked_at")
 
     op.drop_table("park_history")
