@@ -163,7 +163,7 @@ def serve(settings: Settings) -> int:
         from parkade.store.store import Store
 
         async def work() -> str | None:
-            async with await Store.open(settings.data) as store:
+            async with await Store.open(settings.data, settings.database) as store:
                 return await store.first_start()
 
         if password := asyncio.run(work()):
@@ -173,7 +173,7 @@ def serve(settings: Settings) -> int:
 
 
 @app.command("import")
-@_with_settings("data")
+@_with_settings("data", "database")
 def import_(
     settings: Settings,
     file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="The directory file; - is standard input.")],
@@ -195,7 +195,7 @@ def import_(
     directory = read_directory_file(text, name)
 
     async def work() -> list[Change]:
-        async with await Store.open(settings.data) as store:
+        async with await Store.open(settings.data, settings.database) as store:
             return await store.import_directory(directory)
 
     changes = asyncio.run(work())
@@ -209,18 +209,17 @@ def import_(
 
 
 @app.command()
-@_with_settings("data")
+@_with_settings("data", "database")
 def export(settings: Settings) -> int:
     """Write the directory file to standard output; importing it again changes nothing.
 
     Passwords are not known any more: digests and hashes take their place.
     """
-    from parkade.store.database import existing_directory
     from parkade.store.directory_file import write_directory_file
     from parkade.store.store import Store
 
     async def work() -> str:
-        async with await Store.open(existing_directory(settings.data)) as store:
+        async with await Store.open(settings.data, settings.database, make=False) as store:
             return write_directory_file(await store.export_directory())
 
     typer.echo(asyncio.run(work()), nl=False)
@@ -245,13 +244,12 @@ def check(settings: Settings) -> int:
 
 
 @app.command("set-password")
-@_with_settings("data")
+@_with_settings("data", "database")
 def set_password(
     settings: Settings,
     user: Annotated[str, typer.Argument(metavar="USER", help="A login, or the username of a device.")],
 ) -> int:
     """Set the password of a person who logs in, or of a phone. Asks for it, or reads one line of standard input."""
-    from parkade.store.database import existing_directory
     from parkade.store.store import Store
 
     if sys.stdin.isatty():
@@ -262,8 +260,47 @@ def set_password(
         raise ParkadeError("an empty password is not allowed; nothing was changed")
 
     async def work() -> str:
-        async with await Store.open(existing_directory(settings.data)) as store:
+        async with await Store.open(settings.data, settings.database, make=False) as store:
             return await store.set_password(user, password)
 
     typer.echo(f"New password set for {asyncio.run(work())}.")
+    return 0
+
+
+@app.command()
+@_with_settings("data", "database")
+def backup(
+    settings: Settings,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the backup goes.")],
+) -> int:
+    """Write the whole installation into one file: database, sounds, voicemail. The server may run meanwhile.
+
+    The file is as secret as the database. It can be restored into SQLite or PostgreSQL, whichever it came from.
+    """
+    from parkade.store.backup import backup as work
+
+    summary = asyncio.run(work(settings.data, settings.database, file))
+    typer.echo(f"backup of {summary.made_at} in {file}: {summary}")
+    return 0
+
+
+@app.command()
+@_with_settings("data", "database")
+def restore(
+    settings: Settings,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `backup` has written.")],
+) -> int:
+    """Put a backup in place of the installation, all of it or nothing. The server must not run.
+
+    What was there is written to a backup in the data directory first.
+    """
+    from parkade.serve import nobody_serves
+    from parkade.store.backup import BackupFile
+    from parkade.store.backup import restore as work
+
+    with BackupFile.open(file) as looked_at, nobody_serves(settings.data):
+        kept = asyncio.run(work(settings.data, settings.database, looked_at))
+        if kept is not None:
+            typer.echo(f"what was there before is in {kept}")
+        typer.echo(f"restored the backup of {looked_at.summary.made_at}: {looked_at.summary}")
     return 0

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -60,6 +60,8 @@ def serve(settings: Settings, first_start: Callable[[], None]) -> int:
     """
     logs.set_up(settings.log_level, settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    if settings.database is not None:
+        log.info("database: %s", settings.database)
     place = _Place(settings.data)
     with contextlib.ExitStack() as cleanup:
         place.claim(cleanup)
@@ -149,6 +151,17 @@ class _Place:
             if pid > 0 and program in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return pid
         return 0
+
+
+@contextlib.contextmanager
+def nobody_serves(data: Path) -> Iterator[None]:
+    """Meanwhile no server can start with ``data``.
+
+    :raises AlreadyServedError: one runs.
+    """
+    with contextlib.ExitStack() as cleanup:
+        _Place(data).claim(cleanup)
+        yield
 
 
 class _Server:
