@@ -12,6 +12,7 @@ from parkade.base.ids import Ids
 from parkade.calls.directory import Account, Device, Directory, Owner
 from parkade.sip.message.flow import Flow
 from parkade.switch.gate import Gate
+from parkade.switch.guesses import GuessLimits
 from parkade.switch.inputs import AccountLoaded
 from parkade.switch.secrets import DeviceSecret
 from parkade.switch.switch import Switch
@@ -59,7 +60,8 @@ def test_account_by_account_comes_to_the_same_as_all_at_once(
             accounts[slug] = account
         secrets = dict.fromkeys(its, SECRET)
         switch.tell(AccountLoaded(slug, None if removed else account, its, secrets), 0.0)
-    whole = Gate(Directory(accounts, devices), dict.fromkeys(devices, SECRET), Ids(Random(1).randbytes))
+    secrets, ids = dict.fromkeys(devices, SECRET), Ids(Random(1).randbytes)
+    whole = Gate(Directory(accounts, devices), secrets, ids, GuessLimits(), lambda *_: False)
     gate = switch._gate
     assert switch._directory == Directory(accounts, devices)
     assert gate._devices == whole._devices

@@ -8,6 +8,8 @@ A board that begins in the middle knows only what was told since; after ``CallsR
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from parkade.calls.commands import CallDetail, ParkedCall, ParkState
 from parkade.calls.events import (
     CallEnded,
@@ -17,6 +19,7 @@ from parkade.calls.events import (
     DevicesResumed,
     DeviceUnregistered,
     Happening,
+    Restarted,
 )
 
 
@@ -40,6 +43,8 @@ class Board:
             for detail in list(self.calls.values()):
                 if detail.account == event.account and detail.id not in event.calls:
                     del self.calls[detail.id]
+        elif isinstance(event, Restarted):
+            self._forget_others(event.accounts)
         elif isinstance(event, DeviceRegistered):
             self.devices.add(event.device)
             self._account_of[event.device] = event.account
@@ -47,9 +52,14 @@ class Board:
             self.devices.discard(event.device)
             self._account_of.pop(event.device, None)
         elif isinstance(event, DevicesResumed):
-            self.devices -= {id_ for id_, account in self._account_of.items() if account == event.account}
-            self.devices.update(event.devices)
+            self._account_of = {id_: account for id_, account in self._account_of.items() if account != event.account}
             self._account_of.update(dict.fromkeys(event.devices, event.account))
+            self.devices = set(self._account_of)
+
+    def _forget_others(self, accounts: Collection[str]) -> None:
+        self.calls = {detail.id: detail for detail in self.calls.values() if detail.account in accounts}
+        self._account_of = {id_: account for id_, account in self._account_of.items() if account in accounts}
+        self.devices = set(self._account_of)
 
     def parked(self, *, reserved: bool = False) -> list[ParkedCall]:
         """Who waits in the lots, by lot and slot; with ``reserved`` also who was just picked up and could be given back."""

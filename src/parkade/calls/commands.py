@@ -111,7 +111,7 @@ class NoteCall:
 class ListParked:
     """Every caller of the account who waits in a lot, by lot and slot; only those at ``site``, if that is given.
 
-    With ``reserved`` also those who were just picked up and could be given back. The result is a tuple of ``ParkedCall``.
+    With ``reserved`` also those who were picked up and whose code is kept for them. The result is a tuple of ``ParkedCall``.
     """
 
     seen_by: str | None = None
@@ -193,7 +193,7 @@ class ParkState(StrEnum):
     WAITING = "waiting"
     """The same, and nobody answered, and no code is free: it is tried again."""
     RESERVED = "reserved"
-    """Somebody has picked it up, and may still give it back to its code."""
+    """Somebody has picked it up; the code is kept for it, so it may be given back."""
 
 
 @valueclass(frozen=True, slots=True)

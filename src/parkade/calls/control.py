@@ -187,7 +187,8 @@ class CallControl:
             if what is LotTimer.RELEASE:
                 parking.release_over(state, lot, slot)
             else:
-                if last := lot.last_pick_up(slot):
+                # A call that goes on need not be written again: who reads it back sees that the time is over.
+                if (last := lot.last_pick_up(slot)) and last.call not in state.calls:
                     state.touched[last.call] = None
                 lot.forget(slot)
 

@@ -67,13 +67,11 @@ def can_give_back(call: Call) -> Parked | None:
 
 
 def _reserved(state: CallState, call: Call, stage: Talking) -> ParkedCall | None:
-    parked = can_give_back(call) if stage.picked_up is not None else None
-    if parked is None or call.other is None:
+    parked = stage.picked_up
+    if parked is None or call.reserved is None or call.other is None:
         return None
-    kept_until: float | None = None
-    if call.reserved is not None:
-        lot, slot = call.reserved
-        kept_until = state.timers.when((LotTimer.RELEASE, lot, slot))
+    lot, slot = call.reserved
+    kept_until = state.timers.when((LotTimer.RELEASE, lot, slot))
     return _parked(call, parked.stay, ParkState.RESERVED, parked.expires_at, call.other.identity, kept_until)
 
 

@@ -228,6 +228,13 @@ class CallsResumed(Happening):
 
 
 @valueclass(frozen=True, slots=True)
+class Restarted(Happening):
+    """Signalling has been started again. ``accounts`` are all that there are, and whatever was told of others is over."""
+
+    accounts: tuple[str, ...]
+
+
+@valueclass(frozen=True, slots=True)
 class DeviceRegistered(Happening):
     """A device can be called: its first phone has registered. ``extension`` is empty for one without a person."""
 
@@ -298,6 +305,7 @@ Event: TypeAlias = (
     | TransferFailed
     | CallEnded
     | CallsResumed
+    | Restarted
     | DeviceRegistered
     | DeviceUnregistered
     | DevicesResumed

@@ -7,7 +7,7 @@ from __future__ import annotations
 from parkade.calls.call import Call
 from parkade.calls.details import detail_of, is_shown
 from parkade.calls.effects import Effect
-from parkade.calls.events import CallChanged, CallsResumed, Moment
+from parkade.calls.events import CallChanged, CallsResumed, Moment, Restarted
 from parkade.calls.state import CallState
 
 
@@ -27,7 +27,7 @@ def complete(state: CallState, out: list[Effect]) -> None:
 
 
 def resume(state: CallState, out: list[Effect]) -> None:
-    """After a restart: every call there is, and which those are, by account."""
+    """After a restart: every call there is, which those are, by account, and which accounts those are."""
     there: dict[str, list[str]] = {slug: [] for slug in state.directory.accounts}
     for call in state.calls.values():
         if is_shown(call):
@@ -35,6 +35,7 @@ def resume(state: CallState, out: list[Effect]) -> None:
             there.setdefault(call.account, []).append(call.id)
     for account, calls in there.items():
         out.append(CallsResumed(state.ids.token(), state.now, account, tuple(calls)))
+    out.append(Restarted(state.ids.token(), state.now, "", tuple(there)))
 
 
 def _complete(state: CallState, call: Call, out: list[Effect]) -> None:

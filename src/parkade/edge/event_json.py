@@ -36,6 +36,7 @@ TYPES: dict[type[Event], str] = {
     events.TransferFailed: "call.transfer_failed",
     events.CallEnded: "call.ended",
     events.CallsResumed: "calls.resumed",
+    events.Restarted: "system.restarted",
     events.DeviceRegistered: "device.registered",
     events.DeviceUnregistered: "device.unregistered",
     events.DevicesResumed: "devices.resumed",

@@ -1,7 +1,11 @@
 """Who is calling: the device or trunk behind a request, by digest credentials or by source address.
 
 Nothing else in a request says who someone is. Unknown names and wrong passwords get the same answer, computed with the
-same effort: a fresh challenge.
+same effort: a fresh challenge. Whoever guesses too often gets it without any effort (``guesses.py``).
+
+A nonce is good at the address that it was given to. An answer to another nonce (too old, from before a restart, given to
+another address) is not looked at: its sender gets a new one, ``stale``, so that a phone tries again by itself. So each password
+that is tried costs its sender a nonce that has reached it, and what nobody looks at tells nothing.
 
 A source address speaks for its device only as long as the request claims to be nobody else: many phones may sit behind the
 address of a gateway. A request with credentials, however wrong, or whose From names another device is challenged; a REGISTER
@@ -13,7 +17,7 @@ several trunks at one address that one is meant which knows the number that is c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -27,6 +31,7 @@ from parkade.sip.message.grammar import unescape
 from parkade.sip.message.headers import NameAddr
 from parkade.sip.message.message import Request
 from parkade.switch.address import dialled_of
+from parkade.switch.guesses import Guesses, GuessLimits
 from parkade.switch.secrets import REALM, DeviceSecret
 
 NONCE_LIFETIME_S = 3600.0
@@ -44,9 +49,19 @@ class Unknown:
 
 
 class Gate:
-    """Identifies devices and trunks."""
+    """Identifies devices and trunks. ``guesses`` are those that were wrong."""
 
-    def __init__(self, directory: Directory, secrets: Mapping[str, DeviceSecret], ids: Ids) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        secrets: Mapping[str, DeviceSecret],
+        ids: Ids,
+        limits: GuessLimits,
+        is_registered_on: Callable[[str, Flow], bool],
+    ) -> None:
+        """``is_registered_on``: whether a device has registered on a flow, and still is."""
+        self.guesses = Guesses(limits)
+        self._is_registered_on = is_registered_on
         self._nonces = Nonces(bytes.fromhex(ids.token(32)), NONCE_LIFETIME_S)
         # What a name nobody has is checked against, so that it takes as long as one that somebody has.
         self._decoy = DeviceSecret(ids.token(16), ids.token(32))
@@ -97,13 +112,13 @@ class Gate:
         shown = request.headers.all("Authorization")
         if shown:
             ours = next((c for c in map(_credentials, shown) if c is not None and c.realm == REALM), None)
-            return self._check(ours, request, now) if ours is not None else self._challenge(request, now)
+            return self._check(ours, request, flow, now) if ours is not None else self._challenge(request, flow, now)
         trunk = self._trunk(request, flow) if flow.host in self._trunks else None
         if trunk is not None:
             return trunk
         device = self._by_address.get(flow.host)
         if device is None or "Proxy-Authorization" in request.headers or not self._speaks_for(device, request):
-            return self._challenge(request, now)
+            return self._challenge(request, flow, now)
         return device
 
     def _trunk(self, request: Request, flow: Flow) -> Trunk | None:
@@ -120,21 +135,25 @@ class Gate:
         name = _name_in(request.from_)
         return name == device.id or name not in self._devices
 
-    def _check(self, credentials: Credentials, request: Request, now: Instant) -> Device | Unknown:
-        device = self._devices.get(credentials.username)
+    def _check(self, credentials: Credentials, request: Request, flow: Flow, now: Instant) -> Device | Unknown:
+        name = credentials.username
+        if self._nonces.check(credentials.nonce, now, flow.host) is not NonceState.FRESH:
+            return self._challenge(request, flow, now, stale=True)
+        if not self.guesses.listens(name, flow.host, now) and not self._is_registered_on(name, flow):
+            return self._challenge(request, flow, now)
+        device = self._devices.get(name)
         secret = (self._secrets.get(device.id) if device else None) or self._decoy
         by_algorithm = {"MD5": secret.ha1_md5, "SHA-256": secret.ha1_sha256}
         genuine = verify(credentials, request.method, request.uri, request.body, by_algorithm)
-        state = self._nonces.check(credentials.nonce, now)
         if device is None or not genuine:
-            return self._challenge(request, now)
-        # A nonce from before a restart is not ours, but the password was right: stale keeps the phone from asking for it.
-        if state is not NonceState.FRESH or not self._nonces.use(credentials.nonce, credentials.nc):
-            return self._challenge(request, now, stale=True)
+            self.guesses.wrong(name, flow.host, now)
+            return self._challenge(request, flow, now)
+        if not self._nonces.use(credentials.nonce, credentials.nc, flow.host):
+            return self._challenge(request, flow, now, stale=True)
         return device
 
-    def _challenge(self, request: Request, now: Instant, *, stale: bool = False) -> Unknown:
-        lines = challenges(REALM, self._nonces.issue(now), stale=stale)
+    def _challenge(self, request: Request, flow: Flow, now: Instant, *, stale: bool = False) -> Unknown:
+        lines = challenges(REALM, self._nonces.issue(now, flow.host), stale=stale)
         if (request.headers.get("User-Agent") or "").startswith(MD5_ONLY):
             lines = lines[:1]
         return Unknown(401, [("WWW-Authenticate", line) for line in lines])

@@ -90,6 +90,10 @@ class Registrar:
             if live := self.bindings(device, now):
                 self.timers.set(device, _last_expiry(live))
 
+    def is_registered_on(self, device: str, flow: Flow) -> bool:
+        """Whether it has a place on this very flow."""
+        return any(binding.flow == flow for binding in self._bindings.get(device, ()))
+
     def is_registered(self, device: str) -> bool:
         """Whether it has a place, as far as is known."""
         return device in self._bindings

@@ -17,11 +17,11 @@ from parkade.base.ids import Ids
 from parkade.base.journal import Drop, Json, Keep
 from parkade.base.timers import Timers
 from parkade.calls import refusals
-from parkade.calls.commands import CallDetail, Command, ListRegistered, Registered, Reply
+from parkade.calls.commands import CallDetail, Command, LiftBan, ListBanned, ListRegistered, Registered, Reply
 from parkade.calls.control import CallControl
 from parkade.calls.directory import Device, Directory, Endpoint, Trunk
 from parkade.calls.effects import Effect
-from parkade.calls.events import DeviceRegistered, DevicesResumed, DeviceUnregistered
+from parkade.calls.events import DeviceRegistered, DevicesResumed, DeviceUnregistered, SourceBanned
 from parkade.calls.identity import Identity
 from parkade.calls.inputs import Cause, DirectoryChanged, Input, LegArrived, LegEnded
 from parkade.calls.refusals import Refusal
@@ -43,6 +43,7 @@ from parkade.rtp.orders import (
 from parkade.rtp.sdp import SdpError
 from parkade.sip.message.errors import SipError
 from parkade.sip.message.flow import Flow
+from parkade.sip.message.grammar import readable
 from parkade.sip.message.headers import Replaces, parse_replaces
 from parkade.sip.message.message import Request, make_response
 from parkade.sip.session.capabilities import ACCEPT_LINE, ALLOW_LINE, SUPPORTED_LINE
@@ -55,6 +56,7 @@ from parkade.switch.address import dialled_of, name_of, number_of
 from parkade.switch.contact import Phone, read_contact
 from parkade.switch.flows import LostFlows
 from parkade.switch.gate import Gate, Unknown
+from parkade.switch.guesses import GuessLimits
 from parkade.switch.inputs import (
     AccountLoaded,
     DirectoryLoaded,
@@ -104,11 +106,12 @@ class Switch:
         keeps: bool = True,
         packages: Sequence[PhonePackage] = (),
         traces: bool = False,
+        limits: GuessLimits = GuessLimits(),  # noqa: B008 - frozen
     ) -> None:
         """``advertise`` gives the host and SIP port under which the peer of a flow reaches us.
 
         ``keeps``: give ``Keep`` and ``Drop``, so that a later ``restore`` can go on. ``packages``: what phones may
-        subscribe to. ``traces``: give ``SessionOfCall``.
+        subscribe to. ``traces``: give ``SessionOfCall``. ``limits``: how often somebody may guess at passwords.
         """
         self._out: list[SwitchEffect] = []
         self._inputs: deque[Input] = deque()
@@ -119,8 +122,8 @@ class Switch:
         self._noted: dict[str, Instant] = {}
         self._ports = AnnouncedPorts()
         self._control = CallControl(directory, ids)
-        self._gate = Gate(directory, secrets, ids)
         self._registrar = Registrar()
+        self._gate = Gate(directory, secrets, ids, limits, self._registrar.is_registered_on)
         self._registered: dict[str, tuple[str, str]] = {}
         """Devices that were told to be registered, with their accounts and extensions."""
         self._lost = LostFlows()
@@ -171,6 +174,11 @@ class Switch:
                 self._load_account(given, now)
             case Command(command=ListRegistered()):
                 self._out.append(Reply(given.id, self._list_registered(given.account, now)))
+            case Command(command=ListBanned()):
+                self._out.append(Reply(given.id, self._gate.guesses.banned(now)))
+            case Command(command=LiftBan(source)):
+                self._gate.guesses.lift(source)
+                self._out.append(Reply(given.id))
             case Command():
                 self._inputs.append(given)
             case Drain():
@@ -281,6 +289,8 @@ class Switch:
             self._say_what_began()
         if self._registrar.news:
             self._tell_registrations(now)
+        if self._gate.guesses.news:
+            self._tell_guesses(now)
         # Media first: a phone must find its leg ready when the answer reaches it. What is kept comes before what promises it,
         # and calls before legs: what a leg may tell its phone after a crash is only what its call knows too.
         changes: Sequence[Keep | Drop] = self._keeping.changes(now) if self._keeping is not None else ()
@@ -459,6 +469,7 @@ class Switch:
         if owner is not None and not owner.licensed:
             return status_of(refusals.NOT_LICENSED), refusal_headers(refusals.NOT_LICENSED, owner.language)
         answer = self._registrar.register(device.id, tx.request, tx.flow, now)
+        self._gate.guesses.registered(device.id, tx.flow.host, now)
         legs, is_told = self._legs.of_endpoint(device.id), bool(self._ua.notifier.of_subscriber(device.id))
         if legs or is_told:
             for binding in self._registrar.refreshed(device.id, tx.request, now):
@@ -467,6 +478,17 @@ class Switch:
                 for leg in legs:
                     leg.reconnect(binding, self._lost)
         return answer
+
+    def _tell_guesses(self, now: Instant) -> None:
+        """Who is not listened to any more."""
+        for shut in self._gate.guesses.news:
+            name = readable(shut.name)
+            for_whom = "anybody" if shut.banned else repr(name)
+            wrong = f"{shut.guesses} wrong passwords, the last for {name!r}"
+            self._out.append(Note(f"{shut.source} is not listened to as {for_whom} for a while: {wrong}"))
+            if shut.banned:
+                self._out.append(SourceBanned(self._ids.token(), now, "", shut.source, shut.guesses, shut.until, name))
+        self._gate.guesses.news.clear()
 
     def _tell_registrations(self, now: Instant) -> None:
         """Which devices have come and gone."""

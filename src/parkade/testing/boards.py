@@ -84,7 +84,8 @@ class MirroredWorld(SimWorld):
         assert self.board.devices == self.switch.registered(self.now), self.board.devices ^ self.switch.registered(self.now)
 
     def compare_with_commands(self) -> None:
-        """The same with what programs are answered."""
+        """The same with what programs are answered. Nobody dies meanwhile."""
+        self.crash_signalling_after(None)
         for slug, board in self.boards.items():
             if slug not in self.directory.accounts:
                 continue

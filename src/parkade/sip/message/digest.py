@@ -177,6 +177,9 @@ class NonceState(Enum):
 class Nonces:
     """Nonces that need no memory until they are used: each carries its time and number, sealed with ``secret``.
 
+    A nonce is good for the ``client`` it was given to (an address) and forged for any other: whoever answers with it receives
+    what is sent there.
+
     A use is one pair of nonce and ``nc``, and is good once. ``nc`` may come out of order within :attr:`WINDOW`. At most
     ``limit`` used nonces are remembered; one that had to be forgotten is stale.
     """
@@ -194,24 +197,24 @@ class Nonces:
     def __len__(self) -> int:
         return len(self._used)
 
-    def issue(self, now: Instant) -> str:
+    def issue(self, now: Instant, client: str = "") -> str:
         """A nonce never given before."""
         self._issued += 1
         stamp = f"{int(now * 1000):x}.{self._issued:x}"
-        return f"{stamp}.{self._seal(stamp)}"
+        return f"{stamp}.{self._seal(stamp, client)}"
 
-    def check(self, nonce: str, now: Instant) -> NonceState:
+    def check(self, nonce: str, now: Instant, client: str = "") -> NonceState:
         """Whether ``nonce`` is ours and young enough."""
-        opened = self._open(nonce)
+        opened = self._open(nonce, client)
         if opened is None:
             return NonceState.FORGED
         issued_at, serial = opened
         forgotten = serial <= self._forgotten and serial not in self._used
         return NonceState.STALE if forgotten or now > issued_at + self._lifetime_s else NonceState.FRESH
 
-    def use(self, nonce: str, nc: str | None) -> bool:
+    def use(self, nonce: str, nc: str | None, client: str = "") -> bool:
         """Spend the pair of a fresh nonce and ``nc`` (None where the phone counts not); False if it was spent before."""
-        opened = self._open(nonce)
+        opened = self._open(nonce, client)
         count = _nonce_count(nc)
         if opened is None or count is None:
             return False
@@ -229,12 +232,12 @@ class Nonces:
             self._forgotten = max(self._forgotten, oldest)
         return True
 
-    def _seal(self, stamp: str) -> str:
-        return hmac.new(self._secret, stamp.encode(), hashlib.sha256).hexdigest()[:32]
+    def _seal(self, stamp: str, client: str) -> str:
+        return hmac.new(self._secret, f"{stamp} {client}".encode(), hashlib.sha256).hexdigest()[:32]
 
-    def _open(self, nonce: str) -> tuple[Instant, int] | None:
+    def _open(self, nonce: str, client: str) -> tuple[Instant, int] | None:
         stamp, _, seal = nonce.rpartition(".")
-        if not nonce.isascii() or not hmac.compare_digest(seal, self._seal(stamp)):
+        if not nonce.isascii() or not hmac.compare_digest(seal, self._seal(stamp, client)):
             return None
         milliseconds, _, serial = stamp.partition(".")
         return int(milliseconds, 16) / 1000, int(serial, 16)
