@@ -80,6 +80,7 @@ async def test_users_are_found_by_login_and_as_me(office: Office) -> None:
 @pytest.mark.asyncio
 async def test_errors_are_in_the_form_of_that_service(office: Office) -> None:
     admin, charlie = await office.as_("admin@acme.test"), await office.as_("charlie@other.test")
+    other = await office.as_("admin@other.test")
     board = await office.with_token(await office.token_of(None, Role.WALL_BOARD, account="acme"))
     for asking, status, code in (
         (office.anybody.get("/v2/phone/account_settings"), 401, 124),
@@ -87,8 +88,10 @@ async def test_errors_are_in_the_form_of_that_service(office: Office) -> None:
         (admin.get("/v2/phone/users/nobody"), 404, 404),
         (admin.get("/v2/phone/nothing"), 404, 404),
         (charlie.get("/v2/phone/users/alice"), 404, 404),
-        (charlie.get("/v2/phone/sites/main"), 404, 404),
-        (charlie.get("/v2/phone/common_areas/wall"), 404, 404),
+        (charlie.get("/v2/phone/sites/main"), 403, 200),
+        (other.get("/v2/phone/sites/main"), 404, 404),
+        (other.get("/v2/phone/common_areas/wall"), 404, 404),
+        (other.patch("/v2/phone/sites/main", json={"policy": {"call_park": {"enable": False}}}), 404, 404),
         (charlie.patch("/v2/phone/users/alice", json={"policy": {"call_park": {"enable": False}}}), 404, 404),
         (admin.patch("/v2/phone/account_settings", json={"call_park": {"expiration_period": 11}}), 400, 300),
         (admin.patch("/v2/phone/account_settings", json={"call_park": {"reset": True}}), 400, 300),

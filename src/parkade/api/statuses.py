@@ -25,7 +25,14 @@ STATUS: dict[str, int] = {
             calls.NOT_LICENSED,
             calls.SETTINGS_LOCKED,
         ),
-        404: (api.NOT_FOUND, api.NO_SUCH_EVENT, calls.NO_CALL_PARKED, calls.NO_SUCH_CALL, calls.NO_SUCH_DEVICE),
+        404: (
+            api.NOT_FOUND,
+            api.NO_SUCH_EVENT,
+            calls.NO_CALL_PARKED,
+            calls.NO_SUCH_CALL,
+            calls.NO_SUCH_DEVICE,
+            calls.NOTHING_TO_GIVE_BACK,
+        ),
         405: (api.METHOD_NOT_ALLOWED,),
         409: (
             api.IDEMPOTENCY_UNDER_WAY,
@@ -33,7 +40,6 @@ STATUS: dict[str, int] = {
             api.TOO_MANY_WEBHOOKS,
             api.WEBHOOK_OFF,
             calls.ALREADY_PICKED_UP,
-            calls.NOTHING_TO_GIVE_BACK,
             calls.LOT_FULL,
             calls.SLOT_TAKEN,
             calls.SLOT_RESERVED,

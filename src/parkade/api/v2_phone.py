@@ -19,7 +19,16 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from parkade.api import levels, refusals
-from parkade.api.auth import AccountSlug, allowed, may_change_settings, may_see_directory, may_see_settings
+from parkade.api.auth import (
+    AccountSlug,
+    allowed,
+    may_change_settings,
+    may_change_settings_of_account,
+    may_change_settings_of_places,
+    may_see_directory,
+    may_see_settings,
+    may_see_settings_of_all,
+)
 from parkade.api.changing import felt
 from parkade.api.paging import Wanted, fetch_page
 from parkade.api.principal import Principal
@@ -32,8 +41,11 @@ from parkade.store.park_levels import LevelRef, LevelSettings
 
 router = APIRouter(tags=["scripts of another service"])
 
-Reader = Annotated[Principal, Depends(allowed(may_see_settings))]
-Changer = Annotated[Principal, Depends(allowed(may_change_settings))]
+UserReader = Annotated[Principal, Depends(allowed(may_see_settings))]
+UserChanger = Annotated[Principal, Depends(allowed(may_change_settings))]
+Reader = Annotated[Principal, Depends(allowed(may_see_settings_of_all))]
+PlaceChanger = Annotated[Principal, Depends(allowed(may_change_settings_of_places))]
+Changer = Annotated[Principal, Depends(allowed(may_change_settings_of_account))]
 Viewer = Annotated[Principal, Depends(allowed(may_see_directory))]
 Id = Annotated[str, Path(alias="id", max_length=200)]
 
@@ -327,7 +339,9 @@ async def get_site(who: Reader, account: AccountSlug, use: Use, id_: Id) -> Site
 
 
 @router.patch("/phone/sites/{id}", status_code=204, responses=_CHANGED, response_class=Response)
-async def change_site(who: Changer, account: AccountSlug, use: Use, request: Request, id_: Id, given: PolicyBody) -> Response:
+async def change_site(
+    who: PlaceChanger, account: AccountSlug, use: Use, request: Request, id_: Id, given: PolicyBody
+) -> Response:
     """Change its policy."""
     return await _change(use, request, who, account, _at(LevelRef(Source.SITE, id_)), _policy(given))
 
@@ -378,7 +392,7 @@ def _area(row: RowMapping) -> dict[str, Any]:
 
 
 @router.get("/phone/users/{id}", response_model_exclude_none=True)
-async def get_user(who: Reader, account: AccountSlug, use: Use, id_: Id) -> UserDetail:
+async def get_user(who: UserReader, account: AccountSlug, use: Use, id_: Id) -> UserDetail:
     """A user and the user's policy."""
     async with use.store.reading() as connection:
         row = await _person(connection, who, account, "user", id_)
@@ -389,7 +403,9 @@ async def get_user(who: Reader, account: AccountSlug, use: Use, id_: Id) -> User
 
 
 @router.patch("/phone/users/{id}", status_code=204, responses=_CHANGED, response_class=Response)
-async def change_user(who: Changer, account: AccountSlug, use: Use, request: Request, id_: Id, given: PolicyBody) -> Response:
+async def change_user(
+    who: UserChanger, account: AccountSlug, use: Use, request: Request, id_: Id, given: PolicyBody
+) -> Response:
     """Change the user's policy."""
     return await _change(use, request, who, account, _found(who, account, "user", id_), _policy(given))
 
@@ -406,7 +422,7 @@ async def get_common_area(who: Reader, account: AccountSlug, use: Use, id_: Id) 
 
 @router.patch("/phone/common_areas/{id}", status_code=204, responses=_CHANGED, response_class=Response)
 async def change_common_area(
-    who: Changer, account: AccountSlug, use: Use, request: Request, id_: Id, given: PolicyBody
+    who: PlaceChanger, account: AccountSlug, use: Use, request: Request, id_: Id, given: PolicyBody
 ) -> Response:
     """Change its policy."""
     return await _change(use, request, who, account, _found(who, account, "common_area", id_), _policy(given))

@@ -9,7 +9,16 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, WithJsonSchema
 
 from parkade.api import levels, refusals
-from parkade.api.auth import AccountSlug, allowed, may_change_settings, may_see_settings
+from parkade.api.auth import (
+    AccountSlug,
+    Right,
+    allowed,
+    may_change_settings,
+    may_change_settings_of_account,
+    may_change_settings_of_places,
+    may_see_settings,
+    may_see_settings_of_all,
+)
 from parkade.api.changing import felt
 from parkade.api.describe import answers, inlined
 from parkade.api.etags import NOT_MODIFIED, IfMatch, IfNoneMatch, etag, names
@@ -22,9 +31,6 @@ from parkade.store.directory_model import CallPark
 from parkade.store.park_levels import LevelRef, LevelSettings
 
 router = APIRouter(tags=["settings"])
-
-Reader = Annotated[Principal, Depends(allowed(may_see_settings))]
-Changer = Annotated[Principal, Depends(allowed(may_change_settings))]
 
 
 class Value(BaseModel):
@@ -76,15 +82,16 @@ def _values(settings: LevelSettings) -> dict[str, Value]:
     return {key: Value(value=one.value, source=one.source, locked_by=one.locked_by) for key, one in settings.values.items()}
 
 
-def _add(path: str, what: str, ref: Callable[..., LevelRef]) -> None:
+def _add(path: str, what: str, ref: Callable[..., LevelRef], may_see: Right, may_change: Right) -> None:
     """The endpoints of one kind of level."""
     name = what.replace(" ", "_")
+    reader, changer = Depends(allowed(may_see)), Depends(allowed(may_change))
 
     async def get(
-        who: Reader,
         account: AccountSlug,
         use: Use,
         response: Response,
+        who: Principal = reader,
         level: LevelRef = Depends(ref),  # noqa: B008 - as an annotation it would not be found
         if_none_match: IfNoneMatch = None,
     ) -> Any:
@@ -97,12 +104,12 @@ def _add(path: str, what: str, ref: Callable[..., LevelRef]) -> None:
         return _values(settings)
 
     async def patch(
-        who: Changer,
         account: AccountSlug,
         use: Use,
         request: Request,
         response: Response,
         given: Patch,
+        who: Principal = changer,
         level: LevelRef = Depends(ref),  # noqa: B008
         if_match: IfMatch = None,
     ) -> Any:
@@ -116,9 +123,9 @@ def _add(path: str, what: str, ref: Callable[..., LevelRef]) -> None:
         return _values(settings)
 
     async def why(
-        who: Reader,
         account: AccountSlug,
         use: Use,
+        who: Principal = reader,
         level: LevelRef = Depends(ref),  # noqa: B008
         key: Annotated[str | None, Query(max_length=100, description="One setting; all of them if it is not said.")] = None,
     ) -> Any:
@@ -184,11 +191,11 @@ def _by_id(source: Source) -> Callable[..., LevelRef]:
     return ref
 
 
-_add("/settings/call-park", "the account", _of_account)
-for _path, _what, _source in (
-    ("sites", "a site", Source.SITE),
-    ("groups", "a user group", Source.GROUP),
-    ("users", "a user", Source.USER),
-    ("common-areas", "a common area", Source.COMMON_AREA),
+_add("/settings/call-park", "the account", _of_account, may_see_settings_of_all, may_change_settings_of_account)
+for _path, _what, _source, _may_see, _may_change in (
+    ("sites", "a site", Source.SITE, may_see_settings_of_all, may_change_settings_of_places),
+    ("groups", "a user group", Source.GROUP, may_see_settings_of_all, may_change_settings_of_account),
+    ("users", "a user", Source.USER, may_see_settings, may_change_settings),
+    ("common-areas", "a common area", Source.COMMON_AREA, may_see_settings_of_all, may_change_settings_of_places),
 ):
-    _add(f"/{_path}/{{id}}/settings/call-park", _what, _by_id(_source))
+    _add(f"/{_path}/{{id}}/settings/call-park", _what, _by_id(_source), _may_see, _may_change)
