@@ -8,12 +8,13 @@
 # make reliability   what becomes of 1,000 parked callers and 200 conversations under kill -9; 15 min   (ARGS=--small: 30 callers, 40 s)
 # make fuzz    random offices with damaged messages                         (make fuzz ARGS="--seeds 2000 --jobs 2")
 # make days    offices whose server dies, a simulated day each          (make days ARGS="--days 2000 --jobs 2")
+# make probe     made-up requests to the API, none of which may break it    (make probe ARGS="--examples 300 --only parked")
 # make lock    pin the dependencies of pyproject.toml anew
 
 BIN := .venv/bin
 CODE := $(foreach room,src tests bench tools examples,$(if $(wildcard $(room)/*.py $(room)/*/*.py),$(room)))
 
-.PHONY: demo test setup dev debian compiled compiler install lint mypy bench reliability fuzz days lock
+.PHONY: demo test setup dev debian compiled compiler install lint mypy bench reliability fuzz days probe lock
 .DEFAULT_GOAL := setup
 
 setup: .venv/ready-run
@@ -52,6 +53,9 @@ days: dev
 
 fuzz: dev
 	@$(BIN)/python -m parkade.testing.fuzz $(ARGS)
+
+probe: dev
+	@$(BIN)/python -m tests.api.probing $(ARGS)
 
 dev: .venv/ready-dev
 

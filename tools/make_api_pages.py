@@ -73,7 +73,7 @@ def errors_page() -> str:
     lines = [
         "# Errors",
         "",
-        "Every refusal has an id that never changes. The API answers with it as `error_id` (`GET /api/v1/errors` has them all),",
+        "Every refusal has an id that never changes. The API answers with it as `error_id` (`GET /api/v1/errors` has all),",
         "phones find it in `Warning: 399 parkade` and `Reason`. `{name}`, `{code}` and the like stand for what it is about.",
         "Written by `tools/make_api_pages.py`.",
         "",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from parkade.api.auth import Reach
 from parkade.api.principal import Role
 from tests.api.conftest import PASSWORD, Office, error_id
-from tools.make_api_pages import WORDS, Endpoint, Reach, endpoints
+from tools.make_api_pages import WORDS, Endpoint, endpoints
 
 pytestmark = pytest.mark.asyncio
 
@@ -34,8 +35,8 @@ async def ask(client: httpx.AsyncClient, endpoint: Endpoint, account: str) -> ht
     while "{" in path:
         before, _, rest = path.partition("{")
         path = f"{before}nowhere{rest.partition('}')[2]}"
-    body = {"json": {}} if endpoint.method in ("POST", "PUT", "PATCH") else {}
-    return await client.request(endpoint.method, f"{path}{account}", **body)  # type: ignore[arg-type]
+    json: dict[str, str] | None = {} if endpoint.method in ("POST", "PUT", "PATCH") else None
+    return await client.request(endpoint.method, f"{path}{account}", json=json)
 
 
 @pytest.mark.parametrize("role", Role)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -13,7 +14,7 @@ from parkade import __version__
 from parkade.api import live, refusals, v2_phone
 from parkade.api.auth import new_enough
 from parkade.api.describe import describe
-from parkade.api.problems import Problem, add_handlers, answer
+from parkade.api.problems import Form, Problem, add_handlers, form_of
 from parkade.api.request_ids import RequestIds
 from parkade.api.rest import (
     accounts,
@@ -73,6 +74,9 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 """Everything under ``/api/v1``; each file of ``rest/`` has one noun."""
 
+FORMS: Mapping[str, Form] = {f"{V2_PREFIX}/": v2_phone.answered}
+"""Where errors have another form than everywhere else."""
+
 DESCRIPTION = """Calls, parked calls, settings and people of a Parkade installation.
 
 Send a token (`POST /api/v1/login`, `POST /api/v1/tokens`) as `Authorization: Bearer …`. Times are ISO 8601, UTC. Lists answer
@@ -96,7 +100,7 @@ def make_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    add_handlers(app, {f"{V2_PREFIX}/": v2_phone.answered})
+    add_handlers(app, FORMS)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX, dependencies=[Depends(new_enough)])
     app.include_router(v2_phone.router, prefix=V2_PREFIX)
@@ -124,7 +128,7 @@ class _Door:
         elif _length(scope) > most:
             refused = Problem(refusals.TOO_LARGE)
         if refused is not None:
-            await answer(Request(scope), refused)(scope, receive, send)
+            await form_of(scope["path"], FORMS)(Request(scope), refused)(scope, receive, send)
             return
         left = most
 

@@ -169,14 +169,18 @@ def _fault(error: Mapping[str, Any]) -> Fault:
     return Fault(where, str(error["msg"]).removeprefix("Value error, "))
 
 
+def form_of(path: str, forms: Mapping[str, Form]) -> Form:
+    """How a problem is answered there: ``forms`` are those of paths that have one of their own."""
+    return next((form for start, form in forms.items() if path.startswith(start)), answer)
+
+
 def add_handlers(app: FastAPI, forms: Mapping[str, Form]) -> None:
     """Have every error of ``app`` answered in the one form, but below the paths that have a form of their own."""
 
     async def handle(request: Request, error: Exception) -> Response:
         if isinstance(error, (StoreError, SignallingAwayError)):
             log.warning("%s %s: %s", request.method, request.url.path, error)
-        form = next((form for path, form in forms.items() if request.url.path.startswith(path)), answer)
-        return form(request, problem_of(error))
+        return form_of(request.url.path, forms)(request, problem_of(error))
 
     for kind in (Problem, RefusedError, SignallingAwayError, StoreError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, handle)
