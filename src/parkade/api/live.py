@@ -36,7 +36,7 @@ from parkade.store.errors import StoreError
 from parkade.store.people import extensions_at, places_of
 
 log = logging.getLogger("parkade.api.live")
-router = APIRouter()
+router = APIRouter(tags=["events"])
 
 RECENT: Final = 2000
 """Events in memory."""

@@ -34,7 +34,7 @@ from parkade.api.signalling import SignallingAwayError
 from parkade.store import events, webhooks
 from parkade.store.errors import StoreError
 
-router = APIRouter()
+router = APIRouter(tags=["operation"])
 
 PATIENCE_S: Final = 2.0
 _FORWARDED: Final = ("x-forwarded-for", "forwarded", "x-real-ip")
