@@ -56,7 +56,7 @@ def _of_route(route: Any) -> Iterator[Endpoint]:
     if not isinstance(dependant, Dependant) or not getattr(route, "include_in_schema", False):
         return
     calls = list(_calls(dependant))
-    rights = [RIGHT_OF[call] for call in calls if call in RIGHT_OF]
+    rights = list({RIGHT_OF[call].what: RIGHT_OF[call] for call in calls if call in RIGHT_OF}.values())
     assert len(rights) <= 1, f"{route.path} asks for {len(rights)} rights"
     for method in route.methods or ():
         yield Endpoint(method, route.path, rights[0] if rights else None, signed_in in calls)
