@@ -1,7 +1,8 @@
 """The log of events: what signalling writes, and the web process reads and takes into the database.
 
-Files ``<number of their first event>.log`` in one folder, only ever added to: a line an event, JSON as the contract writes
-it and its ``number``, which counts from 1 and goes on after any crash. All events of a moment are one ``write``, after the
+Files ``<number of their first event>.log`` in one folder, only ever added to: a line an event, JSON, ``{"number", "type",
+"event"}`` with the members of the event as they are in ``calls/events.py``; the reader gives the form of the contract. Numbers
+count from 1 and go on after any crash. All events of a moment are one ``write``, after the
 journal's and before any message leaves: nobody hears of what the log does not know. If signalling is killed between these two
 writes, some microseconds, what was decided goes on from the journal and its events are lost. What is written is in pages of the
 kernel: it survives ``kill -9`` of everything. A thread moves it to the disk about once a second, so a power cut costs at most
@@ -34,9 +35,8 @@ from typing import Any, Final, Self, TypeAlias
 
 import msgspec
 
-from parkade.base.journal import Json
 from parkade.calls.events import Event
-from parkade.edge.event_json import event_json
+from parkade.edge.event_json import TYPES, contract
 
 log = logging.getLogger("parkade.edge.events")
 
@@ -52,24 +52,23 @@ READ_BYTES: Final = 1 << 20
 _SUFFIX: Final = ".log"
 _UNREADABLE: Final = re.compile("[\0\ud800-\udfff]")
 _NUL: Final = b"\\u0000"
-_NUMBER: Final = b'{"number":%d,'
+_LINE: Final = b'{"number":%d,"type":"%b","event":%b}\n'
 _encode = msgspec.json.Encoder().encode
 
 Line: TypeAlias = "dict[str, Any]"
-"""An event as the contract writes it, and its ``number``."""
+"""An event as the contract writes it, and its ``number``, as a reader gives it."""
 
 
 def event_line(event: Event, number: int) -> bytes:
     """One line, newline included."""
-    plain = event_json(event)
     try:
-        line = _encode(plain)
+        members = _encode(event)
     except (ValueError, OverflowError):
-        line = b""
-    if not line or _NUL in line:
+        members = _NUL
+    if _NUL in members:
         # A name whose bytes are no UTF-8, or have a NUL among them: no database would take it.
-        line = _encode(_readable(plain))
-    return _NUMBER % number + line[1:] + b"\n"
+        members = _encode(_readable(msgspec.to_builtins(event)))
+    return _LINE % (number, TYPES[type(event)].encode(), members)
 
 
 def _readable(value: Any) -> Any:
@@ -340,12 +339,10 @@ def _end_of(path: Path, first: int) -> tuple[int, int]:
 
 def _read(data: bytes) -> Line | None:
     try:
-        line: Json = json.loads(data)
-    except ValueError:
+        line = json.loads(data)
+        return {"number": int(line["number"]), **contract(line["type"], line["event"])}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
-    if isinstance(line, dict) and isinstance(line.get("number"), int) and isinstance(line.get("data"), dict):
-        return line
-    return None
 
 
 class EventReader:

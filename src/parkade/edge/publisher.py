@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 
 from parkade.calls.commands import Reply
 from parkade.calls.effects import SlotChanged
 from parkade.calls.events import Event
+from parkade.edge.event_json import event_json
 from parkade.edge.event_log import EventLog
 from parkade.edge.pump import Told
 
@@ -36,10 +38,10 @@ class Publisher:
             elif not isinstance(each, SlotChanged):
                 happened.append(each)
         if happened:
-            lines = self._events.write(happened)
+            self._events.write(happened)
             if events_log.isEnabledFor(logging.INFO):
-                for line in lines:
-                    events_log.info("%s", line[:-1].decode())
+                for event in happened:
+                    events_log.info("%s", json.dumps(event_json(event), ensure_ascii=False))
             self.news(self._events.last)
             self.seen(happened)
         for reply in replies:
