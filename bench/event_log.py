@@ -1,7 +1,7 @@
-"""What recording events costs a call: ``python -m bench.event_log``; microseconds of CPU, beside what the call costs the switch.
+"""What recording events costs a call: ``python -m bench.event_log``; us of CPU, beside what the call costs the switch.
 
-The events are those of real calls, parked, retrieved and hung up, grouped as the pump gets them. They are written as in the server:
-one ``write`` for each group, in a temporary directory (or in ``--folder``, to see another file system).
+The events are those of real calls, parked, retrieved and hung up, grouped as the pump gets them. They are written as in the
+server: one ``write`` for each group, in a temporary directory (or in ``--folder``, to see another file system).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Listening(Office):
 
     def tell(self, given: SwitchInput) -> list[SwitchEffect]:
         effects = super().tell(given)
-        events: list[Event] = [effect for effect in effects if isinstance(effect, Happening)]  # type: ignore[misc]
+        events: list[Event] = [effect for effect in effects if isinstance(effect, Happening)]
         if events:
             self.groups.append(events)
         return effects
@@ -79,9 +79,9 @@ def main() -> None:
     encoding_s = time.process_time() - start
     a_call = 1e6 / given.calls
     print(
-        f"{len(events) / given.calls:.1f} events of {sum(map(len, lines)) / len(lines):.0f} bytes in {len(groups) / given.calls:.1f} "
-        f"writes a call: {statistics.median(times) * a_call:.0f} us of CPU a call, of them {encoding_s * a_call:.0f} for making the "
-        f"lines; the pure switch takes {switch_s * a_call:.0f} us for the same call"
+        f"{len(events) / given.calls:.1f} events of {sum(map(len, lines)) / len(lines):.0f} bytes in "
+        f"{len(groups) / given.calls:.1f} writes a call: {statistics.median(times) * a_call:.0f} us of CPU a call, of them "
+        f"{encoding_s * a_call:.0f} for making the lines; the pure switch takes {switch_s * a_call:.0f} us for the same call"
     )
 
 

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import get_args
 
@@ -18,7 +19,26 @@ from hypothesis import strategies as st
 from parkade.api.link import SignallingLink
 from parkade.api.signalling import RefusedError, SignallingAwayError
 from parkade.calls import refusals
-from parkade.calls.commands import Command, HangUpCall, ListParked, ParkCall, ParkedCall, Reply, Result, RetrieveCall, Wanted
+from parkade.calls.audience import Audience
+from parkade.calls.commands import (
+    Banned,
+    CallDetail,
+    CallStage,
+    Command,
+    HangUpCall,
+    ListParked,
+    ParkCall,
+    ParkedCall,
+    ParkState,
+    Party,
+    PartyState,
+    Registered,
+    Reply,
+    Result,
+    RetrieveCall,
+    Wanted,
+)
+from parkade.calls.directory import VisibilityKind
 from parkade.calls.identity import Identity
 from parkade.edge import command_socket
 from parkade.edge.command_socket import CommandSocket
@@ -262,23 +282,66 @@ async def test_no_bytes_raise_anything_but_a_link_error(data: bytes) -> None:
             pass
 
 
-def _filled(kind: type) -> object:
-    """A value of a command's class, made of what msgspec takes for its types."""
-    fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
-    return kind(**{field.name: "7" for field in fields if field.required})
-
-
 async def test_every_command_can_be_sent() -> None:
     for kind in get_args(Wanted):
-        wanted = _filled(kind)
-        body = asking(7, "acme", wanted)[4:]  # type: ignore[arg-type]
-        message = up_from(body)
+        wanted = kind(**{field.name: "7" for field in fields(kind) if field.default is MISSING})
+        message = up_from(asking(7, "acme", wanted)[4:])
         assert isinstance(message, Ask)
         assert message.wanted == wanted
 
 
-async def test_every_result_can_be_sent() -> None:
-    for result in (None, (), PARKED, (PARKED,)):
-        message = down_from(answering(7, result)[4:])
-        assert isinstance(message, Answer)
-        assert message.result == result
+FULL = ParkedCall(
+    "*801",
+    "Main",
+    801,
+    "c1",
+    Identity("Lan", "102"),
+    "101",
+    "a note",
+    1.5,
+    2.5,
+    ParkState.RESERVED,
+    "main",
+    "l1",
+    "Alice",
+    2,
+    Audience(VisibilityKind.PEOPLE, "main", ("alice", "bob")),
+    Identity("Bob", "102"),
+    9.5,
+)
+DETAIL = CallDetail("c1", "acme", CallStage.PARKED, 1.5, 2.5, (Party("Lan", "102", None, PartyState.PARKED),), FULL)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        (),
+        PARKED,
+        FULL,
+        (PARKED, FULL),
+        DETAIL,
+        (DETAIL,),
+        (Registered("acme-101", 1, "UDP", "192.0.2.1:5060", "phone", 1.5),),
+        (Banned("192.0.2.1", 1.5, 7),),
+    ],
+)
+async def test_every_result_can_be_sent(result: Result) -> None:
+    message = down_from(answering(7, result)[4:])
+    assert isinstance(message, Answer)
+    assert message.result == result
+    assert repr(message.result) == repr(result)  # so enumerations are what they were
+
+
+async def test_no_kind_of_result_was_forgotten() -> None:
+    tried = {type(None), ParkedCall, CallDetail, Registered, Banned}
+    assert {(get_args(kind) or (kind,))[0] for kind in get_args(Result)} == tried
+
+
+async def test_members_that_a_command_has_not_are_a_link_error() -> None:
+    for what in ({"code": "*801"}, {"code": "*801", "note": 5}, {"code": "*801", "note": "", "more": ""}, ["*801", ""], 5):
+        body = msgspec.msgpack.encode(["ask", 7, "acme", "NoteCall", what])
+        message = up_from(body)
+        assert isinstance(message, Ask)
+        with pytest.raises(LinkError):
+            _ = message.wanted

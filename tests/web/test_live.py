@@ -131,7 +131,7 @@ async def test_an_event_that_there_is_not_or_that_is_anothers_is_refused(web: We
         token = await token_of(web, "alice@acme.test")
         async with connect(f"{web.url}?after={after}", additional_headers={"Authorization": f"Bearer {token}"}) as client:
             code, said = await closed(client)
-            assert (code, said[0]["error_id"]) == (4404, "no_such_event")
+            assert (code, said[0]["error_id"]) == (4410, "event_gone")
 
 
 async def test_nobody_hears_anything_without_a_valid_token(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,7 @@ async def test_pages_for_those_who_would_rather_ask(web: Web, monkeypatch: pytes
             break
     assert found == [f"e{n}" for n in range(1, 31) if n % 3]
     answer = await alice.get("/api/v1/events", params={"after": "e3"})
-    assert (answer.status_code, answer.json()["error_id"]) == (404, "no_such_event")
+    assert (answer.status_code, answer.json()["error_id"]) == (410, "event_gone")
 
 
 async def test_a_search_through_what_one_may_not_hear_comes_to_an_end(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:

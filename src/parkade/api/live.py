@@ -232,7 +232,7 @@ async def number_after(use: Services, id_: str, account: str | None) -> int:
     async with use.store.reading() as connection:
         number = await stored.number_of(connection, id_, account) if "\0" not in id_ else None
     if number is None:
-        raise Problem(refusals.NO_SUCH_EVENT)
+        raise Problem(refusals.EVENT_GONE)
     return number
 
 

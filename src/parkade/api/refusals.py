@@ -56,13 +56,6 @@ NOT_FOUND = Refusal(
     "Check the address and the id.",
     "Kiểm tra lại địa chỉ và mã định danh.",
 )
-NO_SUCH_EVENT = Refusal(
-    "no_such_event",
-    "There is no such event, or it is so old that it has been removed.",
-    "Không có sự kiện này, hoặc sự kiện đã quá cũ và bị xóa.",
-    "Read the state anew, and listen without after.",
-    "Hãy đọc lại trạng thái, rồi lắng nghe mà không có after.",
-)
 METHOD_NOT_ALLOWED = Refusal(
     "method_not_allowed",
     "That cannot be done with this address.",
@@ -193,8 +186,8 @@ EVENT_GONE = Refusal(
     "event_gone",
     "There is no such event, or it is so old that it was removed.",
     "Không có sự kiện này, hoặc nó đã quá cũ và bị xóa.",
-    "Ask for a newer one; the history of parked calls goes back further.",
-    "Hãy yêu cầu sự kiện mới hơn; lịch sử đỗ cuộc gọi được lưu lâu hơn.",
+    "Ask for a newer one, or begin without one; the history of parked calls goes back further.",
+    "Hãy yêu cầu sự kiện mới hơn, hoặc bắt đầu mà không nêu sự kiện; lịch sử đỗ cuộc gọi được lưu lâu hơn.",
 )
 INTERNAL_ERROR = Refusal(
     "internal_error",

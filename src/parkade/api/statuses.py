@@ -27,7 +27,6 @@ STATUS: dict[str, int] = {
         ),
         404: (
             api.NOT_FOUND,
-            api.NO_SUCH_EVENT,
             calls.NO_CALL_PARKED,
             calls.NO_SUCH_CALL,
             calls.NO_SUCH_DEVICE,

@@ -29,10 +29,10 @@ from parkade.edge.link_wire import (
     Figures,
     Framer,
     LinkError,
-    Refused,
     Traced,
     answering,
     framed,
+    refusing,
     up_from,
 )
 from parkade.edge.trace import Message
@@ -95,7 +95,7 @@ class CommandSocket:
         connection, _, number = reply.id.partition("-")
         if connection.isdigit() and (asker := self._connections.get(int(connection))) is not None:
             if reply.refusal is not None:
-                asker.write(framed(Refused(int(number), reply.refusal)))
+                asker.write(refusing(int(number), reply.refusal))
             else:
                 asker.write(answering(int(number), reply.result))
 

@@ -57,8 +57,9 @@ def event_json(event: Event) -> dict[str, Json]:
 
 
 def contract(kind: str, plain: Mapping[str, Any]) -> dict[str, Json]:
-    """An event of type ``kind`` whose members, and theirs, are plain values. Members whose names end in ``_at`` or ``_until`` are
-    times; seconds have three decimals, as times have.
+    """An event of type ``kind`` whose members, and theirs, are plain values.
+
+    Members whose names end in ``_at`` or ``_until`` are times; seconds have three decimals, as times have.
     """
     data: dict[str, Json] = {name: _member(name, value) for name, value in plain.items() if name not in _APART}
     detail = (plain.get("moment") or {}).get("detail")

@@ -3,23 +3,26 @@ message in MessagePack.
 
 Up go ``Ask``, ``AskFigures``, ``AskTrace`` and ``DirectoryChanged``, each with a number; down come ``Answer``, ``Refused``,
 ``Figures``, ``Traced`` and ``DirectoryHeld`` with the same number, and ``EventsUpTo`` unasked. Commands, results and refusals
-are those of ``calls``, under the names of their classes; a new one needs no word here. A frame that is too long, that is no
-message, or whose command is unknown or has members of the wrong type is a ``LinkError``: nobody can tell what would come
-behind it.
+are those of ``calls``, under the names of their classes; a new one needs a word here (``_INNER``) only if its members have
+members. A frame that is too long, that is no message, or whose command is unknown or has other members than it should is a
+``LinkError``: nobody can tell what would come behind it.
 
 Both ends are of one installation and start together, so there is no number of a version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
 from typing import Any, Final, TypeAlias, get_args, get_origin
 
 import msgspec
 
 from parkade.base.errors import ParkadeError
-from parkade.calls.commands import Result, Wanted
+from parkade.calls.audience import Audience
+from parkade.calls.commands import CallDetail, CallStage, ParkedCall, ParkState, Party, PartyState, Result, Wanted
+from parkade.calls.directory import VisibilityKind
+from parkade.calls.identity import Identity
 from parkade.calls.refusals import Refusal
 from parkade.edge.trace import Message
 
@@ -46,8 +49,11 @@ class Ask(msgspec.Struct, frozen=True, array_like=True, tag="ask"):
     def wanted(self) -> Wanted:
         """The command. Raises ``LinkError``."""
         try:
-            found: Wanted = _COMMANDS[self.kind].decode(self.what)
-        except (KeyError, msgspec.DecodeError) as error:
+            members = _decode(self.what)
+            if not all(isinstance(member, str | bool | None) for member in members.values()):
+                raise ValueError("members that are no text")
+            found: Wanted = _COMMANDS[self.kind](**members)
+        except (*_WRONG, AttributeError) as error:
             raise LinkError(f"no command: {self.kind[:40]!r}: {error}") from None
         return found
 
@@ -86,17 +92,25 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer"):
     def result(self) -> Result:
         """The result. Raises ``LinkError``."""
         try:
-            found: Result = _RESULTS[self.kind].decode(self.what)
-        except (KeyError, msgspec.DecodeError) as error:
+            found: Result = _RESULTS[self.kind](_decode(self.what))
+        except _WRONG as error:
             raise LinkError(f"no result: {self.kind[:40]!r}: {error}") from None
         return found
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
-    """Nothing was done."""
+    """Nothing was done: ``members`` are those of a ``Refusal``."""
 
     number: int
-    refusal: Refusal
+    members: dict[str, str]
+
+    @property
+    def refusal(self) -> Refusal:
+        """Why. Raises ``LinkError``."""
+        try:
+            return Refusal(**self.members)
+        except TypeError as error:
+            raise LinkError(f"no refusal: {error}") from None
 
 
 class Figures(msgspec.Struct, frozen=True, array_like=True, tag="figures"):
@@ -128,24 +142,60 @@ class EventsUpTo(msgspec.Struct, frozen=True, array_like=True, tag="events"):
 Down: TypeAlias = Answer | Refused | Figures | Traced | DirectoryHeld | EventsUpTo
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
 _decode_up = msgspec.msgpack.Decoder(Up).decode
 _decode_down = msgspec.msgpack.Decoder(Down).decode
 _NOTHING = ""
 _EMPTY = "*"
+_WRONG: Final = (KeyError, TypeError, ValueError, msgspec.DecodeError)
+_Make: TypeAlias = Callable[[Any], Any]
 
 
-def _result_kinds() -> Iterator[tuple[str, Any]]:
-    yield _NOTHING, None
-    yield _EMPTY, tuple[()]
+def _one(kind: type) -> _Make:
+    """Makes a ``kind`` of its plain members. Classes that are compiled do not say the types of theirs, so ``_INNER`` does."""
+
+    def made(plain: dict[str, Any]) -> Any:
+        inner = _INNER.get(kind)
+        if inner is not None:
+            for name, make in inner.items():
+                if plain[name] is not None:
+                    plain[name] = make(plain[name])
+        return kind(**plain)
+
+    return made
+
+
+def _several(make: _Make) -> _Make:
+    return lambda plain: tuple(map(make, plain))
+
+
+_INNER: Final[Mapping[type, Mapping[str, _Make]]] = {
+    Audience: {"kind": VisibilityKind, "people": tuple},
+    ParkedCall: {
+        "caller": _one(Identity),
+        "state": ParkState,
+        "audience": _one(Audience),
+        "retrieved_by": _one(Identity),
+    },
+    Party: {"state": PartyState},
+    CallDetail: {"stage": CallStage, "parties": _several(_one(Party)), "parked": _one(ParkedCall)},
+}
+"""The members of results that have members, or a type, of their own."""
+
+
+def _result_kinds() -> Iterator[tuple[str, _Make]]:
+    yield _NOTHING, lambda plain: plain
+    yield _EMPTY, tuple
     for kind in get_args(Result):
         if get_origin(kind) is tuple:
-            yield f"{get_args(kind)[0].__name__}*", kind
+            inner = get_args(kind)[0]
+            yield f"{inner.__name__}*", _several(_one(inner))
         elif kind is not type(None):
-            yield kind.__name__, kind
+            yield kind.__name__, _one(kind)
 
 
-_COMMANDS: Final = {kind.__name__: msgspec.msgpack.Decoder(kind) for kind in get_args(Wanted)}
-_RESULTS: Final = {name: msgspec.msgpack.Decoder(kind) for name, kind in _result_kinds()}
+_COMMANDS: Final = {kind.__name__: kind for kind in get_args(Wanted)}
+_RESULTS: Final = dict(_result_kinds())
 
 
 def asking(number: int, account: str, wanted: Wanted) -> bytes:
@@ -165,6 +215,11 @@ def answering(number: int, result: Result) -> bytes:
         case _:
             kind = type(result).__name__
     return framed(Answer(number, kind, msgspec.Raw(_encode(result))))
+
+
+def refusing(number: int, refusal: Refusal) -> bytes:
+    """The frame of why it was not done."""
+    return framed(Refused(number, msgspec.to_builtins(refusal)))
 
 
 def framed(message: Up | Down) -> bytes:
