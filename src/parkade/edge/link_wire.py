@@ -108,9 +108,10 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
     def refusal(self) -> Refusal:
         """Why. Raises ``LinkError``."""
         try:
-            return Refusal(**self.members)
+            why: Refusal = _one(Refusal)(dict(self.members))
         except TypeError as error:
             raise LinkError(f"no refusal: {error}") from None
+        return why
 
 
 class Figures(msgspec.Struct, frozen=True, array_like=True, tag="figures"):
