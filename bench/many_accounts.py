@@ -185,7 +185,7 @@ def main() -> None:
         print(f"settings of whoever parks: {found:.2f} us; four levels resolved anew: {resolved:.1f} us")
         with serving(data) as (port, seconds):
             print(f"start until phones can call: {seconds:.2f} s")
-            pinged(port, 2)
+            pinged(port, 4)  # the other processes are done with starting
             for _ in range(given.rounds):
                 print(said("nothing changes ", pinged(port, given.seconds)))
                 command = [sys.executable, "-m", "bench.many_accounts", "--change", str(data)]

@@ -27,7 +27,7 @@ from parkade.base.journal import Json
 from parkade.config import Settings
 from parkade.edge.advertise import Advertise
 from parkade.edge.clock import Clock
-from parkade.edge.collector import settle_collector
+from parkade.edge.collector import keep_what_was_loaded, settle_collector
 from parkade.edge.command_socket import CommandSocket
 from parkade.edge.event_log import EVENTS_FOLDER, EventLog
 from parkade.edge.figures import Figures
@@ -261,6 +261,7 @@ class DirectoryFollower:
                 self._feed(AccountLoaded(slug, None, {}, {}))
             else:
                 self._feed(AccountLoaded(slug, loaded.account, loaded.devices, loaded.secrets))
+                keep_what_was_loaded()
             log.info("account %s of directory revision %s loaded", slug, revision)
         self._revision = revision
 
