@@ -29,8 +29,8 @@ def message(call_id: str, first: str = "INVITE sip:101@example.com SIP/2.0", hea
 
 async def test_the_messages_of_one_call_in_both_directions_and_no_others() -> None:
     trace = Trace(60, 1 << 20, here)
-    trace.heard([Received(FLOW, message("a")), Received(FLOW, message("b")), FlowLost(FLOW)], 1.0)
-    trace.sent([Send(FLOW, message("a", "SIP/2.0 100 Trying")), CloseFlow(FLOW), Send(FLOW, message("c"))], 2.0)
+    trace.passed([Received(FLOW, message("a")), Received(FLOW, message("b")), FlowLost(FLOW)], [], 1.0)
+    trace.passed([], [Send(FLOW, message("a", "SIP/2.0 100 Trying")), CloseFlow(FLOW), Send(FLOW, message("c"))], 2.0)
     trace.belongs("acme", "call1", ["a", "c"], 2.0)
     found = await trace.of_call("acme", "call1")
     assert found is not None
@@ -52,8 +52,8 @@ async def test_another_accounts_call_and_an_unknown_one_look_the_same() -> None:
 
 async def test_a_call_id_that_is_only_mentioned_is_not_that_of_the_message() -> None:
     trace = Trace(60, 1 << 20, here)
-    trace.heard([Received(FLOW, message("other\r\nRefer-To: <sip:x@y?Replaces=a>"))], 1.0)
-    trace.heard([Received(FLOW, message("a", header="i"))], 1.0)
+    trace.passed([Received(FLOW, message("other\r\nRefer-To: <sip:x@y?Replaces=a>"))], [], 1.0)
+    trace.passed([Received(FLOW, message("a", header="i"))], [], 1.0)
     trace.belongs("acme", "call1", ["a"], 1.0)
     found = await trace.of_call("acme", "call1")
     assert found is not None
@@ -63,7 +63,7 @@ async def test_a_call_id_that_is_only_mentioned_is_not_that_of_the_message() -> 
 async def test_old_messages_and_calls_are_forgotten() -> None:
     trace = Trace(60, 1 << 20, here)
     for at in range(200):
-        trace.heard([Received(FLOW, message(f"call-id-{at}"))], float(at))
+        trace.passed([Received(FLOW, message(f"call-id-{at}"))], [], float(at))
         trace.belongs("acme", f"call{at}", [f"call-id-{at}"], float(at))
     assert await trace.of_call("acme", "call100") is None
     found = await trace.of_call("acme", "call150")
@@ -78,13 +78,13 @@ async def test_memory_is_bounded() -> None:
     trace = Trace(1e9, 100_000, here)
     one = message("a")
     for at in range(5000):
-        trace.heard([Received(FLOW, one)], float(at))
-        trace.sent([Send(FLOW, one)], float(at))
+        trace.passed([Received(FLOW, one)], [], float(at))
+        trace.passed([], [Send(FLOW, one)], float(at))
         assert trace.size <= 100_000
     trace.belongs("acme", "call1", ["a"], 5000.0)
     found = await trace.of_call("acme", "call1")
     assert found is not None
-    assert len(found) == 100_000 // (len(one) + OVERHEAD_BYTES)
+    assert 0.9 < len(found) * (len(one) + OVERHEAD_BYTES) / 100_000 <= 1
     assert found[-1].at == 4999.0
 
 
@@ -100,14 +100,14 @@ async def test_phones_have_their_turn_during_a_search() -> None:
     trace = Trace(1e9, 1 << 30, here)
     trace.belongs("acme", "call1", ["a"], 0.0)
     for at in range(20_000):
-        trace.heard([Received(FLOW, message(str(at)))], float(at))
+        trace.passed([Received(FLOW, message(str(at)))], [], float(at))
     turns = 0
 
     async def phones() -> None:
         nonlocal turns
         while True:
             turns += 1
-            trace.heard([Received(FLOW, message("new"))], 20_000.0)
+            trace.passed([Received(FLOW, message("new"))], [], 20_000.0)
             await asyncio.sleep(0)
 
     task = asyncio.create_task(phones())
@@ -153,5 +153,5 @@ async def test_what_is_kept_is_no_work_for_the_collector() -> None:
     received = [Received(FLOW, message(str(i))) for i in range(1000)]
     gc.collect()
     before = len(gc.get_objects())
-    trace.heard(received, 1.0)
+    trace.passed(received, [], 1.0)
     assert len(gc.get_objects()) - before < 10

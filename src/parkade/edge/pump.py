@@ -93,8 +93,7 @@ class _Decided:
 class Tracer(Protocol):
     """Where messages are kept so that one call may be looked at afterwards."""
 
-    def heard(self, inputs: Sequence[SwitchInput], now: Instant) -> None: ...
-    def sent(self, outgoing: Sequence[Outgoing], now: Instant) -> None: ...
+    def passed(self, inputs: Sequence[SwitchInput], outgoing: Sequence[Outgoing], now: Instant) -> None: ...
     def belongs(self, account: str, call: str, sessions: Iterable[str], now: Instant) -> None: ...
 
 
@@ -130,35 +129,35 @@ class Pump:
         """The same for inputs that came together, in their order."""
         decided = _Decided()
         tell, now = self._machine.tell, self._clock.now
-        if self.tracer is not None:
-            self.tracer.heard(inputs, now())
+        at = 0.0
         for given in inputs:
+            at = now()
             try:
-                decided.add(tell(given, now()))
+                decided.add(tell(given, at))
             except Exception:
                 log.exception("the switch failed on %s", type(given).__name__)
-        self._carry_out(decided)
+        self._carry_out(decided, inputs, at)
         self._arm()
 
     def perform(self, effects: list[SwitchEffect]) -> None:
         """Effects that no input led to: those of a restored machine."""
         decided = _Decided()
         decided.add(effects)
-        self._carry_out(decided)
+        self._carry_out(decided, (), self._clock.now())
         self._arm()
 
     def _wake(self) -> None:
         self._timer = self._armed_for = None
-        decided = _Decided()
+        decided, now = _Decided(), self._clock.now()
         try:
-            decided.add(self._machine.wake(self._clock.now()))
+            decided.add(self._machine.wake(now))
         except Exception:
             log.exception("the switch failed on a timer")
             self._not_before = self._clock.now() + FAILED_TIMER_S
-        self._carry_out(decided)
+        self._carry_out(decided, (), now)
         self._arm()
 
-    def _carry_out(self, decided: _Decided) -> None:
+    def _carry_out(self, decided: _Decided, inputs: Sequence[SwitchInput], now: Instant) -> None:
         # Media first, and at once: a phone must find its leg ready when the answer reaches it.
         if decided.orders:
             self.send_orders(decided.orders)
@@ -170,15 +169,10 @@ class Pump:
             except Exception:
                 log.exception("what happened could not be told")
         if self.tracer is not None:
-            self._trace(self.tracer, decided)
+            self.tracer.passed(inputs, decided.outgoing, now)
+            for began in decided.sessions:
+                self.tracer.belongs(began.account, began.call, (began.call_id,), now)
         self._send(decided.outgoing)
-
-    def _trace(self, tracer: Tracer, decided: _Decided) -> None:
-        now = self._clock.now()
-        for began in decided.sessions:
-            tracer.belongs(began.account, began.call, (began.call_id,), now)
-        if decided.outgoing:
-            tracer.sent(decided.outgoing, now)
 
     def _send(self, outgoing: list[Outgoing]) -> None:
         transports = self.transports

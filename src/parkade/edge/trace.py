@@ -1,6 +1,6 @@
 """The SIP messages of the last while, so that somebody may look at one call afterwards.
 
-Every message that comes or goes is kept as it is, by reference: two appends a message. Which call it belongs to is found out
+Every message that comes or goes is kept as it is, by reference: an append a message. Which call it belongs to is found out
 when somebody asks, by its Call-ID; the switch says of each session which call it is of (``SessionOfCall``). Messages are
 forgotten after ``keep_s``, and the oldest before that where all together would be more than ``max_bytes``.
 
@@ -65,8 +65,9 @@ class Trace:
         self._keep_s = keep_s
         self._max_bytes = max_bytes
         self._local = local
-        # An instant, then the message, then the next: pairs in tuples would be work for the garbage collector.
+        # An instant, then what came or went then: pairs in tuples would be work for the garbage collector.
         self._ring: deque[Any] = deque()
+        self._trim_at = max_bytes - max_bytes // 64
         self._size = 0
         self._calls: OrderedDict[str, _Call] = OrderedDict()
         self._searching = asyncio.Lock()
@@ -76,28 +77,24 @@ class Trace:
         """How many bytes are kept, about."""
         return self._size
 
-    def heard(self, inputs: Sequence[SwitchInput], now: Instant) -> None:
-        """What came together."""
-        keep, size = self._ring.append, self._size
+    def passed(self, inputs: Sequence[SwitchInput], outgoing: Sequence[Send | CloseFlow], now: Instant) -> None:
+        """What came together at ``now``, and what goes for it."""
+        ring, size = self._ring, self._size
+        keep = ring.append
+        keep(now)
         for given in inputs:
             if type(given) is Received:
-                keep(now)
                 keep(given)
                 size += len(given.data) + OVERHEAD_BYTES
-        self._size = size
-        if size > self._max_bytes or (self._ring and self._ring[0] < now - self._keep_s):
-            self._trim(now)
-
-    def sent(self, outgoing: Sequence[Send | CloseFlow], now: Instant) -> None:
-        """What goes together."""
-        keep, size = self._ring.append, self._size
         for effect in outgoing:
             if type(effect) is Send:
-                keep(now)
                 keep(effect)
                 size += len(effect.data) + OVERHEAD_BYTES
+        if size == self._size:
+            ring.pop()
+            return
         self._size = size
-        if size > self._max_bytes or (self._ring and self._ring[0] < now - self._keep_s):
+        if size > self._trim_at or ring[0] < now - self._keep_s:
             self._trim(now)
 
     def belongs(self, account: str, call: str, sessions: Iterable[str], now: Instant) -> None:
@@ -131,9 +128,12 @@ class Trace:
         size = 0
         async with self._searching:
             kept = list(self._ring)
-            for start in range(0, len(kept), 2 * SLICE):
-                part = kept[start : start + 2 * SLICE]
-                for message in self._matching(part, wanted):
+            at = 0.0
+            for start in range(0, len(kept), SLICE):
+                part = kept[start : start + SLICE]
+                matching = self._matching(part, at, wanted)
+                at = next((each for each in reversed(part) if isinstance(each, float)), at)
+                for message in matching:
                     size += len(message.data)
                     if len(found) == MAX_MESSAGES or size > MAX_FOUND_BYTES:
                         return found
@@ -141,8 +141,12 @@ class Trace:
                 await asyncio.sleep(0)
         return found
 
-    def _matching(self, part: Sequence[Any], wanted: Sequence[bytes]) -> Iterator[Message]:
-        for at, message in zip(part[::2], part[1::2], strict=True):
+    def _matching(self, part: Sequence[Any], at: Instant, wanted: Sequence[bytes]) -> Iterator[Message]:
+        """Those of ``wanted`` Call-IDs. ``at`` is when the first of ``part`` came, if it does not say so."""
+        for message in part:
+            if isinstance(message, float):
+                at = message
+                continue
             data: bytes = message.data
             # The bytes first: to look for them costs a tenth of what it costs to find the header.
             if any(session in data for session in wanted) and call_id_of(data) in wanted:
@@ -152,12 +156,14 @@ class Trace:
                 yield Message(at, isinstance(message, Received), flow.transport, (host, port), remote, masked(data))
 
     def _trim(self, now: Instant) -> None:
-        ring, oldest = self._ring, now - self._keep_s
-        while ring:
-            if self._size <= self._max_bytes and ring[0] >= oldest:
-                break
+        """Some at a time, so that most messages do not have to; a little more than is needed goes."""
+        ring, oldest, size = self._ring, now - self._keep_s, self._size
+        most = self._trim_at - self._max_bytes // 64
+        while ring and (size > most or ring[0] < oldest):
             ring.popleft()
-            self._size -= len(ring.popleft().data) + OVERHEAD_BYTES
+            while ring and type(ring[0]) is not float:
+                size -= len(ring.popleft().data) + OVERHEAD_BYTES
+        self._size = size
 
     def _forget_calls(self, now: Instant) -> None:
         calls, oldest = self._calls, now - self._keep_s
