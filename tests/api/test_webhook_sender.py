@@ -38,6 +38,7 @@ from tests.api.receiver import (
     talks_nonsense,
     well,
 )
+from tests.databases import url_of
 
 pytestmark = pytest.mark.asyncio
 
@@ -140,7 +141,21 @@ accounts:
 
 @pytest_asyncio.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with await Store.open(tmp_path) as store:
+    """For what has nothing to do with the kind of database."""
+    async with _built(tmp_path / "house") as house:
+        yield house
+
+
+@pytest_asyncio.fixture
+async def any_house(data: Path) -> AsyncIterator[House]:
+    """Once for each kind of database."""
+    async with _built(data) as house:
+        yield house
+
+
+@asynccontextmanager
+async def _built(data: Path) -> AsyncIterator[House]:
+    async with await Store.open(data, url_of(data)) as store:
         await store.import_directory(read_directory_file(DIRECTORY.encode(), "test.yaml"))
         yield House(store)
 
@@ -149,11 +164,11 @@ def ids(got: Sequence[Got]) -> list[str]:
     return [each.event for each in got]
 
 
-async def test_what_is_sent(house: House) -> None:
-    async with receiving() as receiver, house.sender():
-        hook = await house.hook(receiver.url)
-        (event,) = await house.happen("call1")
-        (delivery,) = await house.until_over(hook)
+async def test_what_is_sent(any_house: House) -> None:
+    async with receiving() as receiver, any_house.sender():
+        hook = await any_house.hook(receiver.url)
+        (event,) = await any_house.happen("call1")
+        (delivery,) = await any_house.until_over(hook)
         (got,) = receiver.got
     assert got.path == "/hook"
     assert got.headers["content-type"] == "application/json"
@@ -170,19 +185,19 @@ async def test_what_is_sent(house: House) -> None:
     assert signed == f"v1={right}"
 
 
-async def test_only_what_is_wanted_and_only_of_the_account(house: House) -> None:
-    async with receiving() as receiver, house.sender():
-        hook = await house.hook(receiver.url, events=["call.retrieved"])
-        idle = await house.hook(receiver.url, active=False)
-        await house.happen("call1", "call2")
-        await house.happen("call3", account="other", type_="call.retrieved")
-        (wanted,) = await house.happen("call1", type_="call.retrieved")
-        await house.until_over(hook)
+async def test_only_what_is_wanted_and_only_of_the_account(any_house: House) -> None:
+    async with receiving() as receiver, any_house.sender():
+        hook = await any_house.hook(receiver.url, events=["call.retrieved"])
+        idle = await any_house.hook(receiver.url, active=False)
+        await any_house.happen("call1", "call2")
+        await any_house.happen("call3", account="other", type_="call.retrieved")
+        (wanted,) = await any_house.happen("call1", type_="call.retrieved")
+        await any_house.until_over(hook)
         assert ids(receiver.got) == [wanted]
-        assert await house.deliveries(idle) == []
+        assert await any_house.deliveries(idle) == []
 
 
-async def test_events_of_a_call_come_in_order_though_attempts_fail(house: House) -> None:
+async def test_events_of_a_call_come_in_order_though_attempts_fail(any_house: House) -> None:
     failures = 0
 
     async def sometimes(got: Got, writer: asyncio.StreamWriter) -> None:
@@ -190,10 +205,12 @@ async def test_events_of_a_call_come_in_order_though_attempts_fail(house: House)
         failures += 1
         await (says(503) if failures % 3 else well)(got, writer)
 
-    async with receiving(sometimes) as receiver, house.sender():
-        hook = await house.hook(receiver.url)
-        sent = [await house.happen("call1") for _ in range(3)] + [await house.happen("call2", "call1", "call2", "call1")]
-        found = await house.until_over(hook)
+    async with receiving(sometimes) as receiver, any_house.sender():
+        hook = await any_house.hook(receiver.url)
+        sent = [await any_house.happen("call1") for _ in range(3)] + [
+            await any_house.happen("call2", "call1", "call2", "call1")
+        ]
+        found = await any_house.until_over(hook)
         accepted = [each for i, each in enumerate(receiver.got) if not (i + 1) % 3]
     assert {each.state for each in found} == {"delivered"}
     for call in ("call1", "call2"):
@@ -202,31 +219,31 @@ async def test_events_of_a_call_come_in_order_though_attempts_fail(house: House)
     assert len(accepted) == sum(len(each) for each in sent)
 
 
-async def test_a_later_event_of_a_call_waits_and_one_of_another_does_not(house: House) -> None:
+async def test_a_later_event_of_a_call_waits_one_of_another_does_not(any_house: House) -> None:
     async def refuses_first_call(got: Got, writer: asyncio.StreamWriter) -> None:
         await (says(500) if got.json["data"]["call"] == "call1" else well)(got, writer)
 
-    async with receiving(refuses_first_call) as receiver, house.sender():
-        hook = await house.hook(receiver.url)
-        first, second, third = await house.happen("call1", "call1", "call2")
+    async with receiving(refuses_first_call) as receiver, any_house.sender():
+        hook = await any_house.hook(receiver.url)
+        first, second, third = await any_house.happen("call1", "call1", "call2")
         await receiver.wait_for(4)
-        found = {each.event: each for each in await house.deliveries(hook)}
+        found = {each.event: each for each in await any_house.deliveries(hook)}
         assert second not in ids(receiver.got)
         assert found[second].next_at is None
         assert found[third].state == "delivered"
         receiver.answer = well
-        await house.until_over(hook)
+        await any_house.until_over(hook)
         assert ids(receiver.got)[-2:] == [first, second]
 
 
-async def test_who_fails_for_good_lets_the_next_of_its_call_go(house: House) -> None:
+async def test_who_fails_for_good_lets_the_next_of_its_call_go(any_house: House) -> None:
     async def refuses_first(got: Got, writer: asyncio.StreamWriter) -> None:
         await (says(500) if got.event == "event1" else well)(got, writer)
 
-    async with receiving(refuses_first) as receiver, house.sender(Patience(first_retry_s=0.05, give_up_s=0.4)):
-        hook = await house.hook(receiver.url)
-        await house.happen("call1", "call1")
-        first, second = await house.until_over(hook)
+    async with receiving(refuses_first) as receiver, any_house.sender(Patience(first_retry_s=0.05, give_up_s=0.4)):
+        hook = await any_house.hook(receiver.url)
+        await any_house.happen("call1", "call1")
+        first, second = await any_house.until_over(hook)
     assert (first.state, first.last_error) == ("failed", "the receiver answered 500")
     assert first.attempts >= 3
     assert second.state == "delivered"
@@ -352,110 +369,110 @@ async def test_a_slow_receiver_delays_nobody_else(house: House) -> None:
     assert busiest <= PER_WEBHOOK
 
 
-async def test_a_webhook_that_only_fails_is_switched_off(house: House) -> None:
-    async with receiving(says(500)) as receiver, house.sender(Patience(first_retry_s=0.05, switch_off_s=0.3)) as sender:
-        hook = await house.hook(receiver.url)
-        await house.happen("call1", "call1", "call2")
+async def test_a_webhook_that_only_fails_is_switched_off(any_house: House) -> None:
+    async with receiving(says(500)) as receiver, any_house.sender(Patience(first_retry_s=0.05, switch_off_s=0.3)) as sender:
+        hook = await any_house.hook(receiver.url)
+        await any_house.happen("call1", "call1", "call2")
         async with asyncio.timeout(10):
-            while (await house.now(hook)).active:
+            while (await any_house.now(hook)).active:
                 sender._housekeeping_at = 0.0
                 sender.wake()
                 await asyncio.sleep(0.05)
         after = len(receiver.got)
-        await house.happen("call3")
-        found = await house.deliveries(hook)
+        await any_house.happen("call3")
+        found = await any_house.deliveries(hook)
         await asyncio.sleep(0.3)
         assert len(receiver.got) <= after + PER_WEBHOOK
-    off = await house.now(hook)
+    off = await any_house.now(hook)
     assert off.switched_off_at is not None
     assert len(found) == 3, "nothing is queued for it any more"
-    assert {each.state for each in await house.deliveries(hook)} == {"failed"}
-    async with house.store.reading() as connection:
+    assert {each.state for each in await any_house.deliveries(hook)} == {"failed"}
+    async with any_house.store.reading() as connection:
         (entry,) = (await connection.execute(tables.audit.select())).mappings()
     assert (entry["object"], entry["action"], entry["by"]) == (f"webhooks/{hook.uid}", "switch_off", "parkade")
     assert entry["after"]["active"] is False
 
 
-async def test_one_success_ends_a_time_of_failures(house: House) -> None:
-    async with receiving(says(500)) as receiver, house.sender():
-        hook = await house.hook(receiver.url)
-        await house.happen("call1")
+async def test_one_success_ends_a_time_of_failures(any_house: House) -> None:
+    async with receiving(says(500)) as receiver, any_house.sender():
+        hook = await any_house.hook(receiver.url)
+        await any_house.happen("call1")
         await receiver.wait_for(2)
-        assert (await house.now(hook)).failing_since is not None
+        assert (await any_house.now(hook)).failing_since is not None
         receiver.answer = well
-        await house.until_over(hook)
-        assert (await house.now(hook)).failing_since is None
+        await any_house.until_over(hook)
+        assert (await any_house.now(hook)).failing_since is None
 
 
-async def test_switching_off_fails_what_waits_and_a_replay_brings_it_back(house: House) -> None:
-    async with receiving(says(500)) as receiver, house.sender():
-        hook = await house.hook(receiver.url)
-        before = await house.happen("call0")
-        missed = await house.happen("call1", "call1", "call2")
+async def test_switching_off_fails_what_waits_and_a_replay_brings_it_back(any_house: House) -> None:
+    async with receiving(says(500)) as receiver, any_house.sender():
+        hook = await any_house.hook(receiver.url)
+        before = await any_house.happen("call0")
+        missed = await any_house.happen("call1", "call1", "call2")
         await receiver.wait_for(3)
-        async with house.store.writing() as connection:
+        async with any_house.store.writing() as connection:
             await webhooks.change(connection, hook, {"active": False}, time.time())
-        missed += await house.happen("call1")
+        missed += await any_house.happen("call1")
         await asyncio.sleep(0.2)
         receiver.answer = well
         receiver.got.clear()
-        async with house.store.writing() as connection:
+        async with any_house.store.writing() as connection:
             await webhooks.change(connection, hook, {"active": True}, time.time())
             again = await webhooks.replay_since(connection, hook, before[0], time.time())
-        house.wake()
+        any_house.wake()
         assert again == (4, None)
-        await house.until_over(hook)
+        await any_house.until_over(hook)
         assert sorted(ids(receiver.got)) == sorted(missed)
         assert [each for each in ids(receiver.got) if each != missed[2]] == [missed[0], missed[1], missed[3]]
 
 
-async def test_a_replay_is_a_new_delivery_of_the_same_event(house: House) -> None:
-    async with receiving() as receiver, house.sender() as sender:
-        hook = await house.hook(receiver.url)
-        await house.happen("call1")
-        (delivery,) = await house.until_over(hook)
-        async with house.store.writing() as connection:
+async def test_a_replay_is_a_new_delivery_of_the_same_event(any_house: House) -> None:
+    async with receiving() as receiver, any_house.sender() as sender:
+        hook = await any_house.hook(receiver.url)
+        await any_house.happen("call1")
+        (delivery,) = await any_house.until_over(hook)
+        async with any_house.store.writing() as connection:
             again = await webhooks.replay(connection, hook, delivery, time.time())
         assert again is not None
         sender.wake()
-        await house.until_over(hook)
+        await any_house.until_over(hook)
         first, second = receiver.got
     assert first.event == second.event
     assert first.delivery != second.delivery == again.uid
     assert first.body == second.body
 
 
-async def test_replays_go_on_where_they_stopped(house: House) -> None:
-    hook = await house.hook("http://127.0.0.1:1/")
-    first, *rest = await house.happen(*[f"call{i}" for i in range(10)])
-    async with house.store.writing() as connection:
+async def test_replays_go_on_where_they_stopped(any_house: House) -> None:
+    hook = await any_house.hook("http://127.0.0.1:1/")
+    first, *rest = await any_house.happen(*[f"call{i}" for i in range(10)])
+    async with any_house.store.writing() as connection:
         assert await webhooks.replay_since(connection, hook, first, 0.0, limit=4) == (4, rest[3])
         assert await webhooks.replay_since(connection, hook, rest[3], 0.0, limit=10) == (5, None)
         assert await webhooks.replay_since(connection, hook, "no such event", 0.0) is None
 
 
-async def test_both_secrets_sign_for_a_day(house: House) -> None:
-    async with receiving() as receiver, house.sender():
-        hook = await house.hook(receiver.url)
-        async with house.store.writing() as connection:
+async def test_both_secrets_sign_for_a_day(any_house: House) -> None:
+    async with receiving() as receiver, any_house.sender():
+        hook = await any_house.hook(receiver.url)
+        async with any_house.store.writing() as connection:
             await webhooks.rotate_secret(connection, hook, "new", time.time())
-        await house.happen("call1")
-        await house.until_over(hook)
+        await any_house.happen("call1")
+        await any_house.until_over(hook)
         (got,) = receiver.got
         at, *signed = got.headers["x-parkade-signature"].split(",")
         message = at.removeprefix("t=").encode() + b"." + got.body
         assert signed == [f"v1={hmac.new(key, message, hashlib.sha256).hexdigest()}" for key in (b"new", b"s3cret")]
-        rotated = await house.now(hook)
+        rotated = await any_house.now(hook)
     assert rotated.secrets_at(time.time() + webhooks.FORMER_SECRET_S + 1) == ["new"]
 
 
-async def test_an_event_that_was_removed_fails(house: House) -> None:
-    hook = await house.hook("http://127.0.0.1:1/")
-    await house.happen("call1")
-    async with house.store.writing() as connection:
+async def test_an_event_that_was_removed_fails(any_house: House) -> None:
+    hook = await any_house.hook("http://127.0.0.1:1/")
+    await any_house.happen("call1")
+    async with any_house.store.writing() as connection:
         await connection.execute(tables.event.delete())
-    async with house.sender():
-        (delivery,) = await house.until_over(hook)
+    async with any_house.sender():
+        (delivery,) = await any_house.until_over(hook)
     assert delivery.last_error == "the event is so old that it has been removed"
 
 
@@ -480,9 +497,10 @@ async def test_a_locked_database_loses_nothing(house: House, monkeypatch: pytest
         assert ids(receiver.got) == ["event1", "event2"], "what could not be written down is not sent again meanwhile"
 
 
-async def test_kill_9_of_the_sender_loses_nothing_and_sends_the_same_delivery_again(house: House, tmp_path: Path) -> None:
+async def test_kill_9_of_the_sender_loses_nothing_and_sends_the_same_delivery_again(any_house: House, data: Path) -> None:
     """It is killed at every fourth request, before the receiver answers; another takes its place."""
     process: asyncio.subprocess.Process | None = None
+    url = [known.text] if (known := url_of(data)) is not None else []
     kills = 0
 
     async def kills_it(got: Got, writer: asyncio.StreamWriter) -> None:
@@ -494,23 +512,24 @@ async def test_kill_9_of_the_sender_loses_nothing_and_sends_the_same_delivery_ag
             writer.write(OK)
 
     async with receiving(kills_it) as receiver:
-        hook = await house.hook(receiver.url)
-        sent = await house.happen(*["call1", "call2", "call3"] * 8)
+        hook = await any_house.hook(receiver.url)
+        sent = await any_house.happen(*["call1", "call2", "call3"] * 8)
         async with asyncio.timeout(60):
-            while any(each.state == "waiting" for each in await house.deliveries(hook)):
+            while any(each.state == "waiting" for each in await any_house.deliveries(hook)):
                 if process is None or process.returncode is not None:
                     process = await asyncio.create_subprocess_exec(
                         sys.executable,
                         "-m",
                         "tests.api.sender_program",
-                        str(tmp_path),
+                        str(data),
+                        *url,
                         env=dict(os.environ, PYTHONPATH="src:."),
                     )
                 await asyncio.sleep(0.05)
         assert process is not None
         process.terminate()
         await process.wait()
-        found = await house.deliveries(hook)
+        found = await any_house.deliveries(hook)
     assert kills == 4
     assert {each.state for each in found} == {"delivered"}
     assert {each.event for each in receiver.got} == set(sent), "nothing is lost"
