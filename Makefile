@@ -9,12 +9,13 @@
 # make fuzz    random offices with damaged messages                         (make fuzz ARGS="--seeds 2000 --jobs 2")
 # make days    offices whose server dies, a simulated day each          (make days ARGS="--days 2000 --jobs 2")
 # make probe     made-up requests to the API, none of which may break it    (make probe ARGS="--examples 300 --only parked")
+# make boards  random calls, and a board that only hears the events     (make boards ARGS="--calls 10000 --jobs 2")
 # make lock    pin the dependencies of pyproject.toml anew
 
 BIN := .venv/bin
 CODE := $(foreach room,src tests bench tools examples,$(if $(wildcard $(room)/*.py $(room)/*/*.py),$(room)))
 
-.PHONY: demo test setup dev debian compiled compiler install lint mypy bench reliability fuzz days probe lock
+.PHONY: demo test setup dev debian compiled compiler install lint mypy bench reliability fuzz days boards probe lock
 .DEFAULT_GOAL := setup
 
 setup: .venv/ready-run
@@ -50,6 +51,9 @@ reliability: dev debian
 
 days: dev
 	@$(BIN)/python -m parkade.testing.days $(ARGS)
+
+boards: dev
+	@$(BIN)/python -m parkade.testing.boards $(ARGS)
 
 fuzz: dev
 	@$(BIN)/python -m parkade.testing.fuzz $(ARGS)
