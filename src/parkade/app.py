@@ -41,6 +41,7 @@ from parkade.rtp.orders import PortsReady, Report
 from parkade.store import events as stored_events
 from parkade.store.journal import JOURNAL_FILE, Journal, set_aside
 from parkade.store.store import Store
+from parkade.switch.guesses import GuessLimits
 from parkade.switch.inputs import AccountLoaded, Drain, HangUp, MediaReport, SwitchEffect
 from parkade.switch.switch import Switch
 
@@ -104,7 +105,8 @@ class _Signalling:
 
             def new_switch() -> Switch:
                 keeps, traces = journal is not None, settings.trace_minutes > 0
-                return Switch(*directory, Ids(os.urandom), advertise, keeps=keeps, traces=traces)
+                limits = GuessLimits(tries_of_source=settings.ban_after, ban_s=settings.ban_seconds)
+                return Switch(*directory, Ids(os.urandom), advertise, keeps=keeps, traces=traces, limits=limits)
 
             clock = Clock()
             switch, effects = new_switch(), list[SwitchEffect]()

@@ -53,6 +53,8 @@ class Settings:
     log_level: str = "info"
     log_format: str = "text"
     journal: str = "on"
+    ban_after: int = 50
+    ban_seconds: int = 900
     trace_minutes: int = 30
     trace_megabytes: int = 64
     webhook_private_targets: str = ""
@@ -110,6 +112,10 @@ def _seconds(text: str) -> int:
 
 def _days(text: str) -> int:
     return _whole_number(text, 1, 36_500, "a number of days")
+
+
+def _tries(text: str) -> int:
+    return _whole_number(text, 1, 100_000, "a number of tries")
 
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -204,6 +210,8 @@ SETTINGS: tuple[Setting, ...] = (
         "NETWORKS",
         "Networks of your own that webhooks may be sent to, like 10.0.0.0/8,192.168.1.5. Default none.",
     ),
+    Setting("ban-after", _tries, "TRIES", "How many wrong SIP passwords one source may send within ten minutes. Default 50."),
+    Setting("ban-seconds", _seconds, "SECONDS", "For how long such a source is not listened to; 0: never. Default 900."),
     Setting("history-days", _days, "DAYS", "How long the history of parked calls is kept. Default 365."),
     Setting("event-days", _days, "DAYS", "How long events are kept for programs that were away. Default 30."),
 )
