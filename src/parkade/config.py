@@ -53,11 +53,11 @@ class Settings:
     log_level: str = "info"
     log_format: str = "text"
     journal: str = "on"
-    ban_after: int = 50
-    ban_seconds: int = 900
     trace_minutes: int = 30
     trace_megabytes: int = 64
     webhook_private_targets: str = ""
+    ban_after: int = 50
+    ban_seconds: int = 900
     history_days: int = 365
     event_days: int = 30
 

@@ -53,6 +53,12 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         "sounds": str(tmp_path / "my-sounds"),
         "log-level": "debug",
         "journal": "off",
+        "log-format": "json",
+        "trace-minutes": "5",
+        "trace-megabytes": "8",
+        "webhook-private-targets": "10.0.0.0/8",
+        "ban-after": "20",
+        "ban-seconds": "60",
         "history-days": "90",
         "event-days": "7",
     }
@@ -97,7 +103,7 @@ def test_a_bad_variable_is_named() -> None:
     ("text", "reason"),
     [
         ("sip-port = 70000", "sip-port: '70000' is not a port"),
-        ("sip_prt = 1", "sip_prt: there is no such key (known: advertise, data,"),
+        ("sip_prt = 1", "sip_prt: there is no such key (known: advertise, ban-after,"),
         ("sip-port = true", "sip-port: a text or a whole number is wanted"),
         ("sip-port =", "not TOML"),
     ],
