@@ -65,6 +65,14 @@ def url_of(data: Path) -> DatabaseUrl | None:
     return _urls[data]
 
 
+def copy(source: Path, to: Path) -> None:
+    """``to`` has what ``source`` has, in a database of the same kind; nobody has that open."""
+    shutil.copytree(source, to, dirs_exist_ok=True)
+    url = url_of(source)
+    if url is not None:
+        _urls[to] = postgres().new_database(of=url)
+
+
 def nothing_in(data: Path) -> None:
     """There is to be nothing: no directory ``data``, and an empty database on PostgreSQL."""
     if data.exists():
@@ -149,10 +157,11 @@ class Postgres:
         """The database ``name``."""
         return DatabaseUrl(f"postgresql://parkade@/{name}?host={self._folder}")
 
-    def new_database(self, *, empty: bool = False) -> DatabaseUrl:
-        """One of its own, with the newest schema or (``empty``) with nothing in it."""
+    def new_database(self, *, empty: bool = False, of: DatabaseUrl | None = None) -> DatabaseUrl:
+        """One of its own, with the newest schema, or (``empty``) nothing in it, or what is in ``of``, which nobody has open."""
         name = f"parkade_{next(self._numbers)}"
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {'template0' if empty else self._template}")
+        template = _name(of) if of else "template0" if empty else self._template
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
     def drop(self, url: DatabaseUrl) -> None:

@@ -7,6 +7,7 @@ A flag beats the environment, the environment beats the file, the file beats the
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ class Settings:
     ban_seconds: int = 900
     history_days: int = 365
     event_days: int = 30
+    app_minimum_version: str = "5.1.3"
+    api_rate: int = 300
 
 
 Value = Path | str | int | PortRange | DatabaseUrl
@@ -148,6 +151,16 @@ def _networks(text: str) -> str:
         raise ValueError(f"is not a list of networks like 10.0.0.0/8,192.168.1.5: {error}") from None
 
 
+def _version(text: str) -> str:
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,3}", text):
+        raise ValueError("is not a version like 5.1.3")
+    return text
+
+
+def _rate(text: str) -> int:
+    return _whole_number(text, 1, 1_000_000, "a number of requests")
+
+
 def _on_off(text: str) -> str:
     if text.lower() not in {"on", "off"}:
         raise ValueError("is neither on nor off")
@@ -213,6 +226,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ban-after", _tries, "TRIES", "How many wrong SIP passwords one source may send within ten minutes. Default 50."),
     Setting("ban-seconds", _seconds, "SECONDS", "For how long such a source is not listened to; 0: never. Default 900."),
     Setting("history-days", _days, "DAYS", "How long the history of parked calls is kept. Default 365."),
+    Setting("app-minimum-version", _version, "VERSION", "Apps that say an older version are asked to update. Default 5.1.3."),
+    Setting("api-rate", _rate, "NUMBER", "Requests to the API a second for each token. Default 300."),
     Setting("event-days", _days, "DAYS", "How long events are kept for programs that were away. Default 30."),
 )
 CONFIG_VARIABLE = "PARKADE_CONFIG"

@@ -39,7 +39,7 @@ from parkade.api.link import SignallingLink
 from parkade.api.live import LiveEvents
 from parkade.api.login_guard import Guard
 from parkade.api.outside import Outside, networks
-from parkade.api.services import Services
+from parkade.api.services import ApiSettings, Services
 from parkade.base.errors import ParkadeError
 from parkade.config import Settings, resolve
 from parkade.edge.event_log import EVENTS_FOLDER, Line
@@ -128,7 +128,12 @@ class _Web:
             link.connect()
             cleanup.push_async_callback(link.close)
             outside = Outside(networks(settings.webhook_private_targets), [settings.advertise] if settings.advertise else [])
-            services = Services(store, link, time.time, live, Guard(), outside=outside)
+            api_settings = ApiSettings(
+                minimum_app_version=settings.app_minimum_version,
+                requests_per_s=settings.api_rate,
+                request_burst=2 * settings.api_rate,
+            )
+            services = Services(store, link, time.time, live, Guard(), outside=outside, settings=api_settings)
             server = _Server(self._config(services), self._say_ready)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import cache
@@ -29,6 +29,7 @@ from parkade.store.store import Store
 from parkade.testing.phone import FakePhone
 from parkade.testing.world import SimWorld
 from tests.api.sim_signalling import SimSignalling
+from tests.databases import copy, on_postgres, url_of
 
 DIRECTORY = """
 accounts:
@@ -152,7 +153,7 @@ def client_of(app: FastAPI, headers: Mapping[str, str]) -> httpx.AsyncClient:
 
 async def open_office(data: Path, stack: AsyncExitStack, settings: ApiSettings = ApiSettings()) -> Office:  # noqa: B008 - frozen
     """An office of its own over the database in ``data``, closed with ``stack``."""
-    store = await stack.enter_async_context(await Store.open(data))
+    store = await stack.enter_async_context(await Store.open(data, url_of(data)))
     world = SimWorld()
     world.load((await store.directory())[0])
     phones = {device: world.phone(device) for device in world.directory.devices}
@@ -165,23 +166,32 @@ async def open_office(data: Path, stack: AsyncExitStack, settings: ApiSettings =
 
 async def furnish(data: Path) -> None:
     """Make the database of an office."""
-    async with await Store.open(data) as store:
+    async with await Store.open(data, url_of(data)) as store:
         await store.first_start()
         await store.import_directory(read_directory_file(DIRECTORY.replace("HASH", f'"{cheap_hash()}"').encode(), "office"))
 
 
 @pytest.fixture(scope="session")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory to be copied: the migrations take a second."""
-    data = tmp_path_factory.mktemp("office") / "data"
-    asyncio.run(furnish(data))
-    return data
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bool], Path]]:
+    """A data directory to be copied, on PostgreSQL or not: furnishing takes half a second."""
+    folder = tmp_path_factory.mktemp("office")
+
+    @cache
+    def made(in_postgres: bool) -> Path:
+        data = folder / ("postgres" if in_postgres else "sqlite")
+        with ThreadPoolExecutor(1) as thread:  # a test of coroutines has a loop of its own
+            thread.submit(asyncio.run, furnish(data)).result()
+        return data
+
+    with on_postgres(folder / "postgres"):
+        yield made
 
 
 @pytest.fixture
-def office_data(furnished: Path, tmp_path: Path) -> Path:
-    """The data directory of an office."""
-    return Path(shutil.copytree(furnished, tmp_path / "data"))
+def office_data(furnished: Callable[[bool], Path], data: Path) -> Path:
+    """The data directory of an office, on each kind of database."""
+    copy(furnished(url_of(data) is not None), data)
+    return data
 
 
 @pytest_asyncio.fixture

@@ -270,13 +270,12 @@ async def _extension_of(connection: AsyncConnection, account: str, id_: Any) -> 
 async def _change(
     use: Use, request: Request, who: Principal, account: str, find: Callable[[AsyncConnection], Any], given: Any
 ) -> Response:
-    if given is not None:
-        address = request.client.host if request.client else None
-        async with use.store.writing() as connection:
-            ref = await find(connection)
-            patch = await _patch_of(connection, account, given)
-            await levels.change(connection, who, account, ref, patch, now=use.now(), address=address)
-        await felt(use)
+    address = request.client.host if request.client else None
+    async with use.store.writing() as connection:
+        ref = await find(connection)
+        patch = {} if given is None else await _patch_of(connection, account, given)
+        await levels.change(connection, who, account, ref, patch, now=use.now(), address=address)
+    await felt(use)
     return Response(status_code=204)
 
 

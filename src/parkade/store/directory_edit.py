@@ -14,7 +14,7 @@ from parkade.store import tables as t
 from parkade.store.directory_changes import Change
 from parkade.store.directory_export import read_account
 from parkade.store.directory_file import faults_of, place
-from parkade.store.directory_import import ImportRefusedError, import_directory
+from parkade.store.directory_import import Hashes, ImportRefusedError, import_directory
 from parkade.store.directory_model import DirectoryFile
 from parkade.store.directory_rules import problems
 from parkade.store.revisions import mark_changed
@@ -55,13 +55,13 @@ async def edit_account(connection: AsyncConnection, slug: str, change: Callable[
     return await put(connection, checked(tree))
 
 
-async def put(connection: AsyncConnection, file: DirectoryFile) -> list[Change]:
-    """Import ``file``; what changed.
+async def put(connection: AsyncConnection, file: DirectoryFile, hashes: Hashes | None = None) -> list[Change]:
+    """Import ``file``; what changed. ``hashes`` as for ``import_directory``.
 
     :raises DirectoryRefusedError: it clashes with an account that it does not name.
     """
     try:
-        return await import_directory(connection, file)
+        return await import_directory(connection, file, hashes)
     except ImportRefusedError as error:
         raise DirectoryRefusedError([("", str(error))]) from None
 

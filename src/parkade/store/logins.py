@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.base.errors import ParkadeError
 from parkade.store import tables as t
 from parkade.store.passwords import device_secret, hash_password, random_password
 from parkade.store.revisions import mark_changed
+from parkade.store.tokens import end_sessions
 
 ADMINISTRATOR = "admin"
 
@@ -37,8 +38,7 @@ async def set_password(connection: AsyncConnection, name: str, password: str) ->
     """
     person = update(t.login).where(t.login.c.name == name).values(password_hash=hash_password(password))
     if (await connection.execute(person)).rowcount:
-        of_login = t.api_token.c.login_id.in_(select(t.login.c.id).where(t.login.c.name == name))
-        await connection.execute(delete(t.api_token).where(of_login, t.api_token.c.kind == "session"))
+        await end_sessions(connection, name)
         return f"login {name}"
     secret = device_secret(name, password)
     phone = update(t.device).where(t.device.c.username == name, t.device.c.address.is_(None))

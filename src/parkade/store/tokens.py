@@ -205,7 +205,8 @@ async def end_session(connection: AsyncConnection, session: str) -> None:
     await connection.execute(delete(t.api_token).where(own.uid == session, own.kind == "session"))
 
 
-async def end_sessions(connection: AsyncConnection, login_id: int, *, but: str = "") -> None:
-    """Forget every session of a log-in, but for the one with the id ``but``: its password has changed."""
+async def end_sessions(connection: AsyncConnection, login: str, *, but: str = "") -> None:
+    """Forget every session of the log-in of that name, but for the one with the id ``but``: its password has changed."""
     own = t.api_token.c
-    await connection.execute(delete(t.api_token).where(own.login_id == login_id, own.kind == "session", own.uid != but))
+    of_login = own.login_id.in_(select(t.login.c.id).where(t.login.c.name == login))
+    await connection.execute(delete(t.api_token).where(of_login, own.kind == "session", own.uid != but))

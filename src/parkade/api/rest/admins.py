@@ -110,9 +110,7 @@ async def change_admin(
     changed = await Changing(use, who, request, account, f"admins/{login}", secret).change(edit, _show(account, login))
     if password_hash is not None:
         async with use.store.writing() as connection:
-            known = await tokens.find_login(connection, login)
-            if known is not None:
-                await tokens.end_sessions(connection, known.id, but=who.token)
+            await tokens.end_sessions(connection, login, but=who.token)
     return changed
 
 

@@ -18,6 +18,7 @@ from parkade.api.principal import Principal
 from parkade.api.services import Use
 from parkade.store import audit, directory_edit
 from parkade.store.audit import AuditEntry
+from parkade.store.directory_import import password_hashes
 
 router = APIRouter(tags=["accounts"])
 
@@ -42,8 +43,10 @@ async def import_directory(who: Operator, use: Use, request: Request, given: Who
     """Make the accounts that are named what is said, wholly; others stay as they are. Says what changed."""
     with refusing():
         file = directory_edit.checked(given)
+        async with use.store.reading() as connection:
+            hashes = await password_hashes(connection, file)
         async with use.store.writing() as connection:
-            changes = await directory_edit.put(connection, file)
+            changes = await directory_edit.put(connection, file, hashes)
             address = request.client.host if request.client else None
             for slug in {change.account for change in changes}:
                 lines = [f"{change.verb} {change.what}" for change in changes if change.account == slug]

@@ -120,4 +120,4 @@ async def change_my_password(who: SignedIn, given: NewPassword, use: Use) -> Non
         password_hash = await asyncio.to_thread(hash_password, given.new)
     async with use.store.writing() as connection:
         await logins.set_login_password(connection, known.id, password_hash)
-        await tokens.end_sessions(connection, known.id, but=who.token)
+        await tokens.end_sessions(connection, known.name, but=who.token)

@@ -17,6 +17,7 @@ from parkade.api.people import NewUser, User, UserPatch
 from parkade.api.principal import Principal
 from parkade.api.services import Use
 from parkade.store import directory_queries as queries
+from parkade.store import tokens
 
 router = APIRouter(tags=["people"])
 
@@ -90,6 +91,9 @@ async def change_user(
     secret = ("password",) if "password_hash" in values else ()
     work = Changing(use, who, request, account, f"users/{id_}", secret)
     changed = await work.change(people.changing(KIND, id_, values), _show(who, account, id_), allow, if_match)
+    if secret and changed.login is not None:
+        async with use.store.writing() as connection:
+            await tokens.end_sessions(connection, changed.login, but=who.token)
     response.headers["ETag"] = etag(version_of(changed))
     return changed
 
