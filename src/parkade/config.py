@@ -226,9 +226,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ban-after", _tries, "TRIES", "How many wrong SIP passwords one source may send within ten minutes. Default 50."),
     Setting("ban-seconds", _seconds, "SECONDS", "For how long such a source is not listened to; 0: never. Default 900."),
     Setting("history-days", _days, "DAYS", "How long the history of parked calls is kept. Default 365."),
+    Setting("event-days", _days, "DAYS", "How long events are kept for programs that were away. Default 30."),
     Setting("app-minimum-version", _version, "VERSION", "Apps that say an older version are asked to update. Default 5.1.3."),
     Setting("api-rate", _rate, "NUMBER", "Requests to the API a second for each token. Default 300."),
-    Setting("event-days", _days, "DAYS", "How long events are kept for programs that were away. Default 30."),
 )
 CONFIG_VARIABLE = "PARKADE_CONFIG"
 
