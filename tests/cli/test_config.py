@@ -61,6 +61,8 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         "ban-seconds": "60",
         "history-days": "90",
         "event-days": "7",
+        "app-minimum-version": "6.0",
+        "api-rate": "50",
     }
     assert set(said) == {setting.name for setting in SETTINGS}
     file = tmp_path / "all.toml"
