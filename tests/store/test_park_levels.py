@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,16 +58,11 @@ ALICE, BOB, HALL = LevelRef(Source.USER, "alice"), LevelRef(Source.USER, "bob"),
 ADMIN = Changer("admin@acme.test", "account_admin", "192.0.2.7")
 
 
-@pytest.fixture(scope="module")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made-once")
-    imported(folder, FILE)
-    return folder
-
-
 @pytest.fixture
-def data(tmp_path: Path, made_once: Path) -> Path:
-    return shutil.copytree(made_once, tmp_path / "data")
+def data(data: Path) -> Path:
+    """One that has the file, on each kind of database."""
+    imported(data, FILE)
+    return data
 
 
 def settings(data: Path, ref: LevelRef, slug: str = "acme") -> LevelSettings:
@@ -429,3 +424,39 @@ def test_with_multi_site_off_what_a_site_says_waits_until_it_is_on(data: Path) -
     assert [step.unheard for step in after.why("enable")] == [None, None, Unheard.MULTI_SITE_OFF]
     imported(data, exported(data).replace("multi_site: false", "multi_site: true"))
     assert settings(data, DEPOT).values["enable"] == Effective(False, Source.SITE, None)
+
+
+def test_of_two_who_change_what_both_have_read_one_is_told_and_none_is_overwritten(data: Path) -> None:
+    version = settings(data, ALICE).version
+
+    async def work(store: Store) -> list[str]:
+        async def change(says: Mapping[str, Any]) -> str:
+            async with store.writing() as connection:
+                try:
+                    await patch_level(connection, "acme", ALICE, says, by=ADMIN, now=0.0, version=version)
+                except ChangedMeanwhileError:
+                    return "told"
+                return "changed"
+
+        return await asyncio.gather(*(change(says) for says in ({"enable": False}, {"reserve_seconds": 5}, {"music": "Rain"})))
+
+    assert sorted(within(data, work)) == ["changed", "told", "told"]
+    assert len(settings(data, ALICE).says) == 1
+
+
+def test_two_changes_at_once_that_contradict_each_other_cannot_both_be_made(data: Path) -> None:
+    """Each alone is right: a target that is there, and an action that needs it."""
+    patch(data, BOB, {"call_not_picked_up_action": 100, "forward_to": "120"})
+
+    async def work(store: Store) -> list[str]:
+        async def change(says: Mapping[str, Any]) -> str:
+            async with store.writing() as connection:
+                try:
+                    await patch_level(connection, "acme", BOB, says, by=ADMIN, now=0.0)
+                except SettingsRefusedError:
+                    return "refused"
+                return "changed"
+
+        return await asyncio.gather(change({"forward_to": None}), change({"call_not_picked_up_action": 50}))
+
+    assert sorted(within(data, work)) == ["changed", "refused"]

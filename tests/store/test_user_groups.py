@@ -183,9 +183,9 @@ def test_random_is_fine_where_no_phone_with_a_park_key_is() -> None:
     assert wrong(WITH_KEY, RANDOM_SITE, ("multi_site: true", "multi_site: false")) == []
 
 
-def test_random_holds_where_it_is_inherited(tmp_path: Path) -> None:
-    imported(tmp_path, edited(RANDOM_SITE))
-    acme = account(tmp_path)
+def test_random_holds_where_it_is_inherited(data: Path) -> None:
+    imported(data, edited(RANDOM_SITE))
+    acme = account(data)
     policy = acme.owners["11"].policy
     assert policy is not None
     assert policy.assignment is Assignment.RANDOM

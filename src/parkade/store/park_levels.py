@@ -169,7 +169,8 @@ async def patch_level(
     now: float,
     version: str | None = None,
 ) -> LevelSettings:
-    """Change what one level says; the settings there afterwards. ``connection`` is in a write transaction.
+    """Change what one level says; the settings there afterwards. ``connection`` is in a write transaction, which there is
+    one of at a time: each change is judged together with all that the account says.
 
     ``patch`` has values by key; None stops the level from saying it. With ``reset`` the level first forgets all that it has
     said. ``now`` is in seconds since the epoch. With a ``version`` nothing is changed unless the level still has it.
@@ -179,8 +180,6 @@ async def patch_level(
     :raises ChangedMeanwhileError: it has another version.
     :raises SettingsRefusedError: it is locked from above, or a value cannot be.
     """
-    # Two changes of one account come one after the other: each is judged together with all that the account says.
-    await connection.execute(select(t.account.c.id).where(t.account.c.slug == account).with_for_update())
     whole = await _read(connection, account)
     settings = whole.settings(ref)
     if version is not None and version != settings.version:
