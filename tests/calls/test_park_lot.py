@@ -63,6 +63,32 @@ def test_random_is_uniform_enough() -> None:
     assert all(850 < picks.count(slot) < 1150 for slot in range(801, 805))
 
 
+def test_random_is_as_even_where_few_codes_are_free() -> None:
+    """Most draws miss then, and one of the free ones is chosen in another way: that must favour none either."""
+    where, source = lot(801, 899, RANDOM), ids()
+    free = (803, 804, 850, 899)
+    for slot in range(801, 900):
+        if slot not in free:
+            where.take(str(slot), slot)
+    picks = [where.next_free(source) for _ in range(4000)]
+    assert {*picks} == {*free}
+    assert all(850 < picks.count(slot) < 1150 for slot in free)
+
+
+def test_sequential_is_the_lowest_free_code_whatever_was_taken_and_left() -> None:
+    dice, where = random.Random(7), lot(801, 899)
+    taken: dict[int, str] = {}
+    for number in range(2000):
+        if taken and dice.random() < 0.45:
+            slot = dice.choice([*taken])
+            where.leave(slot)
+            del taken[slot]
+        elif len(taken) < 99:
+            slot = park(where, str(number))
+            assert slot == min({*range(801, 900)} - taken.keys())
+            taken[slot] = str(number)
+
+
 def test_random_finds_the_last_free_code_of_many() -> None:
     where = lot(10001, 12000, RANDOM)
     for slot in range(10001, 12001):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 from sqlalchemy import delete
@@ -148,3 +149,23 @@ def test_following_the_changes_gives_the_directory_in_force(data: Path) -> None:
             assert at == await store.revision()
 
     within(data, work)
+
+
+def test_loading_an_account_leaves_nothing_for_the_garbage_collector(data: Path) -> None:
+    """Signalling tells the collector to pass over what was loaded: a cycle would stay for ever."""
+    imported(data, "accounts:\n" + big_account(1, 50))
+
+    async def work(store: Store) -> int:
+        for _ in range(3):
+            await store.account("a1")
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                await store.changed_accounts(0)
+                await store.account("a1")
+            return gc.collect()
+        finally:
+            gc.enable()
+
+    assert within(data, work) == 0

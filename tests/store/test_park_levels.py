@@ -457,6 +457,6 @@ def test_two_changes_at_once_that_contradict_each_other_cannot_both_be_made(data
                     return "refused"
                 return "changed"
 
-        return await asyncio.gather(change({"forward_to": None}), change({"call_not_picked_up_action": 50}))
+        return [*await asyncio.gather(change({"forward_to": None}), change({"call_not_picked_up_action": 50}))]
 
     assert sorted(within(data, work)) == ["changed", "refused"]
