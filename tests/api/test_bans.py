@@ -89,3 +89,9 @@ async def test_the_bans_of_the_log_in_are_there_without_signalling(office: Offic
     office.signalling.away = True
     client = await office.as_("installation")
     assert (await client.get("/api/v1/bans")).json() == {"items": [], "next": None}
+
+
+async def test_the_real_switch_lifts_a_ban(office: Office) -> None:
+    phone = office.phones["acme-101"]
+    assert await office.signalling.ask("", ListBanned()) == ()
+    await office.signalling.ask("", LiftBan(phone.address.host))
