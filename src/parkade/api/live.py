@@ -28,6 +28,7 @@ from starlette.websockets import WebSocketDisconnect
 from parkade.api import refusals
 from parkade.api.auth import COOKIE, Reach, allowed, authenticate_token, may_hear_events, same_origin
 from parkade.api.counting import Counting
+from parkade.api.describe import answers
 from parkade.api.principal import Principal, Role
 from parkade.api.problems import Problem, answer, problem_body
 from parkade.api.services import Services, Use
@@ -253,7 +254,7 @@ class EventPage(BaseModel):
     next: str | None
 
 
-@router.get("/events", summary="Events after one that is known")
+@router.get("/events", summary="Events after one that is known", responses=answers(refusals.EVENT_GONE))
 async def events_after(
     who: Annotated[Principal, Depends(allowed(may_hear_events))],
     use: Use,
