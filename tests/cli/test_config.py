@@ -105,7 +105,7 @@ def test_a_bad_variable_is_named() -> None:
     ("text", "reason"),
     [
         ("sip-port = 70000", "sip-port: '70000' is not a port"),
-        ("sip_prt = 1", "sip_prt: there is no such key (known: advertise, ban-after,"),
+        ("sip_prt = 1", "sip_prt: there is no such key (known: advertise, api-rate, app-minimum-version,"),
         ("sip-port = true", "sip-port: a text or a whole number is wanted"),
         ("sip-port =", "not TOML"),
     ],
