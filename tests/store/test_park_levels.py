@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from parkade.calls.directory import ParkPolicy
+from parkade.calls.directory import Account, ParkPolicy, Visibility, VisibilityKind
 from parkade.calls.park_settings import DEFAULTS, Effective, Source, Unheard
 from parkade.store import tables as t
 from parkade.store.directory_model import CallPark
@@ -460,3 +461,70 @@ def test_two_changes_at_once_that_contradict_each_other_cannot_both_be_made(data
         return [*await asyncio.gather(change({"forward_to": None}), change({"call_not_picked_up_action": 50}))]
 
     assert sorted(within(data, work)) == ["changed", "refused"]
+
+
+CHANGES: list[Mapping[str, Any]] = [
+    {"enable": False},
+    {"enable": None},
+    {"expiration_period": 5},
+    {"expiration_seconds": 2.5},
+    {"expiration_period": 60, "expiration_seconds": None},
+    {"call_not_picked_up_action": 50, "forward_to": "120"},
+    {"call_not_picked_up_action": 9},
+    {"sequence": 0},
+    {"reserve_seconds": 0, "ring_back_seconds": 600},
+    {"visibility": "group"},
+    {"visibility": ["alice", "110"]},
+    {"locked": True},
+    {"locked": None},
+    {"reset": True},
+]
+
+
+def test_after_any_changes_what_is_shown_is_what_call_control_has_and_an_export_changes_nothing(data: Path) -> None:
+    dice, levels = random.Random(3), (ACCOUNT, MAIN, DEPOT, SALES, ALICE, BOB, HALL)
+
+    async def work(store: Store) -> set[str]:
+        seen = set[str]()
+        for _ in range(80):
+            ref, says = dice.choice(levels), dice.choice(CHANGES)
+            try:
+                async with store.writing() as connection:
+                    await patch_level(connection, "acme", ref, says, by=ADMIN, now=0.0)
+                seen.add("changed")
+            except SettingsRefusedError as error:
+                seen.add(error.refusal.id)
+            loaded = await store.account("acme")
+            assert loaded is not None
+            acme = loaded.account
+            async with store.reading() as connection:
+                for extension, person in (("101", ALICE), ("102", BOB), ("110", HALL)):
+                    shown = await read_level(connection, "acme", person)
+                    assert as_policy(shown.values, acme) == acme.owners[extension].policy
+                for site in (MAIN, DEPOT):
+                    shown = await read_level(connection, "acme", site)
+                    assert as_policy(shown.values, acme) == acme.lots[acme.sites[site.id].lot].policy
+        assert await store.import_directory(await store.export_directory()) == []
+        return seen
+
+    assert within(data, work) >= {"changed", "settings_locked", "reset_at_account"}
+
+
+def as_policy(values: Mapping[str, Effective], acme: Account) -> ParkPolicy:
+    """What is shown, put together by hand."""
+    held = {key: value.value for key, value in values.items()}
+    seconds, seen_by = held["expiration_seconds"], held["visibility"]
+    if isinstance(seen_by, str):
+        visibility = Visibility(VisibilityKind(seen_by))
+    else:
+        visibility = Visibility(VisibilityKind.PEOPLE, tuple(acme.owners[name].id for name in seen_by))
+    return ParkPolicy(
+        enable=held["enable"],
+        expiration_s=60.0 * held["expiration_period"] if seconds is None else seconds,
+        not_picked_up=held["call_not_picked_up_action"],
+        forward_to=held["forward_to"],
+        assignment=held["sequence"],
+        reserve_s=held["reserve_seconds"],
+        ring_back_s=held["ring_back_seconds"],
+        visibility=visibility,
+    )
