@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -70,7 +70,14 @@ def copy(source: Path, to: Path) -> None:
     shutil.copytree(source, to, dirs_exist_ok=True)
     url = url_of(source)
     if url is not None:
+        if to in _urls:
+            postgres().drop(_urls[to])
         _urls[to] = postgres().new_database(of=url)
+
+
+def of_kind(kind: str, root: Path) -> AbstractContextManager[None]:
+    """Data directories at or below ``root`` have their database so: one of ``KINDS``."""
+    return on_postgres(root) if kind == "postgres" else nullcontext()
 
 
 def nothing_in(data: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from parkade.store.directory_file import write_directory_file
 from parkade.store.directory_import import ImportRefusedError
 from parkade.store.directory_model import DirectoryFile
 from parkade.store.store import Store
-from tests.databases import KINDS, on_postgres, url_of
+from tests.databases import KINDS, of_kind, url_of
 from tests.store.directory_text import ACME, changed, complaints, line_of, read
 from tests.store.installation import account, exported, imported, site_id, within
 
@@ -216,7 +215,7 @@ class Installation:
 @pytest.fixture(scope="module", params=KINDS)
 def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     data = tmp_path_factory.mktemp("data")
-    with asyncio.Runner() as runner, on_postgres(data) if request.param == "postgres" else nullcontext():
+    with asyncio.Runner() as runner, of_kind(request.param, data):
         store = runner.run(Store.open(data, url_of(data)))
         yield Installation(runner, store)
         runner.run(store.close())
