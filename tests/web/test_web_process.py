@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -142,11 +143,34 @@ def ready_again(server: Served, gone: int) -> Callable[[], bool]:
     return answers
 
 
-def test_the_web_process_is_killed_again_and_again_and_no_event_is_lost_and_no_call_notices(
-    data: Path, sign_in: SignIn
-) -> None:
-    with served(data) as server:
+@contextmanager
+def receiving() -> Iterator[tuple[str, list[str]]]:
+    """A receiver of webhooks: where it is, and the ids of the events that have come."""
+    ids: list[str] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            ids.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["id"])
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as receiver:
+        thread = threading.Thread(target=receiver.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{receiver.server_port}/", ids
+        finally:
+            receiver.shutdown()
+            thread.join()
+
+
+def test_the_web_process_is_killed_again_and_again_and_nothing_is_lost_and_no_call_notices(data: Path, sign_in: SignIn) -> None:
+    with receiving() as (url, told), served(data, "--webhook-private-targets", "127.0.0.1") as server:
         api = sign_in(server)
+        assert api.http.post("/api/v1/webhooks", json={"url": url, "events": ["call.parked"]}).status_code == 201
         with calling(server) as waits:
             for pause_s in (0.3, 1.5, 0.1, 2.5):
                 gone = server.kill("web")
@@ -155,6 +179,11 @@ def test_the_web_process_is_killed_again_and_again_and_no_event_is_lost_and_no_c
             wait_for(lambda: len(waits) > 30, "no calls")
         signalling = server.pid("signalling")
         wait_for(lambda: whole(api.events(), len(waits)), "events are missing")
+        parks = api.get("/api/v1/history/parks", limit="1000")["items"]
+        assert [park["outcome"] for park in parks] == ["abandoned"] * len(waits)
+        assert len({park["call_id"] for park in parks}) == len(waits)
+        parked = {event["id"] for event in api.events() if event["type"] == "call.parked"}
+        wait_for(lambda: set(told) == parked, "webhooks are missing")
         assert max(waits) < T1_S
         assert signalling == server.ready["pids"]["signalling"]
         assert server.stop() == 0

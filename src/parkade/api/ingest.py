@@ -26,6 +26,9 @@ log = logging.getLogger("parkade.api.ingest")
 
 BATCH: Final = 500
 POLL_S: Final = 1.0
+PAUSE_S: Final = 0.05
+"""How long others are waited for when the log has been read to its end: a transaction costs some milliseconds, an event in it a
+fraction of one."""
 RETRY_S: Final = 0.5
 TRIES: Final = 3
 """How often an event that the database refuses is tried before it is written down alone."""
@@ -67,7 +70,7 @@ class Ingest:
         said = ""
         while True:
             try:
-                await self.take_all()
+                took = await self.take_some()
             except asyncio.CancelledError:
                 raise
             except Exception as error:
@@ -80,22 +83,30 @@ class Ingest:
             if said:
                 log.warning("events are taken into the database again")
                 said = ""
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
-                    await self._wake.wait()
-            self._wake.clear()
+            if took and not self._lines:
+                await asyncio.sleep(PAUSE_S)
+            elif not took:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_S):
+                        await self._wake.wait()
+                self._wake.clear()
 
     async def take_all(self) -> None:
         """Take all that the log has now. Raises what the database or the disk raises; then nothing is lost."""
-        while True:
-            reader = await self._at_position()
-            if not self._lines:
-                self._lines = await asyncio.to_thread(reader.read)
-            if not self._lines:
-                return
-            await self._take(self._lines[: self._most])
-            if not self._lines:
-                await asyncio.to_thread(reader.remove_read, self.position)
+        while await self.take_some():
+            pass
+
+    async def take_some(self) -> bool:
+        """Take the next ones, at most ``BATCH``; whether there were any. Raises as ``take_all``."""
+        reader = await self._at_position()
+        if not self._lines:
+            self._lines = await asyncio.to_thread(reader.read)
+        if not self._lines:
+            return False
+        await self._take(self._lines[: self._most])
+        if not self._lines and reader.has_left_files:
+            await asyncio.to_thread(reader.remove_read, self.position)
+        return True
 
     async def _at_position(self) -> EventReader:
         if self._reader is None:

@@ -356,6 +356,8 @@ class EventReader:
         self._first = 0
         self._offset = 0
         self._read_all = False
+        self.has_left_files = True
+        """Whether there may be files that ``remove_read`` would remove."""
 
     def read(self) -> list[Line]:
         """Further events, a bounded number of them; none if there are no more now. Raises ``OSError``."""
@@ -374,6 +376,7 @@ class EventReader:
                 self._read_all = True  # once more: it may have grown before the next was begun
             elif self._read_all:
                 self.close()
+                self.has_left_files = True
             else:
                 break
         return found
@@ -386,6 +389,7 @@ class EventReader:
 
     def remove_read(self, up_to: int) -> None:
         """Remove the files, but for the last, that have nothing after ``up_to``."""
+        self.has_left_files = False
         files = log_files(self.folder)
         for (_, path), (following, _) in pairwise(files):
             if following - 1 <= up_to:
