@@ -12,8 +12,10 @@ Limits: an address of another machine in a public network next to ours cannot be
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import ipaddress
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeAlias
@@ -21,6 +23,11 @@ from typing import Final, TypeAlias
 import httpcore
 
 from parkade.base.errors import ParkadeError
+
+if importlib.util.find_spec("sniffio") is None:
+    # httpcore asks for this module at each of its locks, several times a request. To look for one that is not installed takes
+    # half a millisecond; an entry of None says at once that it is not there.
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -108,17 +108,12 @@ class WebhookSender:
                 self._woken.clear()
                 try:
                     wait, said = await self._turn(), ""
-                except StoreError as error:
+                except Exception as error:
                     # Nothing is sent that cannot be written down; what was sent already waits to be.
-                    wait = FAULT_S
                     if str(error) != said:
-                        log.error("webhooks wait: %s", error)
+                        log.error("webhooks wait: %s", error, exc_info=None if isinstance(error, StoreError) else error)
                     said = str(error)
-                except Exception:
-                    wait = FAULT_S
-                    log.exception("the sender of webhooks failed")
-                if not wait or wait == FAULT_S:
-                    await asyncio.sleep(wait)
+                    await asyncio.sleep(FAULT_S)
                     continue
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import Row, Select, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.store import audit, tables
@@ -322,25 +322,42 @@ async def next_after(connection: AsyncConnection, hook_id: int, now: float) -> f
     return None if at is None else float(at)
 
 
+_ARRIVED = (
+    # One that was switched off or had failed meanwhile has arrived all the same.
+    update(_delivery)
+    .where(_delivery.c.id == bindparam("which"), _delivery.c.state != "delivered")
+    .values(
+        attempts=_delivery.c.attempts + 1,
+        state="delivered",
+        next_at=None,
+        last_status=bindparam("status"),
+        last_error=None,
+        ended_at=bindparam("at"),
+    )
+)
+_NOT_ARRIVED = (
+    update(_delivery)
+    .where(_delivery.c.id == bindparam("which"), _delivery.c.state == "waiting")
+    .values(
+        attempts=_delivery.c.attempts + 1,
+        state=bindparam("becomes"),
+        next_at=bindparam("again_at"),
+        last_status=bindparam("status"),
+        last_error=bindparam("error"),
+        ended_at=bindparam("at"),
+    )
+)
+
+
 async def settle(connection: AsyncConnection, outcomes: Sequence[Outcome], now: float) -> None:
     """Write down what came of attempts, let those go that waited behind them, and note which webhooks fail."""
-    for outcome in outcomes:
-        over = outcome.delivered or outcome.retry_at is None
-        state = "delivered" if outcome.delivered else "failed" if over else "waiting"
-        values = {"state": state, "next_at": outcome.retry_at, "last_status": outcome.status, "last_error": outcome.error}
-        # One that was switched off or failed meanwhile stays so, unless it has arrived.
-        open_states = ("waiting", "failed") if outcome.delivered else ("waiting",)
-        mine = and_(
-            _delivery.c.id == outcome.delivery,
-            _delivery.c.state.in_(open_states),
-        )
-        change = update(_delivery).where(mine)
-        await connection.execute(change.values(attempts=_delivery.c.attempts + 1, ended_at=now if over else None, **values))
-        if over and outcome.call is not None:
-            await _let_go(connection, outcome.webhook, outcome.call, now)
+    if arrived := [{"which": one.delivery, "status": one.status, "at": now} for one in outcomes if one.delivered]:
+        await connection.execute(_ARRIVED, arrived)
+    if others := [_row_of(one, now) for one in outcomes if not one.delivered]:
+        await connection.execute(_NOT_ARRIVED, others)
+    await _let_go(connection, [one for one in outcomes if one.delivered or one.retry_at is None], now)
     last = {outcome.webhook: outcome.delivered for outcome in outcomes}
-    worked = {outcome.webhook for outcome in outcomes if outcome.delivered}
-    if worked:
+    if worked := {outcome.webhook for outcome in outcomes if outcome.delivered}:
         recovered = and_(_hook.c.id.in_(worked), _hook.c.failing_since.is_not(None))
         await connection.execute(update(_hook).where(recovered).values(failing_since=None))
     if failed := [hook for hook, delivered in last.items() if not delivered]:
@@ -348,11 +365,27 @@ async def settle(connection: AsyncConnection, outcomes: Sequence[Outcome], now: 
         await connection.execute(update(_hook).where(begins).values(failing_since=now))
 
 
-async def _let_go(connection: AsyncConnection, hook: int, call: str, now: float) -> None:
-    waits = and_(_delivery.c.webhook_id == hook, _delivery.c.call == call, _delivery.c.state == "waiting")
-    first = select(func.min(_delivery.c.id)).where(waits).scalar_subquery()
-    freed = and_(_delivery.c.id == first, _delivery.c.next_at.is_(None))
-    await connection.execute(update(_delivery).where(freed).values(next_at=now))
+def _row_of(outcome: Outcome, now: float) -> dict[str, Any]:
+    over = outcome.retry_at is None
+    return {
+        "which": outcome.delivery,
+        "becomes": "failed" if over else "waiting",
+        "again_at": outcome.retry_at,
+        "status": outcome.status,
+        "error": outcome.error,
+        "at": now if over else None,
+    }
+
+
+async def _let_go(connection: AsyncConnection, over: Sequence[Outcome], now: float) -> None:
+    """The first that waits of each of these calls has its turn."""
+    hooks = {outcome.webhook for outcome in over}
+    for calls in _chunks({outcome.call for outcome in over if outcome.call is not None}):
+        waits = (_delivery.c.webhook_id.in_(hooks), _delivery.c.call.in_(calls), _delivery.c.state == "waiting")
+        firsts = select(func.min(_delivery.c.id)).where(*waits).group_by(_delivery.c.webhook_id, _delivery.c.call)
+        if ids := (await connection.execute(firsts)).scalars().all():
+            freed = and_(_delivery.c.id.in_(ids), _delivery.c.next_at.is_(None))
+            await connection.execute(update(_delivery).where(freed).values(next_at=now))
 
 
 async def waiting(connection: AsyncConnection, hook: int | None = None) -> int:
