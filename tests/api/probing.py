@@ -11,6 +11,7 @@ import itertools
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -33,6 +34,7 @@ from schemathesis.specs.openapi.checks import (
 from parkade.api.principal import Role
 from tests.api.conftest import Office, furnish
 from tests.api.served import Served, served
+from tests.databases import on_postgres, stop_postgres
 
 CHECKS = [
     not_a_server_error,
@@ -131,9 +133,13 @@ def main(arguments: list[str] | None = None) -> Iterator[str]:
     parser.add_argument("--examples", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="")
+    parser.add_argument("--postgres", action="store_true", help="a database on PostgreSQL instead of a file")
     given_ = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
+    with ExitStack() as stack:
+        data = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "data"
+        if given_.postgres:
+            stack.callback(stop_postgres)
+            stack.enter_context(on_postgres(data))
         asyncio.run(furnish(data))
         with served(data) as server:
             found = probe(server, given_.examples, given_.seed, given_.only)

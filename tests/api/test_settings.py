@@ -167,6 +167,10 @@ async def test_a_change_is_in_the_audit_trail(office: Office, admin: httpx.Async
     await admin.patch(path("users/alice/"), json={"reserve_seconds": 60})
     (row,) = (await admin.get("/api/v1/audit?object=users/alice/settings")).json()["items"]
     assert (row["before"], row["after"]) == ({"reserve_seconds": None}, {"reserve_seconds": 60})
+    alice = await office.as_("alice@acme.test")
+    await alice.patch(path("users/alice/"), json={"reserve_seconds": 90})
+    (row, _) = (await admin.get("/api/v1/audit?object=users/alice/settings")).json()["items"]
+    assert (row["by"], row["role"]) == ("alice@acme.test", "user")
 
 
 async def test_what_is_not_built_yet_is_kept_and_answered(office: Office, admin: httpx.AsyncClient) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from parkade.api import auth
 from parkade.api.principal import Role
+from parkade.store.passwords import password_fits
 from tests.api.conftest import PASSWORD, Office, error_id
 
 pytestmark = pytest.mark.asyncio
@@ -41,6 +43,32 @@ async def test_the_role_follows_from_the_login(office: Office, login: str, role:
 async def test_a_wrong_password_and_an_unknown_login_look_the_same(office: Office, login: str, password: str) -> None:
     answer = await office.anybody.post("/api/v1/login", json={"login": login, "password": password})
     assert (answer.status_code, error_id(answer)) == (401, "bad_login")
+
+
+async def test_an_unknown_login_costs_as_much_as_a_wrong_password(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who measures learns nothing: one hash of the same costs is checked either way."""
+    await office.store.set_password("alice@acme.test", PASSWORD)
+    costs: list[str] = []
+
+    def checked(password_hash: str | None, password: str) -> bool:
+        costs.append(str(password_hash).rpartition("$")[0].rpartition("$")[0])
+        return password_fits(password_hash, password)
+
+    monkeypatch.setattr(auth, "password_fits", checked)
+    for login in ("alice@acme.test", "nobody@acme.test", ""):
+        answer = await office.anybody.post("/api/v1/login", json={"login": login, "password": "wrong"})
+        assert error_id(answer) == "bad_login"
+    assert len(costs) == 3
+    assert len(set(costs)) == 1
+
+
+async def test_a_new_password_from_an_administrator_ends_sessions(office: Office) -> None:
+    alice = await office.with_token(await office.token_of("alice@acme.test", Role.USER, kind="session"))
+    script = await office.with_token(await office.token_of("alice@acme.test", Role.USER))
+    admin = await office.as_("admin@acme.test")
+    assert (await admin.patch("/api/v1/users/alice", json={"password": "a new secret"})).status_code == 200
+    assert (await alice.get("/api/v1/me")).status_code == 401
+    assert (await script.get("/api/v1/me")).status_code == 200
 
 
 async def test_after_logging_out_the_token_is_worth_nothing(office: Office) -> None:

@@ -187,6 +187,7 @@ def _principal(token: KnownToken) -> Principal | None:
         extension=person.extension if a_user else None,
         language=person.language or "en",
         scopes=frozenset(token.scopes),
+        login=person.login,
     )
 
 

@@ -139,7 +139,7 @@ class Changing:
         entry = AuditEntry(
             account=self.account,
             at=self.use.now(),
-            by=self.who.name,
+            by=self.who.by,
             role=self.who.role,
             action=action,
             object=self.object,

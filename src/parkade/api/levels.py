@@ -69,7 +69,7 @@ async def change(
         raise Problem(refusals.NOT_ALLOWED)
     must_match(if_match, before.version)
     with _answering():
-        return await patch_level(connection, account, ref, patch, by=Changer(who.name, who.role, address), now=now)
+        return await patch_level(connection, account, ref, patch, by=Changer(who.by, who.role, address), now=now)
 
 
 def _own(who: Principal, ref: LevelRef) -> bool:

@@ -34,11 +34,7 @@ class Page(BaseModel, Generic[T]):
 class Wanted:
     """What of a list is wanted."""
 
-    def __init__(
-        self,
-        limit: Annotated[int, Query(ge=1, le=MOST, description="At most so many.")] = 100,
-        cursor: Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")] = None,
-    ) -> None:
+    def __init__(self, limit: int, cursor: str | None) -> None:
         self.limit = limit
         self.cursor = cursor
 
@@ -61,7 +57,15 @@ class Wanted:
         return entries[: self.limit], cursor_of(order(entries[self.limit - 1]))
 
 
-Paged = Annotated[Wanted, Depends(Wanted)]
+async def wanted(
+    limit: Annotated[int, Query(ge=1, le=MOST, description="At most so many.")] = 100,
+    cursor: Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")] = None,
+) -> Wanted:
+    """What a request asks for."""
+    return Wanted(limit, cursor)
+
+
+Paged = Annotated[Wanted, Depends(wanted)]
 
 
 def _fits(value: object, kind: type) -> bool:
@@ -76,17 +80,17 @@ def cursor_of(values: Values) -> str:
 
 
 async def fetch_page(
-    connection: AsyncConnection, query: Select[Any], order: Sequence[tuple[ColumnElement[Any], type]], wanted: Wanted
+    connection: AsyncConnection, query: Select[Any], order: Sequence[tuple[ColumnElement[Any], type]], paged: Wanted
 ) -> tuple[list[RowMapping], str | None]:
     """The rows of ``query`` that are wanted, by ``order`` (columns with the kind of their values, unique together)."""
-    after = wanted.after(*(kind for _, kind in order))
+    after = paged.after(*(kind for _, kind in order))
     columns = [column for column, _ in order]
     if after is not None:
         query = query.where(_beyond(columns, after))
     named = [column.label(f"order_{i}") for i, column in enumerate(columns)]
-    query = query.add_columns(*named).order_by(*columns).limit(wanted.limit + 1)
+    query = query.add_columns(*named).order_by(*columns).limit(paged.limit + 1)
     rows = list((await connection.execute(query)).mappings())
-    there, following = wanted.page(rows, lambda row: [row[f"order_{i}"] for i in range(len(columns))])
+    there, following = paged.page(rows, lambda row: [row[f"order_{i}"] for i in range(len(columns))])
     return list(there), following
 
 

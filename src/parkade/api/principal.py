@@ -21,7 +21,8 @@ class Principal:
     """``account`` is a slug, None for an installation's administrator; ``site``, ``owner`` and ``token`` are ids.
 
     ``site`` is where a site's administrator or a wall board belongs, ``owner`` and ``extension`` whose person it is.
-    ``scopes`` are what a token was limited to, empty for everything that the role may do.
+    ``scopes`` are what a token was limited to, empty for everything that the role may do. ``name`` is how people call it,
+    ``login`` that of the person behind it, None for a token of nobody.
     """
 
     role: Role
@@ -33,3 +34,9 @@ class Principal:
     extension: str | None = None
     language: str = "en"
     scopes: frozenset[str] = frozenset()
+    login: str | None = None
+
+    @property
+    def by(self) -> str:
+        """Who it was, for the audit trail: a log-in is one person's, a name may be anybody's."""
+        return self.login or self.name

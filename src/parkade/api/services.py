@@ -104,8 +104,8 @@ class Services:
         self.limiter = Limiter(self.settings.requests_per_s, self.settings.request_burst)
 
 
-def services(connection: HTTPConnection) -> Services:
-    """Those that ``make_app`` was given."""
+async def services(connection: HTTPConnection) -> Services:
+    """Those that ``make_app`` was given. (What is not ``async`` would be done in a thread.)"""
     found = connection.app.state.services
     assert isinstance(found, Services)
     return found

@@ -466,11 +466,7 @@ class Groups(Listed):
 class Paging:
     """``page_size`` and ``next_page_token``, which is ours with another name."""
 
-    def __init__(
-        self,
-        page_size: Annotated[int, Query(ge=1, le=300)] = 30,
-        next_page_token: Annotated[str, Query(max_length=1000)] = "",
-    ) -> None:
+    def __init__(self, page_size: int, next_page_token: str) -> None:
         self.page_size = page_size
         self.wanted = Wanted(page_size, next_page_token or None)
 
@@ -483,7 +479,13 @@ class Paging:
         return rows, {"next_page_token": following or "", "page_size": self.page_size, "total_records": total}
 
 
-Paged = Annotated[Paging, Depends()]
+async def _paging(
+    page_size: Annotated[int, Query(ge=1, le=300)] = 30, next_page_token: Annotated[str, Query(max_length=1000)] = ""
+) -> Paging:
+    return Paging(page_size, next_page_token)
+
+
+Paged = Annotated[Paging, Depends(_paging)]
 
 
 @router.get("/phone/sites")

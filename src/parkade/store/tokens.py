@@ -120,9 +120,12 @@ def _known(row: RowMapping) -> KnownToken:
     return KnownToken(row["uid"], row["kind"], row["role"], row["name"], scopes, *times, row["login_id"], _person(row))
 
 
+_TOKENS = _tokens()
+
+
 async def find_token(connection: AsyncConnection, token_hash: str, now: float) -> KnownToken | None:
     """The token with that SHA-256, unless it has expired."""
-    query = _tokens().where(t.api_token.c.token_hash == token_hash, _lives(now))
+    query = _TOKENS.where(t.api_token.c.token_hash == token_hash, _lives(now))
     row = (await connection.execute(query)).mappings().first()
     return None if row is None else _known(row)
 
@@ -189,7 +192,7 @@ async def tokens(
 ) -> list[tuple[int, KnownToken]]:
     """Tokens that programs have (no sessions), oldest first, each with the number to go on ``after``."""
     own = t.api_token.c
-    query = _tokens().where(own.kind == "token", _lives(now), own.id > after, where).order_by(own.id).limit(limit)
+    query = _TOKENS.where(own.kind == "token", _lives(now), own.id > after, where).order_by(own.id).limit(limit)
     return [(row["id"], _known(row)) for row in (await connection.execute(query)).mappings()]
 
 

@@ -142,7 +142,7 @@ async def remove_account(who: Operator, use: Use, request: Request, slug: SlugPa
         must_match(if_match, version_of(before))
         await directory_edit.remove_account(connection, slug)
         address = request.client.host if request.client else None
-        what = (slug, use.now(), who.name, who.role, "delete", f"accounts/{slug}", before.model_dump(), None, address)
+        what = (slug, use.now(), who.by, who.role, "delete", f"accounts/{slug}", before.model_dump(), None, address)
         await audit.add(connection, AuditEntry(*what))
     await felt(use)
 

@@ -60,7 +60,7 @@ async def lift_ban(ban: str, who: Administrator, use: Use, request: Request) -> 
     address = request.client.host if request.client else None
     was = lifted.model_dump(mode="json")
     async with use.store.writing() as connection:
-        await audit.add(connection, AuditEntry(None, use.now(), who.name, who.role, "lift", f"bans/{ban}", was, None, address))
+        await audit.add(connection, AuditEntry(None, use.now(), who.by, who.role, "lift", f"bans/{ban}", was, None, address))
 
 
 async def _of_phones(use: Services) -> list[Banned]:

@@ -50,9 +50,7 @@ async def import_directory(who: Operator, use: Use, request: Request, given: Who
             address = request.client.host if request.client else None
             for slug in {change.account for change in changes}:
                 lines = [f"{change.verb} {change.what}" for change in changes if change.account == slug]
-                entry = AuditEntry(
-                    slug, use.now(), who.name, who.role, "import", "directory", None, {"changes": lines}, address
-                )
+                entry = AuditEntry(slug, use.now(), who.by, who.role, "import", "directory", None, {"changes": lines}, address)
                 await audit.add(connection, entry)
     if changes:
         await felt(use)

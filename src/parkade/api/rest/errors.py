@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from parkade.api.catalogue import catalogue
-from parkade.api.paging import Page, Wanted
+from parkade.api.paging import Page, Paged
 from parkade.api.statuses import STATUS
 
 router = APIRouter(tags=["errors"])
@@ -29,11 +27,11 @@ class ErrorEntry(BaseModel):
 
 
 @router.get("/errors")
-async def list_errors(wanted: Annotated[Wanted, Depends()]) -> Page[ErrorEntry]:
+async def list_errors(paged: Paged) -> Page[ErrorEntry]:
     """Every error there is, by its id."""
-    after = wanted.after(str)
+    after = paged.after(str)
     those = [refusal for refusal in catalogue().values() if after is None or refusal.id > str(after[0])]
-    page, following = wanted.page(those, lambda refusal: [refusal.id])
+    page, following = paged.page(those, lambda refusal: [refusal.id])
     items = [
         ErrorEntry(
             error_id=refusal.id,

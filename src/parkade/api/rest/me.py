@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,9 +16,10 @@ from parkade.api.models import Body
 from parkade.api.principal import Principal, Role
 from parkade.api.problems import Problem
 from parkade.api.services import Use
+from parkade.store import audit, logins, tokens
 from parkade.store import directory_queries as queries
-from parkade.store import logins, tokens
 from parkade.store import tables as t
+from parkade.store.audit import AuditEntry
 from parkade.store.directory_model import Secret
 from parkade.store.passwords import hash_password
 
@@ -108,7 +109,7 @@ class NewPassword(Body):
 
 
 @router.put("/me/password", status_code=204, responses=answers(refusals.WRONG_PASSWORD, refusals.NOT_FOUND))
-async def change_my_password(who: SignedIn, given: NewPassword, use: Use) -> None:
+async def change_my_password(who: SignedIn, given: NewPassword, request: Request, use: Use) -> None:
     """Choose another password. Every other session of this log-in ends."""
     async with use.store.reading() as connection:
         known = await logins.login_of_token(connection, who.token)
@@ -121,3 +122,8 @@ async def change_my_password(who: SignedIn, given: NewPassword, use: Use) -> Non
     async with use.store.writing() as connection:
         await logins.set_login_password(connection, known.id, password_hash)
         await tokens.end_sessions(connection, known.name, but=who.token)
+        address = request.client.host if request.client else None
+        what = {"password": "…"}
+        await audit.add(
+            connection, AuditEntry(who.account, use.now(), who.by, who.role, "change", "me/password", None, what, address)
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
@@ -82,7 +82,7 @@ def _values(settings: LevelSettings) -> dict[str, Value]:
     return {key: Value(value=one.value, source=one.source, locked_by=one.locked_by) for key, one in settings.values.items()}
 
 
-def _add(path: str, what: str, ref: Callable[..., LevelRef], may_see: Right, may_change: Right) -> None:
+def _add(path: str, what: str, ref: Callable[..., Awaitable[LevelRef]], may_see: Right, may_change: Right) -> None:
     """The endpoints of one kind of level."""
     name = what.replace(" ", "_")
     reader, changer = Depends(allowed(may_see)), Depends(allowed(may_change))
@@ -180,12 +180,12 @@ def _steps(settings: LevelSettings, key: str) -> list[Step]:
     ]
 
 
-def _of_account() -> LevelRef:
+async def _of_account() -> LevelRef:
     return LevelRef(Source.ACCOUNT)
 
 
-def _by_id(source: Source) -> Callable[..., LevelRef]:
-    def ref(id_: Annotated[str, Path(alias="id", max_length=64)]) -> LevelRef:
+def _by_id(source: Source) -> Callable[..., Awaitable[LevelRef]]:
+    async def ref(id_: Annotated[str, Path(alias="id", max_length=64)]) -> LevelRef:
         return LevelRef(source, id_)
 
     return ref

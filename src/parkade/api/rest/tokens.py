@@ -204,6 +204,4 @@ async def _audit(
 ) -> None:
     address = request.client.host if request.client else None
     was, now = (None if one is None else one.model_dump(mode="json") for one in (before, after))
-    await audit.add(
-        connection, AuditEntry(account, use.now(), who.name, who.role, action, f"tokens/{token}", was, now, address)
-    )
+    await audit.add(connection, AuditEntry(account, use.now(), who.by, who.role, action, f"tokens/{token}", was, now, address))

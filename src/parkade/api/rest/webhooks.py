@@ -145,7 +145,7 @@ class _By:
     ) -> AuditEntry:
         address = self.request.client.host if self.request.client else None
         who, path = self.who, f"webhooks/{hook.uid}"
-        return AuditEntry(hook.account, self.use.now(), who.name, who.role, action, path, before, after, address)
+        return AuditEntry(hook.account, self.use.now(), who.by, who.role, action, path, before, after, address)
 
 
 async def _by(who: Manager, request: Request, use: Use) -> _By:
