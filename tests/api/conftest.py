@@ -25,6 +25,7 @@ from parkade.api.principal import Role
 from parkade.api.services import ApiSettings, Services
 from parkade.store import tokens
 from parkade.store.directory_file import read_directory_file
+from parkade.store.directory_model import DirectoryFile
 from parkade.store.store import Store
 from parkade.testing.phone import FakePhone
 from parkade.testing.world import SimWorld
@@ -164,11 +165,16 @@ async def open_office(data: Path, stack: AsyncExitStack, settings: ApiSettings =
     return Office(app, services, store, world, signalling, phones, anybody, stack)
 
 
+def directory() -> DirectoryFile:
+    """Who and what is there."""
+    return read_directory_file(DIRECTORY.replace("HASH", f'"{cheap_hash()}"').encode(), "office")
+
+
 async def furnish(data: Path) -> None:
     """Make the database of an office."""
     async with await Store.open(data, url_of(data)) as store:
         await store.first_start()
-        await store.import_directory(read_directory_file(DIRECTORY.replace("HASH", f'"{cheap_hash()}"').encode(), "office"))
+        await store.import_directory(directory())
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from parkade.api.changing import TAKEN
 from parkade.api.principal import Role
 from tests.api.conftest import PASSWORD, Office, error_id
 
@@ -62,14 +63,15 @@ async def test_calls_go_by_a_change_before_it_is_answered(office: Office) -> Non
         (
             "users",
             {"extension": "150", "name": "X", "login": "charlie@other.test", "password": "secret"},
-            "",
-            "login charlie@other.test belongs to another account; remove it there first",
+            "body",
+            TAKEN,
         ),
+        ("users", {"id": "charlie", "extension": "150", "name": "X"}, "body", TAKEN),
         (
             "devices",
             {"username": "other-101", "password": "x"},
-            "",
-            "device other-101 belongs to another account; remove it there first",
+            "body",
+            TAKEN,
         ),
         (
             "devices",

@@ -22,10 +22,12 @@ from parkade.api.services import Services
 from parkade.api.signalling import SignallingAwayError
 from parkade.store import audit
 from parkade.store.audit import AuditEntry
-from parkade.store.directory_edit import DirectoryRefusedError, Tree, edit_account
+from parkade.store.directory_edit import DirectoryRefusedError, TakenError, Tree, edit_account
 from parkade.store.passwords import hash_password
 
 log = logging.getLogger("parkade.api")
+
+TAKEN = "the log-in, the username or the id is in use already"
 
 Show = Callable[[AsyncConnection], Awaitable[Shown | None]]
 
@@ -39,10 +41,13 @@ async def felt(use: Services) -> None:
 
 
 @contextlib.contextmanager
-def refusing() -> Iterator[None]:
-    """What the rules of the directory refuse is answered with 422 and the places."""
+def refusing(who: Principal) -> Iterator[None]:
+    """What the rules of the directory refuse is answered with 422 and the places; whose a name is, only to the operator."""
     try:
         yield
+    except TakenError as error:
+        faults = [Fault("body", TAKEN)] if who.account is not None else [Fault(*fault) for fault in error.faults]
+        raise Problem(refusals.DIRECTORY_REFUSED, errors=faults) from None
     except DirectoryRefusedError as error:
         raise Problem(refusals.DIRECTORY_REFUSED, errors=[Fault(*fault) for fault in error.faults]) from None
 
@@ -127,7 +132,7 @@ class Changing:
         return before
 
     async def _edit(self, connection: AsyncConnection, edit: Callable[[Tree], None]) -> None:
-        with refusing():
+        with refusing(self.who):
             await edit_account(connection, self.account, edit)
 
     async def _audit(self, connection: AsyncConnection, action: str, before: BaseModel | None, after: BaseModel | None) -> None:

@@ -30,6 +30,10 @@ class DirectoryRefusedError(ParkadeError):
         self.faults = faults
 
 
+class TakenError(DirectoryRefusedError):
+    """A log-in, a device's username or an id is another account's. The reason says whose: it is for who may know of that."""
+
+
 def checked(tree: Tree) -> DirectoryFile:
     """``tree`` (a whole file as JSON has it) as a directory file that can be imported.
 
@@ -58,12 +62,12 @@ async def edit_account(connection: AsyncConnection, slug: str, change: Callable[
 async def put(connection: AsyncConnection, file: DirectoryFile, hashes: Hashes | None = None) -> list[Change]:
     """Import ``file``; what changed. ``hashes`` as for ``import_directory``.
 
-    :raises DirectoryRefusedError: it clashes with an account that it does not name.
+    :raises TakenError: it clashes with an account that it does not name.
     """
     try:
         return await import_directory(connection, file, hashes)
     except ImportRefusedError as error:
-        raise DirectoryRefusedError([("", str(error))]) from None
+        raise TakenError([("", str(error))]) from None
 
 
 async def remove_account(connection: AsyncConnection, slug: str) -> bool:

@@ -41,7 +41,7 @@ async def export_directory(who: Operator, use: Use) -> dict[str, Any]:
 @router.put("/directory", responses=answers(refusals.DIRECTORY_REFUSED))
 async def import_directory(who: Operator, use: Use, request: Request, given: Whole) -> Imported:
     """Make the accounts that are named what is said, wholly; others stay as they are. Says what changed."""
-    with refusing():
+    with refusing(who):
         file = directory_edit.checked(given)
         async with use.store.reading() as connection:
             hashes = await password_hashes(connection, file)
