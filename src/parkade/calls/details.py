@@ -25,7 +25,9 @@ def detail_of(state: CallState, call: Call) -> CallDetail:
     stage = call.stage
     kind = stage.kind
     parties: tuple[Party, ...]
-    if isinstance(stage, Talking):
+    if isinstance(stage, Parked) and not stage.retrieving:
+        parties = (_party(call.party, PartyState.PARKED),)  # As mostly: nothing is looked up.
+    elif isinstance(stage, Talking):
         assert call.other is not None
         party, other = call.party, call.other
         parties = (_party(party, _talks(party, other)), _party(other, _talks(other, party)))
