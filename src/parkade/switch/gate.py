@@ -102,6 +102,10 @@ class Gate:
         self._by_address.update({d.address: d for d in devices.values() if d.address is not None})
         return had
 
+    def devices_of(self, slug: str) -> Iterable[str]:
+        """The devices of an account, in no order."""
+        return self._of_account.get(slug, ())
+
     def _add_trunks(self, trunks: Iterable[Trunk]) -> None:
         for trunk in trunks:
             self._trunks.setdefault(trunk.host, []).append(trunk)

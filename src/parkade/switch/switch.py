@@ -528,10 +528,8 @@ class Switch:
 
     def _list_registered(self, account: str, now: Instant) -> tuple[Registered, ...]:
         found: list[Registered] = []
-        for id_ in sorted(self._registrar.devices()):
-            device = self._directory.devices.get(id_)
-            bindings = self._registrar.bindings(id_, now) if device is not None and device.account == account else []
-            if bindings:
+        for id_ in sorted(self._gate.devices_of(account)):
+            if bindings := self._registrar.bindings(id_, now):
                 last = bindings[-1]
                 flow, until = last.flow, max([b.expires_at for b in bindings])
                 found.append(Registered(id_, len(bindings), flow.transport, flow.host, last.user_agent, until))
