@@ -37,7 +37,7 @@ def one_line(result: Result) -> str:
 
 def test_help_names_every_command_and_what_is_for_later() -> None:
     listed = parkade("--help").stdout
-    for command in ("demo", "serve", "import", "export", "check", "set-password"):
+    for command in ("demo", "serve", "import", "export", "check", "set-password", "backup", "restore"):
         assert command in listed
     text = " ".join(parkade("serve", "--help", env={"COLUMNS": "200"}).stdout.split())
     for flag in ("--data", "--host", "--advertise", "--sip-port", "--rtp-ports", "--config"):
@@ -92,7 +92,7 @@ def test_a_bad_setting_is_a_usage_error(command: str) -> None:
 
 
 def test_every_command_wants_a_data_directory() -> None:
-    for arguments in (("serve",), ("export",), ("check",), ("import", str(ACME)), ("set-password", "x")):
+    for arguments in (("serve",), ("export",), ("check",), ("import", str(ACME)), ("set-password", "x"), ("backup", "x")):
         result = parkade(*arguments, env={"PARKADE_DATA": ""})
         assert result.exit_code == 2
         assert one_line(result).startswith("parkade: no data directory")
@@ -111,6 +111,38 @@ def test_a_new_password_comes_from_standard_input(tmp_path: Path) -> None:
         result = parkade("set-password", "--data", tmp_path, user, stdin=password)
         assert result.exit_code == 1
         assert reason in one_line(result)
+
+
+def test_a_backup_is_restored_elsewhere_and_over_what_is_there(tmp_path: Path) -> None:
+    parkade("import", "--data", tmp_path / "a", ACME)
+    made = parkade("backup", "--data", tmp_path / "a", tmp_path / "file")
+    assert made.exit_code == 0
+    assert made.stdout.endswith(
+        f"in {tmp_path / 'file'}: accounts 1, people 3, devices 3, parked calls of the past 0, files 0\n"
+    )
+    for said in (1, 2):
+        restored = parkade("restore", "--data", tmp_path / "b", tmp_path / "file")
+        assert (restored.exit_code, len(restored.stdout.splitlines())) == (0, said), restored.stderr
+    assert restored.stdout.startswith(f"what was there before is in {tmp_path / 'b' / 'before-restore-'}")
+    assert parkade("export", "--data", tmp_path / "b").stdout == parkade("export", "--data", tmp_path / "a").stdout
+
+
+@pytest.mark.parametrize("what", ["none", "examples"])
+def test_what_cannot_be_backed_up_or_restored_is_one_line_and_makes_nothing(tmp_path: Path, what: str) -> None:
+    file = ACME.parent if what == "examples" else tmp_path / "none"
+    result = parkade("restore", "--data", tmp_path / "new", file)
+    assert result.exit_code == 1
+    assert one_line(result).startswith(f"parkade: {file}: ")
+    result = parkade("backup", "--data", tmp_path / "new", tmp_path / "file")
+    assert (result.exit_code, one_line(result)) == (
+        1,
+        f"parkade: data directory {tmp_path / 'new'}: there is nothing to back up",
+    )
+    parkade("import", "--data", tmp_path / "there", ACME)
+    result = parkade("backup", "--data", tmp_path / "there", tmp_path / "none" / "file")
+    assert result.exit_code == 1
+    assert one_line(result).endswith("no such file or directory")
+    assert not (tmp_path / "new").exists()
 
 
 # check --------------------------------------------------------------------------------------------------------------

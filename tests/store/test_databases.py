@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,23 @@ def test_an_error_says_whether_it_may_pass_or_is_about_what_was_asked(data: Path
     with pytest.raises(StoreError) as caught:
         asyncio.run(open_database(data / "elsewhere", away))
     assert caught.value.may_pass
+
+
+def test_more_readers_than_connections_wait_and_are_told_when_it_takes_too_long(data: Path) -> None:
+    async def work(store: Store) -> None:
+        store._database._engine.pool._timeout = 0.2  # type: ignore[attr-defined]
+        async with AsyncExitStack() as readers:
+
+            async def all_at_once() -> None:
+                for _ in range(100):
+                    await readers.enter_async_context(store.reading())
+
+            with pytest.raises(StoreError) as caught:
+                await all_at_once()
+            assert caught.value.may_pass
+        assert await store.revision() == 0
+
+    within(data, work)
 
 
 def test_a_database_of_a_newer_version_is_left_alone(data: Path) -> None:

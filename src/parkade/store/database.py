@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from parkade.store.database_url import DatabaseUrl
@@ -178,6 +179,6 @@ def prepare_directory(data: Path) -> Path:
 def _explained(name: str) -> Iterator[None]:
     try:
         yield
-    except (DBAPIError, sqlite3.Error, ConnectionError, TimeoutError) as error:
+    except (DBAPIError, sqlite3.Error, ConnectionError, TimeoutError, NoConnectionError) as error:
         reason = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         raise StoreError(f"database {name}: {one_line(reason)}", may_pass=may_pass(error)) from error

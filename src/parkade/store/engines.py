@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sqlalchemy import Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -110,7 +111,7 @@ def one_line(error: BaseException) -> str:
 def may_pass(error: BaseException) -> bool:
     """Whether it is the state of the database, and not what was asked of it."""
     if not isinstance(error, DBAPIError):
-        return isinstance(error, OSError | sqlite3.OperationalError)
+        return isinstance(error, OSError | sqlite3.OperationalError | NoConnectionError)
     if isinstance(error, IntegrityError | DataError):
         return False
     if isinstance(error.orig, sqlite3.Error):
