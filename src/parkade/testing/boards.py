@@ -52,6 +52,8 @@ NUMBERS = Numbers((*PEOPLE, OUTSIDE), CODES)
 CARRIER = Address("203.0.113.50", 5090)
 PAUSES_S = (0.0, 0.005, 0.05, 0.5, 0.5, 3.0, 11.0)
 CALLS_OF_AN_OFFICE = 40
+LONG_DOWN_S = 3000.0
+"""So long nobody starts signalling again: registrations and deadlines pass meanwhile."""
 BAD = Weather(loss=0.1, duplication=0.1, delay_s=0.02, jitter_s=0.1)
 
 
@@ -145,12 +147,15 @@ class Office:
         for step in range(100 * self.wanted):
             if self._calls() >= self.wanted:
                 break
+            if world.is_down and dice.random() < 0.1:
+                world.run_until(lambda: world.is_up, within_s=2 * LONG_DOWN_S)
             what = dice.choices((self._act, self._ask, self._administrate, self._die), (70, 25, 3, 4 * self.deadly))[0]
             what()
             world.run(dice.choice(PAUSES_S))
             if step % 10 == 0 and not world.is_down:
                 world.compare_with_commands()
         world.crash_signalling_after(None)
+        world.run_until(lambda: world.is_up, within_s=2 * LONG_DOWN_S)
         world.run(40.0)
         for _ in range(3):
             for phone in (*self.phones, *self.lines):
@@ -188,7 +193,7 @@ class Office:
         if self.world.is_down:
             return
         if self.dice.random() < 0.3:
-            self.world.crash_signalling(self.dice.choice((0.0, 0.0, 2.0, 3000.0)))
+            self.world.crash_signalling(self.dice.choice((0.0, 0.0, 2.0, LONG_DOWN_S)))
         else:
             self.world.crash_signalling_after(self.dice.randrange(25), self.dice.choice((0.0, 0.2, 3.0)))
 
