@@ -92,7 +92,7 @@ reports = st.one_of(
         ).map(tuple),
         st.booleans(),
     ),
-    st.builds(LegClosed, st.text(), counts, counts, counts, counts),
+    st.builds(LegClosed, st.text(), counts, counts, counts, counts, counts),
 )
 
 
@@ -175,3 +175,9 @@ def test_members_from_a_later_version_are_ignored() -> None:
     assert order_from_line(b'["close","a","because",["of","you"]]') == CloseLeg("a")
     assert order_from_line(b'["hear","a","music","default","loudly"]') == Hear("a", Music("default"))
     assert report_from_line(b'["key","a","#",120]') == KeyHeard("a", "#")
+
+
+def test_the_jitter_of_a_leg_arrives() -> None:
+    report = report_from_line(report_to_line(LegClosed("a", 1, 2, 3, 4, 5)))
+    assert isinstance(report, LegClosed)
+    assert report.jitter == 5

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from parkade.api.rest.health import HELP
+from parkade.edge.event_log import EventLog
+from parkade.edge.figures import Figures
 from parkade.store.errors import StoreError
 from tests.api.conftest import Office
 from tests.web.conftest import Happening, ended, parked, retrieved
@@ -86,6 +91,13 @@ async def test_metrics_say_how_it_is_going(office: Office, happen: Happening, mo
     assert found["parkade_park_wait_seconds_bucket", "le=+Inf,outcome=retrieved"] == 3
     assert found["parkade_park_wait_seconds_sum", "outcome=retrieved"] == 4012.5
     assert found["parkade_signalling_up", ""] == found["parkade_database_up", ""] == 1
+
+
+async def test_every_figure_of_signalling_has_its_words(tmp_path: Path) -> None:
+    log = EventLog.open(tmp_path)
+    names = Figures(lambda: dict.fromkeys(("calls", "parked"), 0), lambda: 0, log).now()
+    assert set(names) <= set(HELP)
+    log.close()
 
 
 async def test_metrics_are_told_as_far_as_they_are_known(office: Office) -> None:

@@ -234,7 +234,8 @@ class Plane:
         self._unwatch(leg)
         self._reserve.give_back(leg.ports, self._now)
         received = leg.receiver
-        self._report(LegClosed(leg.id, leg.stream.packets, received.total_received, received.lost, leg.latch.refused))
+        counts = (leg.stream.packets, received.total_received, received.lost, leg.latch.refused)
+        self._report(LegClosed(leg.id, *counts, received.jitter))
 
     # What a leg hears
 

@@ -82,7 +82,7 @@ _REPORTS: _Shapes = {
     "recorded": tuple((str, str, duration, str) for duration in _SECONDS),
     "silent": tuple((str, silent) for silent in _SECONDS),
     "failed": ((str, int),),
-    "closed": ((str, int, int, int, int),),
+    "closed": ((str, int, int, int, int, int),),
 }
 _LEG_STATE: _Shapes = {"leg": tuple((str, int, int, int, int, source, list) for source in (list, type(None)))}
 
@@ -212,8 +212,8 @@ def _sound(sound: Sound) -> str:
 
 def _report(report: Report) -> str:
     match report:
-        case LegClosed(leg, sent, received, lost, refused):
-            return f'["closed",{_quoted(leg)},{sent},{received},{lost},{refused}]\n'
+        case LegClosed(leg, sent, received, lost, refused, jitter):
+            return f'["closed",{_quoted(leg)},{sent},{received},{lost},{refused},{jitter}]\n'
         case PortsReady(ports):
             return f'["ports",[{",".join(map(str, ports))}]]\n'
         case KeyHeard(leg, key):

@@ -13,6 +13,7 @@ every leg: both change nothing if nothing is new.
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TypeAlias
 
 from parkade.base.sound import Sound
@@ -182,13 +183,16 @@ class LegFailed:
 
 @valueclass(frozen=True, slots=True)
 class LegClosed:
-    """Figures of a closed leg: packets each way, lost by our count, strangers' packets refused."""
+    """Figures of a closed leg: packets each way, lost by our count, strangers' packets refused, and the jitter of what came, in
+    timestamp units, as RTCP has it at the end.
+    """
 
     leg: str
     sent: int
     received: int
     lost: int
     refused: int
+    jitter: int = field(default=0, compare=False)
 
 
 Report: TypeAlias = (

@@ -291,6 +291,11 @@ class Receiver:
         """Packets that never came, over all sources of this leg; duplicates make it smaller, never negative."""
         return self._lost_before + max(0, self._expected() - self._received)
 
+    @property
+    def jitter(self) -> int:
+        """Of the current source, in timestamp units."""
+        return self._jitter >> 4
+
     def sender_report(self, report: SenderReport, now: Instant) -> None:
         """A report of the source arrived: the next block says so, which lets the source measure the round trip."""
         if report.ssrc == self.ssrc:
@@ -314,7 +319,7 @@ class Receiver:
             fraction_lost=min(fraction, 255),
             lost=expected - self._received,
             highest_sequence=self._cycles + self._max & 0xFFFFFFFF,
-            jitter=self._jitter >> 4,
+            jitter=self.jitter,
             last_report=last_report,
             delay=delay,
         )

@@ -51,6 +51,8 @@ HELP: Mapping[str, str] = {
     "parkade_journal_waiting": "Changes that the journal could not write to the disk yet",
     "parkade_event_log_waiting_bytes": "Bytes of events that could not be written to the disk yet",
     "parkade_event_log_number": "The number of the last event of the log",
+    "parkade_rtp_legs_ended_total": "Legs that have ended",
+    "parkade_rtp_jitter_seconds_total": "Jitter of what phones sent, the sum over legs that have ended",
     "parkade_rtp_packets_sent_total": "RTP packets sent on legs that have ended",
     "parkade_rtp_packets_received_total": "RTP packets received on legs that have ended",
     "parkade_rtp_packets_lost_total": "RTP packets that phones sent and that did not arrive, on legs that have ended",
