@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from parkade.api.paging import cursor_of
 from parkade.api.principal import Role
 from parkade.api.spreadsheet import cell
 from parkade.edge.event_json import iso
@@ -204,3 +205,22 @@ async def test_figures(office: Office) -> None:
     assert (await (await office.as_("charlie@other.test")).get(f"{REPORT}?outcome=timed_out")).json()["total"]["parks"] == 0
     rows = table(await admin.get(f"{REPORT}?by=slot&format=csv"))
     assert [(row["key"], row["parks"]) for row in rows] == [("*701", "1"), ("*702", "1"), ("*801", "1"), ("*802", "1")]
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        (PARKS, [1.0, 2**31]),
+        ("/api/v1/audit", [1.0, 2**40]),
+        ("/api/v1/lots", [2**52]),
+        ("/api/v1/sites", [0, 2**31]),
+        ("/api/v1/groups", [2**31, 0]),
+        ("/api/v1/tokens", [2**31]),
+        ("/api/v1/webhooks", [2**31]),
+    ],
+)
+async def test_a_made_up_cursor_is_refused_before_any_database_is_asked(office: Office, path: str, values: list[Any]) -> None:
+    admin = await office.as_("admin@acme.test")
+    assert error_id(await admin.get(path, params={"cursor": cursor_of(values)})) == "bad_cursor"
+    within: list[Any] = [value if isinstance(value, float) else 2**31 - 1 for value in values]
+    assert (await admin.get(path, params={"cursor": cursor_of(within)})).status_code == 200

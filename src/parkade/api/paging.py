@@ -21,7 +21,8 @@ from parkade.api.problems import Problem
 T = TypeVar("T")
 Values: TypeAlias = list[str | int | float]
 MOST = 1000
-_BIGGEST = 2**53
+_BIGGEST = {int: 2**31, float: 2**53}
+"""Whole numbers are those of rows, which PostgreSQL keeps in four bytes and refuses to compare with larger ones."""
 
 
 class Page(BaseModel, Generic[T]):
@@ -71,7 +72,7 @@ Paged = Annotated[Wanted, Depends(wanted)]
 def _fits(value: object, kind: type) -> bool:
     if isinstance(value, bool) or not isinstance(value, (kind, int) if kind is float else kind):
         return False
-    return abs(value) < _BIGGEST if isinstance(value, (int, float)) else "\0" not in str(value)
+    return abs(value) < _BIGGEST[kind] if isinstance(value, (int, float)) else "\0" not in str(value)
 
 
 def cursor_of(values: Values) -> str:
