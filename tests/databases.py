@@ -179,6 +179,16 @@ class Postgres:
         """End every connection to it, as a server does that is started again."""
         self._execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_name(url)}'")
 
+    @contextmanager
+    def away(self, url: DatabaseUrl) -> Iterator[None]:
+        """Nobody is connected to it, and nobody gets in."""
+        self._execute(f"ALTER DATABASE {_name(url)} WITH ALLOW_CONNECTIONS false")
+        self.disconnect(url)
+        try:
+            yield
+        finally:
+            self._execute(f"ALTER DATABASE {_name(url)} WITH ALLOW_CONNECTIONS true")
+
     def stop(self) -> None:
         """The end of the cluster."""
         self._do(self._admin.close())

@@ -1,4 +1,4 @@
-"""A real server on either kind of database: backed up while callers are parked and hang up, and restored elsewhere."""
+"""A real server on either kind of database: backed up while callers come and go, restored elsewhere, its database away."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.databases import KINDS, nothing_in, of_kind, url_of
+from tests.databases import KINDS, nothing_in, of_kind, on_postgres, postgres, url_of
 from tests.edge.served import PATIENCE_S, served, wait_for
 from tests.web.gateway import DIRECTORY
-from tests.web.test_web_process import T1_S, Api, calling
+from tests.web.test_web_process import T1_S, Api, calling, whole
 
 PASSWORD = "hunter2"
 
@@ -116,3 +117,35 @@ def test_commands_find_the_database_and_show_no_password(here: Path) -> None:
         said = subprocess.run(forgotten, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         assert (said.returncode, said.stdout) == (1, "")
         assert said.stderr.startswith(f"parkade: data directory {here}: its database is {url}: give its URL")
+
+
+def test_a_database_that_is_away_costs_no_call_and_no_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    (tmp_path / "directory.yaml").write_text(json.dumps(DIRECTORY))
+    with on_postgres(data):
+        assert parkade(data, "import", tmp_path / "directory.yaml").returncode == 0
+        for name, value in database_of(data).items():
+            monkeypatch.setenv(name, value)
+        url = url_of(data)
+        assert url is not None
+        with served(data) as server:
+            api = Api(server)
+            with calling(server, 0.02) as waits:
+                for away_s in (0.0, 3.0, 0.5):
+                    until = len(waits) + 15
+                    wait_for(lambda until=until: len(waits) > until, "calls do not go on")  # type: ignore[misc]
+                    with postgres().away(url):
+                        time.sleep(away_s)
+                        if away_s > 1:
+                            assert api.http.get("/api/v1/me").status_code == 503
+                            assert api.http.get("/readyz").status_code == 503
+            assert max(waits) < T1_S
+            wait_for(lambda: api.http.get("/readyz").status_code == 200, "the database is not found again")
+            wait_for(lambda: len(parks(api)) == len(waits), "history is missing")
+            assert whole(api.events(), len(waits))
+            api.http.close()
+            assert server.ready["pids"]["signalling"] == server.pid("signalling")
+            assert server.stop() == 0
+    log = (tmp_path / "serve.log").read_text()
+    assert PASSWORD not in log
+    assert "Traceback" not in log
