@@ -1,9 +1,9 @@
 """The web process: ``python -m parkade.web --http FD --settings FD --life FD --ready FD``, started by ``serve``.
 
 It serves HTTP on a socket that the supervisor has bound, takes the event log into the database, and asks signalling what needs
-asking. It is of less weight than calls: the kernel gives it the processor only when nobody who answers phones wants it. Whoever
-connects while it is started again waits in the kernel. It ends by SIGTERM, after requests under way and the last events, and at
-once when its supervisor is gone.
+asking. It has less weight than who answers phones (``give_way``), so that a busy one delays no call. Whoever connects while it
+is started again waits in the kernel. It ends by SIGTERM, after requests under way and the last events, and at once when its
+supervisor is gone.
 
 The settings come through a pipe, because a command line can be read by everybody. Its working directory is ``DATA/run``.
 """
@@ -96,7 +96,7 @@ def end_with(life: int) -> None:
 
 
 def give_way() -> None:
-    """Let whoever answers phones go first."""
+    """Let whoever answers phones go first: a tenth of their weight, and no call is interrupted because there is work here."""
     with contextlib.suppress(OSError):
         os.nice(NICE)
     with contextlib.suppress(OSError):
