@@ -7,6 +7,7 @@ from dataclasses import fields
 import pytest
 
 from parkade.base.sound import Peer
+from parkade.calls.audience import EVERYBODY
 from parkade.calls.events import (
     CallAbandoned,
     CallEnded,
@@ -16,6 +17,7 @@ from parkade.calls.events import (
     CallReturned,
     CallStarted,
     CallTimedOut,
+    EndReason,
     Event,
 )
 from parkade.testing.watch import ParkBook, WatchedWorld, assert_sound_is_right
@@ -23,7 +25,16 @@ from parkade.testing.world import SimWorld
 
 
 def event(kind: type[Event], at: float, call: str = "1", **given: str | float) -> Event:
-    usual = {"caller_name": "", "caller_number": "101", "code": "*801", "lot": "main", "parked_by": None, "waited_s": 0.0}
+    usual: dict[str, object] = {
+        "caller_name": "",
+        "caller_number": "101",
+        "code": "*801",
+        "lot": "main",
+        "parked_by": None,
+        "waited_s": 0.0,
+    }
+    usual |= {"lot_id": "", "parked_by_name": "", "note": "", "parked_at": 0.0, "audience": EVERYBODY}
+    usual |= {"retrieved_by_name": "", "returned_to_name": "", "reason": EndReason.HUNG_UP, "ended_by": ""}
     usual |= {"dialled": "", "duration_s": 0.0, "retrieved_by": "", "returned_to": "", "old_code": "", "round": 1}
     members = {"id": "", "at": at, "account": "acme", "call": call, **usual, **given}
     # What is not given here does not matter to a book.
