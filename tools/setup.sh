@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-TEST_PACKAGES="sip-tester baresip-core postgresql"
+TEST_PACKAGES="sip-tester baresip-core postgresql tshark"
 
 fail() {
     echo "parkade: $1" >&2
@@ -95,6 +95,7 @@ debian)
         case "$package" in
         sip-tester) command -v sipp >/dev/null || missing="$missing $package" ;;
         baresip-core) command -v baresip >/dev/null || missing="$missing $package" ;;
+        tshark) command -v tshark >/dev/null || missing="$missing $package" ;;
         postgresql) has_postgresql || missing="$missing $package" ;;
         esac
     done
