@@ -29,7 +29,7 @@ from typing import Final, Self
 from parkade.base.errors import ParkadeError
 from parkade.base.journal import Drop, Json, Keep
 from parkade.store.private import make_private
-from parkade.store.tail import Changes, Tail, add_from, encoded, tails_of
+from parkade.store.tail import Changes, Tail, add_from, encoded, read_value, tails_of
 
 log = logging.getLogger("parkade.journal")
 
@@ -118,7 +118,7 @@ class Journal:
             if text is None:
                 continue
             try:
-                kept[key] = json.loads(text)
+                kept[key] = read_value(text) if isinstance(text, bytes) else json.loads(text)
             except (ValueError, TypeError):
                 log.warning("journal: the value of %r cannot be read and is left out", key)
         return kept
@@ -349,7 +349,7 @@ def _put(database: sqlite3.Connection, changes: Changes, moved: int) -> None:
     parameters: list[str] = []
     for key, value in changes.items():
         if value is not None:
-            parameters += (key, value.decode())
+            parameters += (key, json.dumps(read_value(value), separators=(",", ":")))
     for start in range(0, len(parameters), 2 * _ROWS):
         some = parameters[start : start + 2 * _ROWS]
         database.execute(_KEEP[len(some) // 2], some)

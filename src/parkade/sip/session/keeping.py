@@ -84,14 +84,19 @@ def _add_open(core: Core, value: dict[str, Json], turn: Turn, agreed: tuple[byte
         value["turn"] = int(turn)
         value["agreed"] = [sdp.decode("latin-1") for sdp in agreed]
     if core.accepted is not None:
-        waits = core.accepted
-        value["accepted"] = {
+        waits, data = core.accepted, core.accepted.data.decode("latin-1")
+        answer: dict[str, Json] = {
             "number": waits.number,
             "offers": waits.offers,
-            "data": waits.data.decode("latin-1"),
             "flow": [*waits.flow[:3]],
             "give_up_at": waits.give_up_at,
         }
+        sdp = value["local_sdp"]
+        if isinstance(sdp, str) and sdp and data.endswith(sdp):
+            answer["data"], answer["with_local_sdp"] = data[: -len(sdp)], True
+        else:
+            answer["data"] = data
+        value["accepted"] = answer
     if core.ack is not None:
         value["ack"] = [core.ack.number, lines_value(core.ack.headers), core.ack.sdp.decode("latin-1"), core.ack.branch]
     if core.bye is not Bye.NONE:
@@ -166,10 +171,11 @@ def _read(core: Core, value: Mapping[str, Json]) -> None:
 def _read_open(core: Core, value: Mapping[str, Json]) -> None:
     waits = value.get("accepted")
     if isinstance(waits, Mapping):
+        body = data_of(value["local_sdp"]) if waits.get("with_local_sdp") is True else b""
         core.accepted = Accepted(
             number(waits, "number"),
             waits.get("offers") is True,
-            data_of(waits["data"]),
+            data_of(waits["data"]) + body,
             flow_of(waits.get("flow")),
             is_time(waits.get("give_up_at")),
         )
