@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 
@@ -42,6 +43,7 @@ accounts:
   - slug: demo
     name: Demo Logistics
     language: en
+    admins: [{login: admin@demo.test, password: "demo-admin-secret"}]
     users:
       - {extension: "101", name: Alice, licensed: true, devices: [{username: demo-101, password: "demo-secret-101"}]}
       - {extension: "102", name: Bob, licensed: true, devices: [{username: demo-102, password: "demo-secret-102"}]}
@@ -79,21 +81,23 @@ class _Demo:
 
     async def run(self, *, once: bool) -> int:
         await self._import()
-        async with self._server() as port:
-            self._console.print(f"Server is up: SIP on {self._settings.host} port {port} (UDP and TCP).\n")
+        async with self._server() as ports:
+            port, host = int(ports["sip"]), self._settings.host
+            self._console.print(f"Server is up: SIP on {host} port {port} (UDP and TCP), the API on port {ports['http']}.\n")
             await self._play(port)
             if self._failed:
                 self._console.print(f"\n[red]{self._failed} of the steps did not work.[/red]")
                 return 1
             self._console.print("\n[green]Every step worked.[/green]")
             if not once:
-                await self._stay(port)
+                await self._stay(port, int(ports["http"]))
         return 0
 
     async def _import(self) -> None:
         async with await Store.open(self._settings.data, self._settings.database) as store:
             await store.import_directory(read_directory_file(_DIRECTORY.encode(), "the demo's directory"))
-            await store.first_start()
+            if password := await store.first_start():
+                self._console.print(f"The installation's administrator is admin, password {password} (shown only now).")
 
     # The call
 
@@ -175,7 +179,7 @@ class _Demo:
     # Before and after
 
     @contextlib.asynccontextmanager
-    async def _server(self) -> AsyncIterator[int]:
+    async def _server(self) -> AsyncIterator[dict[str, Any]]:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "parkade", "serve", *self._flags(), stdout=asyncio.subprocess.PIPE
         )
@@ -188,7 +192,7 @@ class _Demo:
                 line = b""
             if not line:
                 raise DemoError("the server did not start; why is said above")
-            yield int(json.loads(line)["sip"])
+            yield json.loads(line)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
@@ -209,7 +213,7 @@ class _Demo:
         }
         return [part for name, value in flags.items() if value is not None for part in (f"--{name}", str(value))]
 
-    async def _stay(self, port: int) -> None:
+    async def _stay(self, port: int, http_port: int) -> None:
         host = self._settings.host if self._settings.host not in _EVERYWHERE else "this machine's address"
         self._console.print(
             f"""
@@ -218,6 +222,8 @@ Now you. Register two phones at [bold]{host}[/bold], port [bold]{port}[/bold] (U
     user demo-105   password demo-secret-105   extension 105
 Call the one from the other, transfer the call blind to [bold]*800[/bold] (or hold it and dial *800, or press *5),
 then dial the code you are told.
+Programs: [bold]http://{host}:{http_port}/openapi.json[/bold] describes the API; POST /api/v1/login takes
+    login admin@demo.test   password demo-admin-secret
 Phones elsewhere in your network: start again with --host 0.0.0.0. The portal is not part of this version yet.
 Ctrl-C ends the demo.""",
             soft_wrap=True,

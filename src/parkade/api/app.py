@@ -14,6 +14,7 @@ from parkade import __version__
 from parkade.api import live, refusals, v2_phone
 from parkade.api.auth import new_enough
 from parkade.api.describe import describe
+from parkade.api.escapes import Escapes
 from parkade.api.problems import Form, Problem, add_handlers, form_of
 from parkade.api.request_ids import RequestIds
 from parkade.api.rest import (
@@ -111,7 +112,7 @@ def make_app(services: Services) -> FastAPI:
 
 
 class _Door:
-    """Refuses what is too large, and addresses with a NUL in them: no name has one, and not every database takes it."""
+    """Refuses what is too large, and what no database takes: addresses with a NUL in them, JSON with half a character."""
 
     def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
         self._app = app
@@ -130,14 +131,18 @@ class _Door:
         if refused is not None:
             await form_of(scope["path"], FORMS)(Request(scope), refused)(scope, receive, send)
             return
-        left = most
+        left, escapes = most, Escapes()
 
         async def counted() -> Message:
             nonlocal left
             message = await receive()
-            left -= len(message.get("body", b""))
+            body = message.get("body", b"")
+            left -= len(body)
             if left < 0:
                 raise HTTPException(413)
+            escapes.feed(body)
+            if escapes.lone:
+                raise HTTPException(400)
             return message
 
         await self._app(scope, counted, send)

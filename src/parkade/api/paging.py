@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 
@@ -69,10 +70,16 @@ async def wanted(
 Paged = Annotated[Wanted, Depends(wanted)]
 
 
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+"""What no database takes."""
+
+
 def _fits(value: object, kind: type) -> bool:
     if isinstance(value, bool) or not isinstance(value, (kind, int) if kind is float else kind):
         return False
-    return abs(value) < _BIGGEST[kind] if isinstance(value, (int, float)) else "\0" not in str(value)
+    if isinstance(value, (int, float)):
+        return abs(value) < _BIGGEST[kind]
+    return _UNWRITABLE.search(str(value)) is None
 
 
 def cursor_of(values: Values) -> str:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Select, Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parkade.base.errors import ParkadeError
@@ -110,6 +110,10 @@ class AccountTables:
             await self._connection.execute(delete(table).where(table.c.id == row_id))
             if what:
                 self.say("removed", what)
+
+    async def has(self, query: Select[Any]) -> bool:
+        """Whether ``query`` finds anything."""
+        return (await self._connection.execute(query)).first() is not None
 
     async def taken(self, column: ColumnElement[str], table: Table, names: Sequence[str]) -> list[Row]:
         """The rows of any account whose ``column``, unique over all of them, is one of ``names``."""

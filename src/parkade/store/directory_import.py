@@ -74,7 +74,8 @@ async def import_directory(connection: AsyncConnection, file: DirectoryFile, has
 
     ``hashes`` are those of ``password_hashes``, which are made here unless they are given.
 
-    :raises ImportRefusedError: an id, a device username or a login belongs to another account already.
+    :raises ImportRefusedError: an id, a device's username or address, or a login belongs to another account already, or the
+        slug was that of an account that is gone.
     """
     if hashes is None:
         hashes = await password_hashes(connection, file)
@@ -97,6 +98,7 @@ class _AccountImport:
 
     async def run(self) -> list[Change]:
         account = self._account
+        await self._refuse_former()
         row = {"slug": account.slug, "name": account.name, "language": account.language, "multi_site": account.multi_site}
         (self._id,) = await self._put(Kind(t.account, ("slug",), lambda _: "account"), t.account.c.slug == account.slug, [row])
         sites = await self._sites()
@@ -110,6 +112,16 @@ class _AccountImport:
         await self._settings(sites, user_groups, owners)
         await self._tables.remove_stale()
         return self._tables.changes
+
+    async def _refuse_former(self) -> None:
+        """Calls, events, history and audit trail of an account that was removed are still found by its slug."""
+        there = select(t.account.c.id).where(t.account.c.slug == t.account_revision.c.slug).exists()
+        if await self._tables.has(
+            select(t.account_revision.c.id).where(t.account_revision.c.slug == self._account.slug, ~there)
+        ):
+            raise ImportRefusedError(
+                f"account {self._account.slug} was removed and its history is still here; choose another slug"
+            )
 
     async def _sites(self) -> dict[str, int]:
         sites, of_account = self._account.sites or [], t.site.c.account_id == self._id
@@ -240,6 +252,7 @@ class _AccountImport:
         devices: list[tuple[int | None, Device]] = [(None, device) for device in self._account.devices or ()]
         devices += [(owners[person.extension], device) for person in self._people() for device in person.devices or ()]
         await self._strangers(t.device, t.device.c.username, [device.username for _, device in devices], "device")
+        await self._refuse_addresses([device.address for _, device in devices if device.address is not None])
         rows: list[Row] = [
             {"account_id": self._id, "owner_id": owner_id, **_device_row(device)} for owner_id, device in devices
         ]
@@ -266,6 +279,14 @@ class _AccountImport:
                 raise ImportRefusedError(f"{what} {name} belongs to another account; remove it there first")
             found[name] = row
         return found
+
+    async def _refuse_addresses(self, addresses: list[str]) -> None:
+        """Whoever calls from an address is one account's: another that names it would take over what calls from there."""
+        for row in await self._tables.taken(t.device.c.address, t.device, addresses):
+            if row["account_id"] != self._id:
+                raise ImportRefusedError(
+                    f"address {row['address']} belongs to a device of another account; remove it there first"
+                )
 
     async def _refuse_strangers(self, kind: Kind, ids: list[str]) -> None:
         for row in await self._tables.taken(kind.table.c.uid, kind.table, ids):

@@ -31,11 +31,13 @@ def _matching(pattern: str, what: str) -> Callable[[str], str]:
 
 
 def _ip_address(text: str) -> str:
+    """As packets have it: one spelling for one address."""
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         raise ValueError(f"{text!r} is not an IP address") from None
-    return text
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 def _codes(text: str) -> str:
@@ -66,12 +68,15 @@ def _visibility(value: str | list[str]) -> str | list[str]:
     return value
 
 
-Text = Annotated[str, AfterValidator(_matching(r"[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*", "a line of text"))]
-Secret = Annotated[str, AfterValidator(_matching(r"[^\x00-\x1f\x7f]+", "a password of printable characters"))]
+_SIGN = r"[^\x00-\x1f\x7f\ud800-\udfff]"
+"""What can be printed, and written down as UTF-8."""
+
+Text = Annotated[str, AfterValidator(_matching(rf"{_SIGN}*[^\x00-\x20\x7f\ud800-\udfff]{_SIGN}*", "a line of text"))]
+Secret = Annotated[str, AfterValidator(_matching(rf"{_SIGN}+", "a password of printable characters"))]
 Slug = Annotated[str, AfterValidator(_matching(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "made of a-z, 0-9 and hyphens"))]
 Id = Annotated[str, AfterValidator(_matching(r"[A-Za-z0-9_-]{1,64}", "an id of letters, digits, _ and -"))]
 Extension = Annotated[str, AfterValidator(_matching(r"\d{2,10}", "an extension of 2 to 10 digits"))]
-Login = Annotated[str, AfterValidator(_matching(r"[^\s\x00-\x1f\x7f]+", "a login without spaces"))]
+Login = Annotated[str, AfterValidator(_matching(r"[^\s\x00-\x1f\x7f\ud800-\udfff]+", "a login without spaces"))]
 Username = Annotated[str, AfterValidator(_matching(r"[A-Za-z0-9._~+-]{1,64}", "a username of letters, digits and . _ ~ + -"))]
 Mac = Annotated[str, AfterValidator(_matching(r"[0-9A-Fa-f]{2}(?:[:-]?[0-9A-Fa-f]{2}){5}", "a MAC address"))]
 Address = Annotated[str, AfterValidator(_ip_address)]

@@ -23,12 +23,14 @@ class Problem(NamedTuple):
 
 def problems(file: DirectoryFile) -> Iterator[Problem]:
     """Everything that is wrong between values, in no particular order."""
-    slugs, usernames, logins = _Seen("account"), _Seen("device username"), _Seen("login")
+    slugs, usernames, logins, addresses = (_Seen(what) for what in ("account", "device username", "login", "device address"))
     for index, account in enumerate(file.accounts):
         at: Where = ("accounts", index)
         yield from slugs.add(account.slug, (*at, "slug"))
         for path, device in _devices(account, at):
             yield from usernames.add(device.username, (*path, "username"))
+            if device.address is not None:
+                yield from addresses.add(device.address, (*path, "address"))
         for path, login in _logins(account, at):
             yield from logins.add(login, path)
         yield from _account_problems(account, at)

@@ -172,4 +172,6 @@ async def acting(use: Services, who: Principal, account: str, call: str, by: str
         raise Problem(refusals.NEEDS_PARTY)
     if may_act_on_calls(who) is Reach.SITE:
         await the_call(use, who, account, call)
+        if by not in await extensions_at(use, account, who.site):
+            raise Problem(refusals.NOT_ALLOWED)
     return by
