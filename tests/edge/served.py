@@ -67,7 +67,13 @@ class Served:
 @contextmanager
 def served(data: Path, *flags: str) -> Iterator[Served]:
     """A server, and in any case its end and that of its children."""
-    it = Served(data, *flags)
+    with served_on(Served(data, *flags)) as it:
+        yield it
+
+
+@contextmanager
+def served_on(it: Served) -> Iterator[Served]:
+    """The same for one that runs already."""
     try:
         yield it
     finally:

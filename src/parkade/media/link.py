@@ -60,20 +60,29 @@ class MediaLink:
         while True:
             lost = asyncio.Event()
             try:
-                transport, _ = await loop.create_unix_connection(partial(_Reports, self._on_reports, lost), str(self._path))
+                await loop.create_unix_connection(partial(_Reports, self._made, self._on_reports, lost), str(self._path))
             except OSError:
                 await asyncio.sleep(RETRY_S)
                 continue
-            self._transport = transport
             await lost.wait()
             self._transport = None
             log.warning("the connection to the media process is lost")
+
+    def _made(self, transport: asyncio.Transport) -> None:
+        """The first report may come before whoever waits for the connection hears of it, and is answered with orders."""
+        self._transport = transport
 
 
 class _Reports(asyncio.Protocol):
     """Cuts what comes into reports, and hands on together what came together."""
 
-    def __init__(self, on_reports: Callable[[Sequence[Report]], None], lost: asyncio.Event) -> None:
+    def __init__(
+        self,
+        made: Callable[[asyncio.Transport], None],
+        on_reports: Callable[[Sequence[Report]], None],
+        lost: asyncio.Event,
+    ) -> None:
+        self._made = made
         self._on_reports = on_reports
         self._lost = lost
         self._cut = b""
@@ -81,6 +90,7 @@ class _Reports(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._made(self._transport)
 
     def data_received(self, data: bytes) -> None:
         *lines, self._cut = (self._cut + data).split(b"\n")
