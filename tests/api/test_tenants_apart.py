@@ -61,3 +61,18 @@ async def test_a_sites_administrator_acts_for_the_people_of_the_site_alone(offic
         answer = await chief.post(f"/api/v1/calls/{call['id']}/{what}", json={"by": "102", **given})
         assert (answer.status_code, error_id(answer)) == (403, "not_allowed"), answer.text
     assert (await chief.post(f"/api/v1/calls/{call['id']}/park", json={"by": "103"})).status_code == 200
+
+
+async def test_a_token_is_worth_nothing_when_its_limits_are_gone(office: Office) -> None:
+    admin = await office.as_("admin@acme.test")
+    await admin.post("/api/v1/admins", json={"login": "chief@acme.test", "password": PASSWORD, "site": "danang"})
+    chief = await office.with_token(await office.token_of("chief@acme.test", Role.SITE_ADMIN))
+    alice = await office.as_("alice@acme.test")
+    for client in (chief, alice):
+        assert (await client.get("/api/v1/parked-calls")).status_code == 200
+    assert (await admin.patch("/api/v1/admins/chief@acme.test", json={"site": None})).status_code == 200
+    assert (await admin.patch("/api/v1/users/alice", json={"login": None})).status_code == 200
+    made = await admin.post("/api/v1/admins", json={"login": "alice@acme.test", "password": PASSWORD})
+    assert made.status_code == 201, made.text
+    for client in (chief, alice):
+        assert (await client.get("/api/v1/parked-calls")).status_code == 401

@@ -177,6 +177,8 @@ def _principal(token: KnownToken) -> Principal | None:
         elif _ORDER.index(role) > _ORDER.index(standing):
             return None
     a_user = role is Role.USER
+    if (a_user and person.extension is None) or (role is Role.SITE_ADMIN and person.site is None):
+        return None  # its log-in is something else by now: without its limits it would reach everything
     return Principal(
         role=role,
         name=person.name or person.login or token.name,

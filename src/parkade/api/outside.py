@@ -76,7 +76,7 @@ def refused_because(text: str, allowed: Sequence[Network] = (), own: Iterable[st
         return None
     if str(within) in {str(ipaddress.ip_address(one)) for one in own}:
         return "it is this machine"
-    return _why(within) or ("it is this machine" if _is_ours(within) else None)
+    return _why(within) or _why(_tunnelled(within)) or ("it is this machine" if _is_ours(within) else None)
 
 
 def _within(address: Address) -> Address:
@@ -90,8 +90,16 @@ def _within(address: Address) -> Address:
     number = int(address)
     if any(address in network for network in _CARRIERS_OF_IPV4) and number > 1:
         return ipaddress.IPv4Address(number & 0xFFFFFFFF)
-    if (number >> 32) & 0xFFFFFFFF in _ISATAP:
-        return ipaddress.IPv4Address(number & 0xFFFFFFFF)
+    return address
+
+
+def _tunnelled(address: Address) -> Address:
+    """The IPv4 address at whose end of a tunnel an IPv6 address is, by the form of its last 64 bits, or ``address``.
+
+    Its prefix is a network like any other, so both addresses have to be good (:rfc:`5214`).
+    """
+    if isinstance(address, ipaddress.IPv6Address) and (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address
 
 
