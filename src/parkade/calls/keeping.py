@@ -224,8 +224,8 @@ def _purpose(purpose: Purpose) -> Json:
             return {"name": "transferring", "transfer": transfer, "transferor": _owner(transferor)}
         case Returning(meanwhile=meanwhile):
             return {"name": "returning", "music": meanwhile == MUSIC}
-        case RingBack(stay):
-            return {"name": "ring_back", "stay": _stay(stay)}
+        case RingBack(stay=stay, until=until):
+            return {"name": "ring_back", "stay": _stay(stay), "until": until}
         case _:
             raise AssertionError(purpose)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from parkade.base.clock import Instant
 from parkade.base.sound import Sound
 from parkade.base.values import valueclass
 from parkade.calls import emit, ring
@@ -40,9 +41,13 @@ GIVEN_BACK_S = 30.0
 
 @valueclass(frozen=True, slots=True)
 class RingBack:
-    """The purpose of ringing somebody about a call that was parked."""
+    """The purpose of ringing somebody about a call that was parked.
+
+    ``until`` is the deadline that it still had when somebody wanted its parker rung, None if it had passed.
+    """
 
     stay: Stay
+    until: Instant | None = None
     alert: Alert = Alert.PARK_RETURN
     meanwhile: Sound = MUSIC
     kind: CallStage = CallStage.RINGING_BACK
@@ -62,8 +67,11 @@ class RingBack:
         emit.returned(state, call, self.stay, call.other.identity)
 
     def failed(self, state: CallState, call: Call, why: Failure) -> None:
-        """The call is parked again."""
-        park_again(state, call, self.stay)
+        """The call is parked again: as it was if nobody has waited for its deadline, and then it counts for no round."""
+        if self.until is None:
+            park_again(state, call, self.stay)
+        else:
+            put_back(state, call, Parked(self.stay, self.until))
 
     def caller_gone(self, state: CallState, call: Call, party: Leg, given: LegEnded) -> None:
         """The caller has hung up meanwhile."""
@@ -91,10 +99,14 @@ def force_back(state: CallState, call: Call, by: str) -> None:
     """Before its deadline: whoever parked the call is rung, because the extension ``by`` wants it so (empty: an
     administrator).
     """
-    assert isinstance(call.stage, Parked)
-    stay = call.stage.stay
-    leave(state, call.stage)
-    _ring_back(state, call, stay, by)
+    parked = call.stage
+    assert isinstance(parked, Parked)
+    leave(state, parked)
+    parker = state.owner_now(call.account, parked.stay.parker)
+    if parker is None:
+        put_back(state, call, parked)
+    else:
+        _ring(state, call, RingBack(parked.stay, parked.expires_at), People(parker.identity, (parker,)), by)
 
 
 def give_back(state: CallState, call: Call, parked: Parked, by: str | None) -> Refusal | None:
@@ -155,12 +167,12 @@ def _give_up(state: CallState, call: Call, stay: Stay) -> None:
     state.say_farewell(call)
 
 
-def _ring_back(state: CallState, call: Call, stay: Stay, forced_by: str | None = None) -> None:
+def _ring_back(state: CallState, call: Call, stay: Stay) -> None:
     parker = state.owner_now(call.account, stay.parker)
     if parker is None:
         park_again(state, call, stay)
     else:
-        _ring(state, call, stay, People(parker.identity, (parker,)), forced_by)
+        _ring(state, call, RingBack(stay), People(parker.identity, (parker,)))
 
 
 def _forward(state: CallState, call: Call, stay: Stay) -> None:
@@ -169,13 +181,12 @@ def _forward(state: CallState, call: Call, stay: Stay) -> None:
     if target is None:
         _ring_back(state, call, stay)
     else:
-        _ring(state, call, stay, target, None)
+        _ring(state, call, RingBack(stay), target)
 
 
-def _ring(state: CallState, call: Call, stay: Stay, target: People, forced_by: str | None) -> None:
-    who = call.party.identity
+def _ring(state: CallState, call: Call, purpose: RingBack, target: People, forced_by: str | None = None) -> None:
+    stay, who = purpose.stay, call.party.identity
     shown = Identity(f"{parked_identity(stay.code).name} {who.name or who.number}", who.number)
-    purpose = RingBack(stay)
     ring.start(state, call, target.plan(stay.policy.ring_back_s), purpose, target.shown, shown)
     if isinstance(call.stage, Ringing) and call.stage.purpose is purpose:
         emit.reminded(state, call, stay, target.shown, forced_by)

@@ -206,7 +206,8 @@ class _Reader:
             case "returning":
                 return Returning(meanwhile=MUSIC if value["music"] else RINGBACK)
             case "ring_back":
-                return RingBack(self._stay(value["stay"]))
+                until = value.get("until")
+                return RingBack(self._stay(value["stay"]), None if until is None else float(until))
             case name:
                 raise ValueError(f"purpose {name!r}")
 
