@@ -114,3 +114,26 @@ def test_a_flow_that_is_lost_costs_what_was_on_it() -> None:
         assert len(registrar) == 199 - n
     assert not registrar._on_flow
     assert not registrar._bindings
+
+
+def test_a_device_that_moves_to_another_account_is_that_ones_in_either_order() -> None:
+    """An import that moves it changes two accounts, which are loaded one after the other."""
+    before = {"x": Device("x", "zeta", "101")}
+    after = {"x": Device("x", "acme", "201")}
+    zeta = Account("zeta", "Zeta", owners={"101": Owner("101", "Zoe", devices=("x",))})
+    acme = Account("acme", "Acme", owners={"201": Owner("201", "Ann", devices=("x",))})
+    old, new = DeviceSecret("0", "1"), DeviceSecret("2", "3")
+    moved = AccountLoaded("acme", acme, after, {"x": new})
+    left = AccountLoaded("zeta", replace(zeta, owners={}), {}, {})
+    for order in ((moved, left), (left, moved)):
+        switch = Switch(Directory(), {}, Ids(Random(1).randbytes), lambda _: SERVER)
+        switch.tell(AccountLoaded("zeta", zeta, before, {"x": old}), 0.0)
+        for given_ in order:
+            switch.tell(given_, 1.0)
+        assert switch._directory.devices == after
+        assert switch._gate._devices == after
+        assert switch._gate._secrets == {"x": new}
+        assert switch._gate._of_account == {"acme": {"x"}}
+        switch.tell(AccountLoaded("acme", None, {}, {}), 2.0)
+        switch.tell(left, 3.0)
+        assert switch._gate._devices == {}

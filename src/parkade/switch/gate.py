@@ -91,7 +91,10 @@ class Gate:
         self._add_trunks(trunks)
         had = self._of_account.pop(slug, set())
         for id_ in had:
-            device = self._devices.pop(id_)
+            device = self._devices.get(id_)
+            if device is None or device.account != slug:
+                continue  # another account has it by now, or had it
+            self._devices.pop(id_)
             self._secrets.pop(id_, None)
             if device.address is not None and self._by_address.get(device.address) is device:
                 del self._by_address[device.address]

@@ -594,7 +594,12 @@ class Switch:
         trunks = given.account.trunks.values() if given.account is not None else ()
         had = self._gate.load_account(given.slug, its, given.secrets, trunks)
         for id_ in had:
-            self._devices.pop(id_, None)
+            device = self._devices.get(id_)
+            if device is not None and device.account == given.slug:  # else another account has it by now, or had it
+                self._devices.pop(id_)
+        for id_ in its:
+            if id_ in self._devices:  # it was another account's: the phones that have registered are still that one's
+                self._forget(id_, now)
         self._devices.update(its)
         accounts.pop(given.slug, None)
         if given.account is not None:
@@ -608,9 +613,13 @@ class Switch:
             device = self._directory.devices.get(id_)
             owner = self._directory.owner_of(device) if device else None
             if device is None or (owner is not None and not owner.licensed):
-                self._registrar.forget(id_)
-                self._subscriptions.end(id_, now)
+                self._forget(id_, now)
         self._inputs.append(DirectoryChanged(self._directory))
+
+    def _forget(self, device: str, now: Instant) -> None:
+        """Whoever has registered as ``device``, or watches something, does so no more."""
+        self._registrar.forget(device)
+        self._subscriptions.end(device, now)
 
     # Look-ups
 
