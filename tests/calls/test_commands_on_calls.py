@@ -273,12 +273,21 @@ def test_who_forces_a_call_back_is_told(by: str | None, told: str) -> None:
     assert call_of(rig).stage is CallStage.RINGING_BACK
 
 
+def the_parked(rig: CallRig) -> ParkedCall:
+    """The only parked call there is."""
+    found = ask(rig, ListParked())
+    assert isinstance(found, tuple)
+    (one,) = found
+    assert isinstance(one, ParkedCall)
+    return one
+
+
 @pytest.mark.parametrize("crashes", [False, True])
 def test_a_call_that_is_forced_back_in_vain_waits_where_and_as_long_as_before(crashes: bool) -> None:
     """However often: nobody has waited for its deadline, so it counts for no round."""
     rig = rig_with()
     bob = parked(rig)
-    (before,) = ask(rig, ListParked())  # type: ignore[misc]
+    before = the_parked(rig)
     rig.advance(60)
     for _ in range(5):
         ask(rig, ForceBackCall("*801"))
@@ -286,8 +295,7 @@ def test_a_call_that_is_forced_back_in_vain_waits_where_and_as_long_as_before(cr
             rig.crash()
         for phone in ("alice", "alice-app"):
             rig.fail(phone, Failure.NO_ANSWER)
-        (parked_now,) = ask(rig, ListParked())  # type: ignore[misc]
-        assert (parked_now.code, parked_now.expires_at) == ("*801", before.expires_at)
+        assert (the_parked(rig).code, the_parked(rig).expires_at) == ("*801", before.expires_at)
     rig.advance(540)
     assert rig.all_ringing() == {"alice", "alice-app"}
     assert rig.talking(rig.answer("alice"), bob)
