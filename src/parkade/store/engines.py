@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -62,8 +63,17 @@ def sqlite_engine(path: Path, *, foreign_keys: bool) -> AsyncEngine:
         # The driver must leave transactions to us, or schema changes would escape them.
         connection.isolation_level = None
         cursor = connection.cursor()
+        until = time.monotonic() + _WAIT_S
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", f"foreign_keys = {'ON' if foreign_keys else 'OFF'}"):
-            cursor.execute(f"PRAGMA {pragma}")
+            while True:
+                try:
+                    cursor.execute(f"PRAGMA {pragma}")
+                    break
+                except sqlite3.OperationalError as error:
+                    # Two that open a new file at once: to change its mode SQLite does not wait as it does for a row.
+                    if "locked" not in str(error) or time.monotonic() > until:
+                        raise
+                    time.sleep(0.02)
         cursor.close()
 
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _WAIT_S})
