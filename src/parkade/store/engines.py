@@ -7,14 +7,16 @@ What is read and then written in one transaction (is there an administrator? who
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from sqlalchemy import Connection, event
+from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
@@ -31,6 +33,7 @@ APPLICATION: Final = "parkade"
 """What PostgreSQL lists our connections as."""
 _WAIT_S: Final = 10
 """How long a writer waits for the one before it."""
+_AGAIN_S: Final = 0.02
 _CONNECT_S: Final = 10
 _ANSWER_S: Final = 120
 """How long one statement may take before the server counts as gone."""
@@ -73,7 +76,7 @@ def sqlite_engine(path: Path, *, foreign_keys: bool) -> AsyncEngine:
                     # Two that open a new file at once: to change its mode SQLite does not wait as it does for a row.
                     if "locked" not in str(error) or time.monotonic() > until:
                         raise
-                    time.sleep(0.02)
+                    cast(AdaptedConnection, connection).run_async(lambda _: asyncio.sleep(_AGAIN_S))  # the loop goes on
         cursor.close()
 
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _WAIT_S})
