@@ -97,7 +97,8 @@ class _Demo:
         async with await Store.open(self._settings.data, self._settings.database) as store:
             await store.import_directory(read_directory_file(_DIRECTORY.encode(), "the demo's directory"))
             if password := await store.first_start():
-                self._console.print(f"The installation's administrator is admin, password {password} (shown only now).")
+                said = f"The installation's administrator is admin, password {password} (shown only now)."
+                self._console.print(said, soft_wrap=True)
 
     # The call
 
